@@ -1,0 +1,72 @@
+/** What answers URLs: routes are data, so that the door owns sockets and knows no dialect. */
+import type { Failure } from "../core/errors.ts";
+import type { HeaderList, HeaderMap } from "../core/headers.ts";
+import type { Caller, InferenceRequest, Scope, WireAnswer } from "../core/request.ts";
+import type { Cancellation } from "../core/cancellation.ts";
+
+/** One HTTP call with its body read. */
+export interface HttpCall {
+  readonly method: string;
+  readonly path: string;
+  /** Without the `?`; empty when there is none. */
+  readonly query: string;
+  readonly headers: HeaderMap;
+  /** Percent-decoded values of the pattern's `{name}` parts. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  readonly caller: Caller;
+  /** Given by `x-request-id` or made by the door. */
+  readonly requestId: string;
+  /** Monotonic, ms. */
+  readonly receivedAt: number;
+  readonly cancellation: Cancellation;
+}
+
+/** What a handler gives back: an answer, a refusal, or a request for the pipeline. */
+export type RouteResult = WireAnswer | Failure | InferenceRequest;
+
+/** Writes a failure in the words of one API. */
+export type FailureWriter = (failure: Failure, requestId: string) => WireAnswer;
+
+/** One address. */
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
+  /** Segments are literal or `{name}`; a segment may end in a literal suffix: `/v1/models/{model}:predict`. */
+  readonly path: string;
+  readonly scope: Scope;
+  /** `none`: a body is not read. `bytes`: read whole, within the door's bound. */
+  readonly body: "none" | "bytes";
+  readonly writeFailure: FailureWriter;
+  /** May throw a `GatewayError`; anything else thrown is answered `internal`. */
+  handle(call: HttpCall): RouteResult | Promise<RouteResult>;
+}
+
+/** One gRPC call with its message read. */
+export interface RpcCall {
+  readonly path: string;
+  readonly metadata: HeaderMap;
+  readonly message: Uint8Array;
+  readonly caller: Caller;
+  readonly requestId: string;
+  readonly receivedAt: number;
+  /** From `grpc-timeout`; undefined without one. */
+  readonly timeoutMs: number | undefined;
+  readonly cancellation: Cancellation;
+}
+
+/** A gRPC method. `WireAnswer.body` is the message; its status and headers are not sent. */
+export interface RpcMethod {
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  readonly scope: Scope;
+  /** `messages`: each message of the stream is handled as a call of its own and its answer sent in turn. */
+  readonly kind: "unary" | "messages";
+  /** For `messages`: how a failed message is answered inside the stream. */
+  readonly writeFailure?: (failure: Failure, call: RpcCall) => readonly Uint8Array[];
+  handle(call: RpcCall): RouteResult | Promise<RouteResult>;
+}
+
+/** Shorthand for whole answers. */
+export function wireAnswer(status: number, contentType: string, body: readonly Uint8Array[], headers: HeaderList = []): WireAnswer {
+  return { status, headers: [["content-type", contentType], ...headers], body };
+}

@@ -1,0 +1,52 @@
+/** Logs and metrics as ports. Metric children are plain objects, written to without a call where it is hot. */
+
+/** Levels, from the loudest. */
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+/** Event name and fields; never request bodies or credentials. */
+export interface Logger {
+  error(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  debug(event: string, fields?: LogFields): void;
+}
+
+/** Values of a log line. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A counter or gauge of one label set: add to or set `value`. */
+export interface MetricValue {
+  value: number;
+}
+
+/** A histogram of one label set. */
+export interface MetricHistogram {
+  observe(value: number): void;
+}
+
+/** A family: one name, its children by label values. The number of children is bounded; beyond it all share one labelled `other`. */
+export interface MetricFamily<Child> {
+  /** The child of these label values, in the order of the family's label names. Keep it where it is hot. */
+  with(...labelValues: readonly string[]): Child;
+  /** Forgets a child, so that it is no longer shown. */
+  remove(...labelValues: readonly string[]): void;
+}
+
+/** Definition of a family: Prometheus naming (unit suffix, `_total` for counters). */
+export interface MetricDefinition {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** Where families are made. Making one twice by the same name gives the same family. */
+export interface Metrics {
+  counter(definition: MetricDefinition): MetricFamily<MetricValue>;
+  gauge(definition: MetricDefinition): MetricFamily<MetricValue>;
+  /** Upper bounds ascending, in the unit of the name. */
+  histogram(definition: MetricDefinition & { readonly buckets: readonly number[] }): MetricFamily<MetricHistogram>;
+  /** Called before each exposition, for values that are read rather than counted. */
+  onCollect(collect: () => void): void;
+  /** The text exposition format 0.0.4 of everything. */
+  render(): string;
+}

@@ -1,0 +1,91 @@
+/** One request on its way through the pipeline. */
+import type { Cancellation } from "./cancellation.ts";
+import type { Failure } from "./errors.ts";
+import type { HeaderMap } from "./headers.ts";
+import type { ServedModel } from "./model.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** What a caller may do. */
+export type Scope = "infer" | "status" | "admin";
+
+/** Who calls. */
+export interface Caller {
+  /** Key id, `local` for loopback without credentials, `anonymous` under `auth: none`. */
+  readonly id: string;
+  readonly scopes: readonly Scope[];
+}
+
+/** What is known of a request before a byte of its body is kept. */
+export interface RequestHead {
+  readonly door: "http" | "grpc" | "extproc";
+  /** HTTP method; POST for gRPC. */
+  readonly method: string;
+  /** Path without the query; `/package.Service/Method` for gRPC. */
+  readonly path: string;
+  readonly headers: HeaderMap;
+  /** Address of the peer, without its port. */
+  readonly remoteAddress: string;
+  /** What the addressed route asks for. */
+  readonly scope: Scope;
+}
+
+/** Inputs that fit a model, ready to be sent. */
+export interface BoundTensors {
+  readonly inputs: readonly Tensor[];
+  /** Names of the outputs wanted; undefined for all. */
+  readonly outputs: readonly string[] | undefined;
+  /** Size of the first dimension where the model is batchable, else 1. */
+  readonly rows: number;
+  /** Requests with equal keys may share a call: same inputs, datatypes, shapes behind the first dimension, same outputs. */
+  readonly shapeKey: string;
+}
+
+/** What came back for one request. */
+export interface TensorAnswer {
+  readonly model: ServedModel;
+  readonly outputs: readonly Tensor[];
+  readonly timing: AnswerTiming;
+}
+
+/** Where the time went, in milliseconds, and with how many rows the call was shared. */
+export interface AnswerTiming {
+  readonly queueMs: number;
+  /** Time in the model's engine; undefined where the server does not say. */
+  readonly computeMs: number | undefined;
+  readonly batchRows: number;
+  /** The instance that answered. */
+  readonly instance: string;
+}
+
+/** An answer in the caller's own dialect, whole. */
+export interface WireAnswer {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: readonly Uint8Array[];
+}
+
+/** The dialect's part of a predictive request. Called synchronously by the stage that needs it. */
+export interface TensorPayload {
+  /** Checks the inputs against the model and lays them out. */
+  bind(model: ServedModel): BoundTensors | Failure;
+  /** Writes the answer in the caller's dialect. Must not throw for an answer that fits the model. */
+  write(answer: TensorAnswer): WireAnswer | Failure;
+}
+
+/** A request after its dialect has read it. */
+export interface InferenceRequest {
+  /** Given by the caller or made by the door; echoed in answers and logs. */
+  readonly id: string;
+  readonly model: string;
+  /** Undefined: the repository's choice. */
+  readonly version: string | undefined;
+  readonly caller: Caller;
+  /** On the pipeline's monotonic clock, ms. */
+  readonly receivedAt: number;
+  /** On the same clock; a request still waiting then is answered `queue_timeout`. */
+  readonly deadline: number;
+  /** Larger goes first; 0 is normal. */
+  readonly priority: number;
+  readonly payload: TensorPayload;
+  readonly cancellation: Cancellation;
+}
