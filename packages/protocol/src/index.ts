@@ -1,0 +1,15 @@
+/**
+ * Message classes and file descriptors of everything in proto/. No logic.
+ *
+ * `inference.X.encode(fields).finish()` gives bytes; `inference.X.decode(bytes)` gives a message whose
+ * `bytes` fields are views into the input, and throws an Error on malformed input. Field names are in
+ * camelCase. 64-bit fields are numbers (rounded beyond ±2^53), except `int64Contents` and
+ * `uint64Contents`, which are bigints.
+ */
+
+/** Messages of package `inference`: KServe v2 with Triton's extensions, and `ModelInference`; `grpc` holds `health.v1`, `reflection.v1` and `reflection.v1alpha`. */
+export { grpc, inference } from "./gen/protocol.js";
+
+/** For server reflection and method tables. */
+export { fileDescriptors, methods } from "./gen/descriptors.js";
+export type { FileDescriptor, MethodDescriptor } from "./gen/descriptors.js";
