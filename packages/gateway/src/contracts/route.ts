@@ -67,6 +67,11 @@ export interface RpcMethod {
 }
 
 /** Shorthand for whole answers. */
-export function wireAnswer(status: number, contentType: string, body: readonly Uint8Array[], headers: HeaderList = []): WireAnswer {
+export function wireAnswer(
+  status: number,
+  contentType: string,
+  body: readonly Uint8Array[],
+  headers: HeaderList = [],
+): WireAnswer {
   return { status, headers: [["content-type", contentType], ...headers], body };
 }

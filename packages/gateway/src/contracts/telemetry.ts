@@ -44,7 +44,9 @@ export interface Metrics {
   counter(definition: MetricDefinition): MetricFamily<MetricValue>;
   gauge(definition: MetricDefinition): MetricFamily<MetricValue>;
   /** Upper bounds ascending, in the unit of the name. */
-  histogram(definition: MetricDefinition & { readonly buckets: readonly number[] }): MetricFamily<MetricHistogram>;
+  histogram(
+    definition: MetricDefinition & { readonly buckets: readonly number[] },
+  ): MetricFamily<MetricHistogram>;
   /** Called before each exposition, for values that are read rather than counted. */
   onCollect(collect: () => void): void;
   /** The text exposition format 0.0.4 of everything. */

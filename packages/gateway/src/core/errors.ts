@@ -17,7 +17,13 @@ interface ErrorEntry {
   readonly text: string;
 }
 
-function entry(http: number, grpc: number, source: FailureSource, text: string, retry?: "retryable"): ErrorEntry {
+function entry(
+  http: number,
+  grpc: number,
+  source: FailureSource,
+  text: string,
+  retry?: "retryable",
+): ErrorEntry {
   return { http, grpc, retryable: retry !== undefined, source, text };
 }
 
@@ -40,9 +46,20 @@ export const errorTable = {
   client_gone: entry(499, 1, "client", "The caller went away before the answer"),
   internal: entry(500, 13, "gateway", "Spillway failed"),
   model_failed: entry(500, 13, "upstream", "The model failed on this request"),
-  model_crashed: entry(500, 13, "upstream", "The model's process died on this request twice; it is not tried again"),
+  model_crashed: entry(
+    500,
+    13,
+    "upstream",
+    "The model's process died on this request twice; it is not tried again",
+  ),
   unimplemented: entry(501, 12, "client", "This call is not offered"),
-  bad_upstream_answer: entry(502, 13, "upstream", "The model server sent an answer that cannot be read", "retryable"),
+  bad_upstream_answer: entry(
+    502,
+    13,
+    "upstream",
+    "The model server sent an answer that cannot be read",
+    "retryable",
+  ),
   upstream_unreachable: entry(503, 14, "upstream", "The model server cannot be reached", "retryable"),
   model_unavailable: entry(503, 14, "upstream", "The model has no running instance", "retryable"),
   queue_full: entry(503, 14, "gateway", "Exceeds maximum queue size", "retryable"),
@@ -72,7 +89,10 @@ export class GatewayError extends Error implements Failure {
   readonly retryAfterMs?: number;
 
   constructor(code: ErrorCode, message?: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
-    super(message ?? errorTable[code].text, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      message ?? errorTable[code].text,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.name = "GatewayError";
     this.code = code;
     if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;

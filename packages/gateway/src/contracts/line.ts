@@ -1,0 +1,50 @@
+/** The line in front of an endpoint, seen from both ends. */
+import type { Failure } from "../core/errors.ts";
+import type { BoundTensors, InferenceRequest } from "../core/request.ts";
+import type { Lease } from "./lease.ts";
+
+/** A request with inputs that fit, on its way into a line. */
+export interface LineEntry {
+  readonly request: InferenceRequest;
+  readonly bound: BoundTensors;
+  /** Called exactly once, perhaps before `join` returns. */
+  readonly done: (result: Lease | Failure) => void;
+}
+
+/** A request in line. */
+export interface Waiter {
+  readonly request: InferenceRequest;
+  readonly bound: BoundTensors;
+  readonly enqueuedAt: number;
+  /** Gives the request its place. Called once by what drains the line. */
+  grant(lease: Lease): void;
+  /** Answers the request without serving it. */
+  refuse(failure: Failure): void;
+}
+
+/** How much may be taken at once. */
+export interface TakeLimit {
+  /** Rows in sum; the first request is taken even when it alone is larger. */
+  readonly maxRows: number;
+}
+
+/**
+ * The one line in front of an endpoint, drained by a single owner. Expired and called-off requests
+ * leave it on their own and are never handed out.
+ */
+export interface Line {
+  readonly length: number;
+  /** Rows of all waiting requests in sum. */
+  readonly rows: number;
+  /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */
+  join(entry: LineEntry): void;
+  /** Removes the next requests in order, all with one shape key. Empty when nothing waits. */
+  take(limit: TakeLimit): Waiter[];
+  /** The owner's ear: called synchronously whenever a request joins. One listener. */
+  onArrival(listener: () => void): void;
+  /** Refuses everything that waits. */
+  flush(failure: Failure): void;
+}
+
+/** Makes the line of a new endpoint. */
+export type LineFactory = () => Line;
