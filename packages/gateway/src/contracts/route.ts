@@ -61,8 +61,11 @@ export interface RpcMethod {
   readonly scope: Scope;
   /** `messages`: each message of the stream is handled as a call of its own and its answer sent in turn. */
   readonly kind: "unary" | "messages";
-  /** For `messages`: how a failed message is answered inside the stream. */
-  readonly writeFailure?: (failure: Failure, call: RpcCall) => readonly Uint8Array[];
+  /**
+   * How a failure is answered inside a message: for `messages` in the stream, for `unary` as an OK
+   * answer. Undefined, absent or given back: the failure's gRPC status ends the call.
+   */
+  readonly writeFailure?: (failure: Failure, call: RpcCall) => readonly Uint8Array[] | undefined;
   handle(call: RpcCall): RouteResult | Promise<RouteResult>;
 }
 

@@ -68,8 +68,11 @@ export interface WireAnswer {
 export interface TensorPayload {
   /** Checks the inputs against the model and lays them out. */
   bind(model: ServedModel): BoundTensors | Failure;
-  /** Writes the answer in the caller's dialect. Must not throw for an answer that fits the model. */
-  write(answer: TensorAnswer): WireAnswer | Failure;
+  /**
+   * Writes the answer in the caller's dialect. Must not throw for an answer that fits the model. A
+   * promise, never rejected, only where so much JSON is to be written that a thread does it.
+   */
+  write(answer: TensorAnswer): WireAnswer | Failure | Promise<WireAnswer | Failure>;
 }
 
 /** A request after its dialect has read it. */
