@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import { test } from "node:test";
+import { root } from "./paths.ts";
+import { UsageError, planOf } from "./steps.ts";
+
+const names = (plan: ReturnType<typeof planOf>): string[] => plan!.checks.map((check) => check.name);
+
+test("without arguments everything is planned", () => {
+  const plan = planOf([]);
+  assert.deepEqual(names(plan).slice(0, 3), ["format", "lint", "types"]);
+  for (const file of ["scripts/lib/steps.test.ts", "test/harness/requires.test.ts"]) {
+    assert.ok(plan!.files.includes(file), file);
+  }
+  assert.ok(!plan!.files.some((file) => file.includes("node_modules")));
+});
+
+test("--only takes a list of steps", () => {
+  const plan = planOf(["--only", "unit,lint"]);
+  assert.deepEqual(names(plan), ["lint"]);
+  assert.ok(plan!.files.every((file) => file.startsWith("packages/")));
+});
+
+test("files and folders are run without the checks, whatever folder the command is in", () => {
+  const file = import.meta.filename;
+  const plan = planOf([path.relative(process.cwd(), file), path.join(root, "test/harness"), "--name", "x"]);
+  assert.deepEqual(plan!.checks, []);
+  assert.equal(plan!.files[0], file);
+  assert.ok(plan!.files.includes(path.join(root, "test/harness/requires.test.ts")));
+  assert.equal(plan!.namePattern, "x");
+});
+
+test("a name pattern alone leaves the checks out", () => {
+  const plan = planOf(["--name", "x"]);
+  assert.deepEqual(plan!.checks, []);
+  assert.ok(plan!.files.length > 1);
+});
+
+test("mistakes are told", () => {
+  const mistakes = [["--only", "lnit"], ["--nope"], ["no/such.test.ts"], [path.join(root, "config")]];
+  for (const args of mistakes) assert.throws(() => planOf(args), UsageError, args.join(" "));
+  assert.equal(planOf(["--help"]), undefined);
+});
