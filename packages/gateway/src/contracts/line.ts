@@ -36,6 +36,8 @@ export interface Line {
   readonly length: number;
   /** Rows of all waiting requests in sum. */
   readonly rows: number;
+  /** When the first in line joined, ms on the pipeline's clock; undefined when nothing waits. */
+  readonly oldestAt: number | undefined;
   /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */
   join(entry: LineEntry): void;
   /** Removes the next requests in order, all with one shape key. Empty when nothing waits. */
@@ -46,5 +48,5 @@ export interface Line {
   flush(failure: Failure): void;
 }
 
-/** Makes the line of a new endpoint. */
-export type LineFactory = () => Line;
+/** Makes the line of a new endpoint. `onRefused` hears of every request that leaves it unserved. */
+export type LineFactory = (onRefused: (failure: Failure) => void) => Line;

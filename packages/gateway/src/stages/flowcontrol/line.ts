@@ -75,12 +75,15 @@ class Band {
 export interface LineOptions {
   readonly clock: Clock;
   readonly maxQueue: FlowOptions["maxQueue"];
+  /** Hears of every request that leaves the line unserved. */
+  readonly onRefused: (failure: Failure) => void;
 }
 
 /** The line in front of one endpoint. */
 export class RequestLine implements Line {
   readonly #clock: Clock;
   readonly #maxQueue: number;
+  readonly #onRefused: (failure: Failure) => void;
   /** Highest priority first. */
   readonly #bands: Band[] = [];
   #length = 0;
@@ -92,6 +95,7 @@ export class RequestLine implements Line {
   constructor(options: LineOptions) {
     this.#clock = options.clock;
     this.#maxQueue = options.maxQueue;
+    this.#onRefused = options.onRefused;
   }
 
   get length(): number {
@@ -102,6 +106,15 @@ export class RequestLine implements Line {
     return this.#rows;
   }
 
+  get oldestAt(): number | undefined {
+    let oldest: number | undefined;
+    for (const band of this.#bands) {
+      const first = band.first?.enqueuedAt;
+      if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;
+    }
+    return oldest;
+  }
+
   onArrival(listener: () => void): void {
     this.#listener = listener;
   }
@@ -110,7 +123,10 @@ export class RequestLine implements Line {
   join(entry: LineEntry): void {
     const now = this.#clock.now();
     const refusal = this.#refusalAtEntry(entry.request, now);
-    if (refusal !== undefined) return entry.done(refusal);
+    if (refusal !== undefined) {
+      this.#onRefused(refusal);
+      return entry.done(refusal);
+    }
     const band = this.#bandOf(entry.request.priority);
     const waiter = new WaitingRequest(entry, band, now);
     band.append(waiter);
@@ -180,6 +196,7 @@ export class RequestLine implements Line {
 
   #leave(waiter: WaitingRequest, reason: Failure): void {
     this.#remove(waiter);
+    this.#onRefused(reason);
     waiter.refuse(reason);
   }
 

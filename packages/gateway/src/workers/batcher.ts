@@ -1,0 +1,283 @@
+/**
+ * Takes what waits in an endpoint's line and sends it to instances, several requests in one call.
+ *
+ * Work-conserving: what waits is sent the moment an instance is free; nothing is held back to fill a
+ * batch unless the model asks for a delay. Arrivals of one turn of the event loop travel together.
+ *
+ * After a crash every request of the lost calls is a suspect: it is sent again once, alone on a host
+ * that runs nothing else, so that the one that kills is told from those that were only near.
+ */
+import type { Line } from "../contracts/line.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import { failure, type Failure } from "../core/errors.ts";
+import type { ServedModel } from "../core/model.ts";
+import type { Outcome } from "../core/outcome.ts";
+import { Batch, Seat, type SeatOwner } from "./batch.ts";
+import type { InstanceAnswer, InstanceFailure, ModelInstance } from "./model-instance.ts";
+import type { ModelStatistics } from "./statistics.ts";
+
+/** Calls that end through no fault of a request are repeated this often. */
+const maxRepeats = 8;
+
+/** What a batcher needs. */
+export interface BatcherOptions {
+  readonly clock: Clock;
+  readonly line: Line;
+  readonly model: ServedModel;
+  readonly statistics: ModelStatistics;
+  /** How long what waits may be held back to fill a batch, ms. */
+  readonly delayMs: number;
+  /** Deadline of one call, ms; past it the host is taken for hung and ended. */
+  readonly timeoutMs: number;
+  /** Called when the last of the work has ended. */
+  readonly onIdle: () => void;
+}
+
+/** An instance and the calls it runs for this batcher. */
+interface Attached {
+  readonly instance: ModelInstance;
+  readonly stopListening: () => void;
+  calls: number;
+}
+
+/** Drains one line into the instances of one model version. */
+export class Batcher implements SeatOwner {
+  readonly #options: BatcherOptions;
+  readonly #attached: Attached[] = [];
+  readonly #suspects: Seat[] = [];
+  #reserved: Attached | undefined;
+  #scheduled = false;
+  #delay: Timer | undefined;
+  #calls = 0;
+  /** Boarding waits for the door; until then a batch occupies its instance. */
+  readonly #boarding = new Map<Batch, Attached>();
+
+  constructor(options: BatcherOptions) {
+    this.#options = options;
+    options.line.onArrival(() => this.#schedule());
+  }
+
+  /** Calls under way, batches about to be sent and suspects. */
+  get busy(): boolean {
+    return this.#calls > 0 || this.#suspects.length > 0;
+  }
+
+  get instances(): number {
+    return this.#attached.length;
+  }
+
+  attach(instance: ModelInstance): void {
+    const stopListening = instance.host.onChange(() => this.#schedule());
+    this.#attached.push({ instance, stopListening, calls: 0 });
+    this.#schedule();
+  }
+
+  /** Gives an instance no new work. What it runs is answered. */
+  detach(instance: ModelInstance): void {
+    const index = this.#attached.findIndex((entry) => entry.instance === instance);
+    const entry = this.#attached[index];
+    if (entry === undefined) return;
+    this.#attached.splice(index, 1);
+    entry.stopListening();
+    if (this.#reserved === entry) this.#unreserve();
+    this.#schedule();
+  }
+
+  boarded(seat: Seat): void {
+    const batch = seat.batch;
+    if (batch === undefined || !batch.countBoarded()) return;
+    const entry = this.#boarding.get(batch);
+    this.#boarding.delete(batch);
+    if (entry !== undefined) this.#send(batch, entry, "shared");
+  }
+
+  abandoned(seat: Seat): void {
+    const batch = seat.batch;
+    if (batch?.cancelCall !== undefined && batch.wanted().length === 0) batch.cancelCall();
+  }
+
+  /** Refuses the requests that wait to be sent again. */
+  flush(reason: Failure): void {
+    for (const seat of this.#suspects.splice(0)) seat.fail(reason);
+    this.#schedule();
+  }
+
+  settled(seat: Seat, outcome: Outcome): void {
+    const now = this.#options.clock.now();
+    this.#options.statistics.requestEnded(outcome, seat.grantedAt - seat.enqueuedAt, now - seat.enqueuedAt);
+  }
+
+  /** Joins everything that arrives in this turn of the event loop into one look at the line. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    this.#pumpSuspects();
+    const { line, model } = this.#options;
+    while (line.length > 0 && !this.#heldBack()) {
+      const entry = this.#freeInstance();
+      if (entry === undefined) return;
+      const waiters = line.take({ maxRows: model.maxBatch });
+      if (waiters.length === 0) return;
+      const now = this.#options.clock.now();
+      const batch = new Batch(waiters.map((waiter) => new Seat(waiter, now, this)));
+      this.#boarding.set(batch, entry);
+      this.#begin(entry, "shared");
+      for (const seat of batch.seats) seat.waiter.grant(seat);
+    }
+    if (!this.busy) this.#options.onIdle();
+  }
+
+  /** True while a configured delay lets a partial batch wait for company. */
+  #heldBack(): boolean {
+    const { line, model, delayMs, clock } = this.#options;
+    const oldest = line.oldestAt;
+    if (delayMs === 0 || oldest === undefined || line.rows >= model.maxBatch) return false;
+    const remaining = oldest + delayMs - clock.now();
+    if (remaining <= 0) return false;
+    this.#delay?.cancel();
+    this.#delay = clock.after(remaining, () => this.#pump());
+    return true;
+  }
+
+  /**
+   * The least busy instance. One that runs a call takes a second, to hide the hop between
+   * processes, only when that one is full: partial batches wait and grow instead.
+   */
+  #freeInstance(): Attached | undefined {
+    const { line, model } = this.#options;
+    let best: Attached | undefined;
+    for (const entry of this.#attached) {
+      if (!entry.instance.host.open || entry.calls > 1) continue;
+      if (best === undefined || entry.instance.host.running < best.instance.host.running) best = entry;
+    }
+    if (best === undefined || best.calls === 0) return best;
+    return line.rows >= model.maxBatch ? best : undefined;
+  }
+
+  #pumpSuspects(): void {
+    while (this.#suspects.length > 0) {
+      const entry = this.#attached.find((candidate) => candidate.instance.host.idle);
+      if (entry === undefined) return this.#reserve();
+      const seat = this.#suspects.shift();
+      if (seat === undefined || seat.settledAlready) continue;
+      this.#begin(entry, "exclusive");
+      this.#send(new Batch([seat]), entry, "exclusive");
+    }
+    this.#unreserve();
+  }
+
+  /** Keeps ordinary calls off the least busy host, so that a suspect finds it empty. */
+  #reserve(): void {
+    if (this.#reserved !== undefined) return;
+    let best: Attached | undefined;
+    for (const entry of this.#attached) {
+      const host = entry.instance.host;
+      if (host.state !== "ready") continue;
+      if (best === undefined || host.running < best.instance.host.running) best = entry;
+    }
+    this.#reserved = best;
+    best?.instance.host.reserve();
+  }
+
+  #unreserve(): void {
+    const reserved = this.#reserved;
+    this.#reserved = undefined;
+    reserved?.instance.host.release();
+  }
+
+  #begin(entry: Attached, kind: "shared" | "exclusive"): void {
+    entry.calls++;
+    this.#calls++;
+    entry.instance.host.begin(kind);
+  }
+
+  #finish(entry: Attached, kind: "shared" | "exclusive"): void {
+    entry.calls--;
+    this.#calls--;
+    entry.instance.host.finish(kind);
+  }
+
+  #send(batch: Batch, entry: Attached, kind: "shared" | "exclusive"): void {
+    const seats = batch.wanted();
+    if (seats.length === 0) return this.#finish(entry, kind);
+    const requests = seats.map((seat) => seat.waiter.bound);
+    let rows = 0;
+    for (const request of requests) rows += request.rows;
+    const host = entry.instance.host;
+    const timeoutMs = this.#options.timeoutMs * Math.max(1, host.running);
+    const deadline = this.#options.clock.after(timeoutMs, () => host.abandon());
+    const ended = (): void => {
+      deadline.cancel();
+      batch.cancelCall = undefined;
+      this.#finish(entry, kind);
+    };
+    const call = entry.instance.infer(
+      { requests, rows },
+      {
+        answered: (answer) => {
+          ended();
+          this.#answered(seats, rows, answer, entry);
+        },
+        failed: (reason) => {
+          ended();
+          this.#failed(seats, reason);
+        },
+      },
+    );
+    batch.cancelCall = () => {
+      call.cancel();
+      ended();
+    };
+  }
+
+  /** The next call goes out before the answers do: the instance never waits for the writing. */
+  #answered(seats: Seat[], rows: number, answer: InstanceAnswer, entry: Attached): void {
+    const { model, statistics } = this.#options;
+    entry.instance.host.hasAnswered = true;
+    statistics.callEnded(rows, answer);
+    const computeMs = answer.computeNs === undefined ? undefined : answer.computeNs / 1e6;
+    const instance = entry.instance.id;
+    const deliver = (): void => {
+      for (const [index, seat] of seats.entries()) {
+        const queueMs = seat.grantedAt - seat.enqueuedAt;
+        const timing = { queueMs, computeMs, batchRows: rows, instance };
+        seat.answer({ model, outputs: answer.outputs[index] ?? [], timing });
+      }
+    };
+    if (this.#options.line.length === 0) return deliver();
+    this.#pump();
+    setImmediate(deliver);
+  }
+
+  #failed(seats: Seat[], reason: InstanceFailure): void {
+    for (const seat of seats) this.#decideAgain(seat, seats.length, reason);
+    this.#schedule();
+  }
+
+  /** What becomes of a request whose call failed. */
+  #decideAgain(seat: Seat, company: number, reason: InstanceFailure): void {
+    if (seat.settledAlready) return;
+    if (reason.kind === "died" && ++seat.deaths > 1) return seat.fail(failure("model_crashed"));
+    if (reason.kind === "refused" && company === 1) return seat.fail(reason.failure);
+    if (reason.kind !== "died" && ++seat.repeats > maxRepeats) return seat.fail(reason.failure);
+    this.#suspects.push(seat);
+    const { clock } = this.#options;
+    const remaining = seat.waiter.request.deadline - clock.now();
+    if (remaining === Infinity) return;
+    clock.after(Math.max(0, remaining), () => this.#expire(seat));
+  }
+
+  #expire(seat: Seat): void {
+    const index = this.#suspects.indexOf(seat);
+    if (index < 0) return;
+    this.#suspects.splice(index, 1);
+    seat.fail(failure("queue_timeout", undefined, 1_000));
+  }
+}

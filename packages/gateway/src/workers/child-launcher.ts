@@ -1,0 +1,153 @@
+/** Starts worker processes as children of the gateway, each on a Unix socket in a private folder. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { LaunchedWorker, Launcher, WorkerExit, WorkerSpec } from "../contracts/launcher.ts";
+import type { LogFields, Logger } from "../contracts/telemetry.ts";
+import { GatewayError } from "../core/errors.ts";
+
+/** A Unix socket's path may have 107 bytes; a longer temporary folder is not used. */
+const maxSocketPathBytes = 107;
+
+/** Variables a worker gets: those that programs need to run, none that may hold a secret. */
+const passedEnvironment = ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH", "NODE_COMPILE_CACHE"];
+
+/** What the launcher needs. */
+export interface ChildLauncherOptions {
+  /** The worker's program, a file URL or path. */
+  readonly program: string;
+  readonly logger: Logger;
+  /** Where the sockets' folder is made; default the system's temporary folder. */
+  readonly temporary?: string;
+}
+
+/** Starts children. The folder for their sockets has mode 0700 and goes with `close`. */
+export function createChildLauncher(options: ChildLauncherOptions): Launcher {
+  const folder = makeSocketFolder(options.temporary ?? tmpdir());
+  const running = new Set<ChildWorker>();
+  let launched = 0;
+  return {
+    launch(spec) {
+      const socket = join(folder, `${launched++}.sock`);
+      const worker = new ChildWorker(spec, socket, options);
+      running.add(worker);
+      worker.onExit(() => {
+        running.delete(worker);
+        rmSync(socket, { force: true });
+      });
+      return worker;
+    },
+    close() {
+      for (const worker of running) worker.kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function makeSocketFolder(temporary: string): string {
+  const longest = Buffer.byteLength(join(temporary, "spw-XXXXXX", "99999.sock"));
+  const parent = longest <= maxSocketPathBytes ? temporary : "/tmp";
+  try {
+    return mkdtempSync(join(parent, "spw-"));
+  } catch (cause) {
+    throw new GatewayError("internal", `No folder for the workers' sockets can be made in ${parent}`, {
+      cause,
+    });
+  }
+}
+
+/** One child. It ends by itself when its standard input closes, which the system does when the gateway dies. */
+class ChildWorker implements LaunchedWorker {
+  readonly pid: number;
+  readonly address: string;
+  readonly #child: ChildProcess;
+  readonly #listeners: ((exit: WorkerExit) => void)[] = [];
+  #exit: WorkerExit | undefined;
+
+  constructor(spec: WorkerSpec, socket: string, options: ChildLauncherOptions) {
+    const program = options.program.startsWith("file:") ? new URL(options.program).pathname : options.program;
+    this.#child = spawn(
+      process.execPath,
+      [...process.execArgv, decodeURIComponent(program), "--supervised"],
+      {
+        env: { ...pick(process.env), SPILLWAY_WORKER_SPEC: JSON.stringify({ socket, models: spec.models }) },
+        stdio: ["pipe", "ignore", "pipe"],
+      },
+    );
+    this.pid = this.#child.pid ?? 0;
+    this.address = `unix:${socket}`;
+    this.#child.on("error", () => this.#ended({ code: null, signal: null }));
+    this.#child.on("exit", (code, signal) => this.#ended({ code, signal }));
+    this.#child.stdin?.on("error", () => {});
+    forwardLogs(this.#child, spec.id, options.logger);
+  }
+
+  onExit(listener: (exit: WorkerExit) => void): void {
+    if (this.#exit === undefined) this.#listeners.push(listener);
+    else listener(this.#exit);
+  }
+
+  memoryBytes(): number | undefined {
+    if (this.#exit !== undefined) return undefined;
+    return residentBytes(this.pid);
+  }
+
+  kill(): void {
+    if (this.#exit === undefined) this.#child.kill("SIGKILL");
+  }
+
+  #ended(exit: WorkerExit): void {
+    if (this.#exit !== undefined) return;
+    this.#exit = exit;
+    for (const listener of this.#listeners) listener(exit);
+  }
+}
+
+function pick(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const picked: NodeJS.ProcessEnv = {};
+  for (const name of passedEnvironment) if (environment[name] !== undefined) picked[name] = environment[name];
+  return picked;
+}
+
+/** Resident memory from /proc, in bytes; undefined on systems without it. */
+function residentBytes(pid: number): number | undefined {
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
+    return pages * 4096;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Lines a worker writes to standard error are JSON events; anything else is what a native library says. */
+function forwardLogs(child: ChildProcess, worker: string, logger: Logger): void {
+  if (child.stderr === null) return;
+  createInterface({ input: child.stderr, crlfDelay: Infinity }).on("line", (line) => {
+    const event = parseEvent(line);
+    const level = event?.["level"];
+    const write = level === "error" || level === "warn" || level === "debug" ? level : "info";
+    if (event === undefined) logger.warn("worker_output", { worker, text: line.slice(0, 2_000) });
+    else logger[write](`worker_${String(event["event"] ?? "event")}`, { worker, ...scalars(event) });
+  });
+}
+
+function parseEvent(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
+
+function scalars(event: Record<string, unknown>): LogFields {
+  const fields: Record<string, string | number | boolean> = {};
+  for (const [key, value] of Object.entries(event)) {
+    if (key === "level" || key === "event") continue;
+    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+      fields[key] = value;
+  }
+  return fields;
+}

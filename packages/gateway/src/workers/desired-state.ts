@@ -1,0 +1,61 @@
+/** From what lies on disk to the worker processes that should run. Pure. */
+import type { ModelConfig, RepositorySnapshot, ScannedModel } from "@spillway/worker/repository";
+import type { RepositoryOptions } from "../contracts/options.ts";
+import { memberId, type Member } from "./deployment.ts";
+
+/** A set of models that belongs in one process, run `count` times. */
+export interface DesiredDeployment {
+  readonly key: string;
+  readonly signature: string;
+  readonly members: readonly Member[];
+  readonly count: number;
+}
+
+/** What should run, and what cannot. */
+export interface DesiredState {
+  readonly deployments: ReadonlyMap<string, DesiredDeployment>;
+  /** Why a selected version cannot run, by `name/version`; by `name/` for a whole model. */
+  readonly problems: ReadonlyMap<string, string>;
+  /** Batching of every version that can run, by `name/version`. */
+  readonly batching: ReadonlyMap<string, ModelConfig["batching"]>;
+}
+
+/** Plans one process a model version, or one for all that name the same `group`. */
+export function planDeployments(
+  snapshot: RepositorySnapshot,
+  options: Pick<RepositoryOptions, "instances">,
+  isWanted: (model: string) => boolean,
+): DesiredState {
+  const groups = new Map<string, { members: Member[]; fingerprints: string[]; count: number }>();
+  const problems = new Map<string, string>();
+  const batching = new Map<string, ModelConfig["batching"]>();
+  for (const model of snapshot.models.values()) {
+    if (!isWanted(model.name)) continue;
+    if (model.error !== undefined) problems.set(`${model.name}/`, model.error);
+    for (const version of selectedVersions(model)) {
+      const id = memberId({ name: model.name, version: version.version });
+      if (version.config === undefined) {
+        problems.set(id, version.error ?? "its configuration cannot be read");
+        continue;
+      }
+      const { config } = version;
+      const key = config.group === undefined ? id : `group:${config.group}`;
+      const group = groups.get(key) ?? { members: [], fingerprints: [], count: 1 };
+      group.members.push({ name: model.name, version: version.version, directory: version.directory });
+      group.fingerprints.push(`${id}=${version.fingerprint}`);
+      group.count = Math.max(group.count, options.instances[model.name] ?? config.instances);
+      groups.set(key, group);
+      batching.set(id, config.batching);
+    }
+  }
+  const deployments = new Map<string, DesiredDeployment>();
+  for (const [key, { members, fingerprints, count }] of groups) {
+    deployments.set(key, { key, signature: fingerprints.join("\n"), members, count });
+  }
+  return { deployments, problems, batching };
+}
+
+/** The version folders that the model's policy serves. */
+export function selectedVersions(model: ScannedModel): ScannedModel["versions"] {
+  return model.versions.filter((version) => model.selected.includes(version.version));
+}

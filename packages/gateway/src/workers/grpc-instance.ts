@@ -1,0 +1,82 @@
+/** A model behind a gRPC channel: our worker, or any server that speaks KServe v2. */
+import { grpcStatus, type GrpcChannel, type GrpcFailure } from "@spillway/grpc";
+import { failure, type ErrorCode, type Failure } from "../core/errors.ts";
+import type { Host } from "./host.ts";
+import { decodeInferResponse, encodeInferRequest, splitRows, type ModelAddress } from "./model-infer.ts";
+import type {
+  InstanceAnswer,
+  InstanceCall,
+  InstanceFailure,
+  InstanceHandler,
+  ModelInstance,
+} from "./model-instance.ts";
+
+const inferPath = "/inference.GRPCInferenceService/ModelInfer";
+
+/** What an instance is made of. */
+export interface GrpcInstanceOptions {
+  readonly id: string;
+  readonly host: Host;
+  readonly channel: GrpcChannel;
+  readonly model: ModelAddress;
+}
+
+/** A model that is called with `ModelInfer`. */
+export function createGrpcInstance(options: GrpcInstanceOptions): ModelInstance {
+  const { id, host, channel, model } = options;
+  return {
+    id,
+    host,
+    infer: (call, handler) =>
+      channel.unary(
+        { path: inferPath, message: encodeInferRequest(model, call.requests) },
+        {
+          done: (message) => deliver(message, call, handler),
+          failed: (reason) => handler.failed(classifyFailure(reason, channel)),
+        },
+      ),
+  };
+}
+
+function deliver(message: Uint8Array, call: InstanceCall, handler: InstanceHandler): void {
+  let answer: InstanceAnswer;
+  try {
+    answer = readAnswer(message, call);
+  } catch (error) {
+    const text = `The model server sent an answer that cannot be read: ${error instanceof Error ? error.message : ""}`;
+    return handler.failed({ kind: "refused", failure: failure("bad_upstream_answer", text) });
+  }
+  handler.answered(answer);
+}
+
+function readAnswer(message: Uint8Array, call: InstanceCall): InstanceAnswer {
+  const { outputs, computeNs, preprocessNs } = decodeInferResponse(message);
+  const rows = call.requests.map((request) => request.rows);
+  const perRequest = call.requests.length === 1 ? [outputs] : splitRows(outputs, rows);
+  return { outputs: perRequest, computeNs, preprocessNs };
+}
+
+/** A call that a broken connection ended may have killed the server; anything a live server says is its answer. */
+export function classifyFailure(reason: GrpcFailure, channel: GrpcChannel): InstanceFailure {
+  const lost = reason.code === grpcStatus.unavailable && channel.state !== "ready";
+  if (lost) {
+    const text = "The model's process went away";
+    return { kind: reason.unsent ? "unsent" : "died", failure: failure("model_unavailable", text, 1_000) };
+  }
+  return { kind: "refused", failure: upstreamFailure(reason) };
+}
+
+const codes: Partial<Record<number, ErrorCode>> = {
+  [grpcStatus.invalidArgument]: "bad_request",
+  [grpcStatus.outOfRange]: "bad_request",
+  [grpcStatus.notFound]: "model_not_found",
+  [grpcStatus.unavailable]: "model_unavailable",
+  [grpcStatus.resourceExhausted]: "model_unavailable",
+  [grpcStatus.unimplemented]: "unimplemented",
+  [grpcStatus.cancelled]: "model_unavailable",
+};
+
+function upstreamFailure(reason: GrpcFailure): Failure {
+  const code = codes[reason.code] ?? "model_failed";
+  return failure(code, reason.message, code === "model_unavailable" ? 1_000 : undefined);
+}
