@@ -129,7 +129,7 @@ function forwardLogs(child: ChildProcess, worker: string, logger: Logger): void 
     const level = event?.["level"];
     const write = level === "error" || level === "warn" || level === "debug" ? level : "info";
     if (event === undefined) logger.warn("worker_output", { worker, text: line.slice(0, 2_000) });
-    else logger[write](`worker_${String(event["event"] ?? "event")}`, { worker, ...scalars(event) });
+    else logger[write](`worker_${eventName(event)}`, { worker, ...scalars(event) });
   });
 }
 
@@ -150,4 +150,8 @@ function scalars(event: Record<string, unknown>): LogFields {
       fields[key] = value;
   }
   return fields;
+}
+
+function eventName(event: Record<string, unknown>): string {
+  return typeof event["event"] === "string" ? event["event"] : "event";
 }

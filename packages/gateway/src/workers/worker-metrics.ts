@@ -1,0 +1,62 @@
+/** Series about instances and their processes. */
+import type { ModelStatus } from "../contracts/models.ts";
+import type { MetricDefinition, Metrics } from "../contracts/telemetry.ts";
+import type { ModelSource } from "./catalog.ts";
+import type { ModelRepository } from "./model-repository.ts";
+
+/** The families of this module, for the reference page. */
+export const workerMetrics = {
+  instances: {
+    name: "spillway_model_instances",
+    help: "Instances of a model version: wanted, and ready to take work.",
+    labels: ["model", "version", "state"],
+  },
+  ready: {
+    name: "spillway_model_ready",
+    help: "1 when the model version can answer, else 0.",
+    labels: ["model", "version"],
+  },
+  memory: {
+    name: "spillway_worker_resident_memory_bytes",
+    help: "Resident memory of a worker process.",
+    labels: ["deployment", "pid"],
+  },
+  restarts: {
+    name: "spillway_worker_restarts_total",
+    help: "Worker processes that ended without being told to.",
+    labels: ["deployment"],
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+/** Counts a process that ended by itself. */
+export function countRestart(metrics: Metrics, deployment: string): void {
+  metrics.counter(workerMetrics.restarts).with(deployment).value++;
+}
+
+/** Reads instances, readiness and memory at each scrape; what is gone is no longer shown. */
+export function exposeWorkers(metrics: Metrics, repository: ModelRepository | undefined, sources: readonly ModelSource[]): void {
+  const instances = metrics.gauge(workerMetrics.instances);
+  const ready = metrics.gauge(workerMetrics.ready);
+  const memory = metrics.gauge(workerMetrics.memory);
+  let shownModels: ModelStatus[] = [];
+  let shownProcesses: { readonly deployment: string; readonly pid: number }[] = [];
+  metrics.onCollect(() => {
+    for (const { name, version } of shownModels) {
+      ready.remove(name, version);
+      instances.remove(name, version, "wanted");
+      instances.remove(name, version, "ready");
+    }
+    shownModels = sources.flatMap((source) => source.list());
+    for (const { name, version, state, instances: count } of shownModels) {
+      ready.with(name, version).value = state === "READY" ? 1 : 0;
+      instances.with(name, version, "wanted").value = count.wanted;
+      instances.with(name, version, "ready").value = count.ready;
+    }
+    for (const { deployment, pid } of shownProcesses) memory.remove(deployment, String(pid));
+    const processes = repository?.processes() ?? [];
+    shownProcesses = processes;
+    for (const { deployment, pid, memoryBytes } of processes) {
+      if (memoryBytes !== undefined) memory.with(deployment, String(pid)).value = memoryBytes;
+    }
+  });
+}
