@@ -34,7 +34,11 @@ export function countRestart(metrics: Metrics, deployment: string): void {
 }
 
 /** Reads instances, readiness and memory at each scrape; what is gone is no longer shown. */
-export function exposeWorkers(metrics: Metrics, repository: ModelRepository | undefined, sources: readonly ModelSource[]): void {
+export function exposeWorkers(
+  metrics: Metrics,
+  repository: ModelRepository | undefined,
+  sources: readonly ModelSource[],
+): void {
   const instances = metrics.gauge(workerMetrics.instances);
   const ready = metrics.gauge(workerMetrics.ready);
   const memory = metrics.gauge(workerMetrics.memory);
