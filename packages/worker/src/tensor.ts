@@ -65,7 +65,7 @@ export function floatTensor(name: string, shape: readonly number[], values: Floa
  * Expects a byte length that is a multiple of four.
  */
 export function floatValues(data: Uint8Array): Float32Array {
-  const aligned = data.byteOffset % 4 === 0 ? data : data.slice();
+  const aligned = data.byteOffset % 4 === 0 ? data : new Uint8Array(data);
   return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
 }
 
