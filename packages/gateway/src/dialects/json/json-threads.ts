@@ -1,0 +1,195 @@
+/**
+ * Threads that read and write JSON too large for the event loop. Started when first needed, ended
+ * when idle; one task at a time each; what waits is bounded.
+ */
+import { Worker } from "node:worker_threads";
+import type { Cancellation } from "../../core/cancellation.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
+import { failure, type Failure } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import type { ThreadRequest } from "./json-thread.ts";
+import { defaultJsonLimits, type JsonLimits } from "./parse-json.ts";
+import type { EncodedValues, ThreadTasks } from "./thread-tasks.ts";
+
+/** Bounds of JSON reading and writing. */
+export interface JsonThreadLimits extends JsonLimits {
+  /** A JSON text up to this size is parsed on the event loop. Default 256 KiB, about 1 ms. */
+  readonly parseInPlaceBytes: number;
+  /** Tensors up to this size in sum are written as JSON on the event loop. Default 64 KiB, about 2 ms. */
+  readonly writeInPlaceBytes: number;
+  /** Default 1. */
+  readonly maxThreads: number;
+  /** Tasks waiting for a thread; beyond it `overloaded`. Default 256. */
+  readonly maxQueue: number;
+  /** Heap of one thread in MiB; a task that needs more fails alone. Default 1,024. */
+  readonly maxHeapMb: number;
+  /** How long a thread without work is kept, ms. Default 30,000. */
+  readonly idleMs: number;
+}
+
+/** The defaults named in `JsonThreadLimits`. */
+export const defaultJsonThreadLimits: JsonThreadLimits = {
+  ...defaultJsonLimits,
+  parseInPlaceBytes: 256 * 1024,
+  writeInPlaceBytes: 64 * 1024,
+  maxThreads: 1,
+  maxQueue: 256,
+  maxHeapMb: 1024,
+  idleMs: 30_000,
+};
+
+/** What the threads need. */
+export interface JsonThreadsOptions {
+  readonly clock: Clock;
+  readonly limits?: Partial<JsonThreadLimits>;
+}
+
+interface Task {
+  readonly request: ThreadRequest;
+  readonly transfer: ArrayBuffer[];
+  readonly cancellation: Cancellation | undefined;
+  readonly done: (result: unknown) => void;
+}
+
+/**
+ * State of a thread: `task` is what it runs; without one it is idle and `timer` will end it.
+ */
+interface Thread {
+  readonly worker: Worker;
+  task: Task | undefined;
+  timer: Timer | undefined;
+}
+
+const entry = new URL(
+  import.meta.url.endsWith(".ts") ? "./json-thread.ts" : "./json-thread.js",
+  import.meta.url,
+);
+
+/** A bounded pool of threads for large JSON. */
+export class JsonThreads {
+  readonly limits: JsonThreadLimits;
+  readonly #clock: Clock;
+  readonly #threads = new Set<Thread>();
+  #queue: Task[] = [];
+  #closed = false;
+
+  constructor(options: JsonThreadsOptions) {
+    this.#clock = options.clock;
+    this.limits = { ...defaultJsonThreadLimits, ...options.limits };
+  }
+
+  /** Threads that exist now. */
+  get size(): number {
+    return this.#threads.size;
+  }
+
+  /**
+   * Reads a body with one of the tasks. The body's memory goes to the thread: where it is a buffer
+   * of its own it is empty afterwards, else it is copied.
+   */
+  read<Name extends Exclude<keyof ThreadTasks, "writeValues">>(
+    name: Name,
+    input: Parameters<ThreadTasks[Name]>[0],
+    cancellation: Cancellation,
+  ): Promise<ReturnType<ThreadTasks[Name]> | Failure> {
+    const body = ownMemory(input.body);
+    const request: ThreadRequest = { name, input: { ...input, body }, limits: this.limits };
+    return this.#enqueue(request, [body.buffer], cancellation) as Promise<
+      ReturnType<ThreadTasks[Name]> | Failure
+    >;
+  }
+
+  /** Writes tensors as JSON arrays, leaving out what is undefined. The tensors are copied. */
+  writeValues(tensors: readonly (Tensor | undefined)[]): Promise<(EncodedValues | undefined)[] | Failure> {
+    const copies = tensors.map((tensor) => tensor && { ...tensor, data: tensor.data.slice() });
+    const transfer = copies.flatMap((tensor) => (tensor === undefined ? [] : [tensor.data.buffer]));
+    const request: ThreadRequest = { name: "writeValues", input: copies, limits: this.limits };
+    return this.#enqueue(request, transfer) as Promise<(EncodedValues | undefined)[] | Failure>;
+  }
+
+  /** Ends the threads; what waits fails with `draining`. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    for (const task of this.#queue.splice(0)) task.done(failure("draining"));
+    for (const thread of this.#threads) this.#end(thread, failure("draining"));
+  }
+
+  #enqueue(request: ThreadRequest, transfer: ArrayBuffer[], cancellation?: Cancellation): Promise<unknown> {
+    if (this.#closed) return Promise.resolve(failure("draining"));
+    if (this.#queue.length >= this.limits.maxQueue)
+      return Promise.resolve(failure("overloaded", "Too much large JSON at once", 1_000));
+    return new Promise((done) => {
+      this.#queue.push({ request, transfer, cancellation, done });
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (this.#queue.length > 0) {
+      const thread = this.#idleThread();
+      if (thread === undefined) return;
+      const task = this.#queue.shift();
+      if (task === undefined) return;
+      if (task.cancellation?.reason === undefined) this.#start(thread, task);
+      else task.done(failure("client_gone"));
+    }
+  }
+
+  #idleThread(): Thread | undefined {
+    for (const thread of this.#threads) if (thread.task === undefined) return thread;
+    return this.#threads.size < this.limits.maxThreads ? this.#spawn() : undefined;
+  }
+
+  #spawn(): Thread {
+    const worker = new Worker(entry, { resourceLimits: { maxOldGenerationSizeMb: this.limits.maxHeapMb } });
+    const thread: Thread = { worker, task: undefined, timer: undefined };
+    worker.on("message", (result: unknown) => this.#finish(thread, result));
+    worker.on("error", (error: Error & { code?: string }) => this.#end(thread, threadFailure(error)));
+    worker.on("exit", () => this.#end(thread, failure("internal")));
+    worker.unref();
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  #start(thread: Thread, task: Task): void {
+    thread.timer?.cancel();
+    thread.timer = undefined;
+    thread.task = task;
+    thread.worker.ref();
+    thread.worker.postMessage(task.request, task.transfer);
+  }
+
+  #finish(thread: Thread, result: unknown): void {
+    const task = thread.task;
+    thread.task = undefined;
+    thread.worker.unref();
+    thread.timer = this.#clock.after(this.limits.idleMs, () => this.#end(thread, failure("internal")));
+    task?.done(result);
+    this.#pump();
+  }
+
+  /** Forgets a thread; its task, if it has one, fails alone. */
+  #end(thread: Thread, reason: Failure): void {
+    if (!this.#threads.delete(thread)) return;
+    thread.timer?.cancel();
+    void thread.worker.terminate();
+    thread.task?.done(reason);
+    if (!this.#closed) this.#pump();
+  }
+}
+
+/** A body as memory of its own, that can be handed over. Expects more bytes than Node's shared pool has. */
+function ownMemory(body: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = body;
+  const whole =
+    buffer instanceof ArrayBuffer &&
+    buffer.byteLength === body.byteLength &&
+    body.byteLength > Buffer.poolSize;
+  return whole ? new Uint8Array(buffer) : body.slice();
+}
+
+function threadFailure(error: { readonly code?: string }): Failure {
+  if (error.code === "ERR_WORKER_OUT_OF_MEMORY")
+    return failure("body_too_large", "The JSON needs too much memory; send tensors as binary data");
+  return failure("internal");
+}

@@ -1,0 +1,32 @@
+/** What a JSON thread can be asked to do. Pure functions from plain values to plain values; the thread and tests run the same ones. */
+import { isFailure, type Failure } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import type { InferBody } from "../kserve/infer-body.ts";
+import { readInferBody, type InferBytes } from "../kserve/read-infer.ts";
+import { valuesText } from "../tensors/write-values.ts";
+import type { JsonLimits } from "./parse-json.ts";
+
+/** A tensor's text as bytes, ready for a socket. */
+export interface EncodedValues {
+  readonly json: Uint8Array;
+  readonly contentType: "base64" | undefined;
+}
+
+/** The tasks by name. */
+export const threadTasks = {
+  /** Reads a v2 inference request. */
+  readInfer: (input: InferBytes, limits: JsonLimits): InferBody | Failure => readInferBody(input, limits),
+  /** Writes tensors as JSON arrays, leaving out what is undefined. */
+  writeValues: (tensors: readonly (Tensor | undefined)[]): (EncodedValues | undefined)[] | Failure => {
+    const texts: (EncodedValues | undefined)[] = [];
+    for (const tensor of tensors) {
+      const text = tensor === undefined ? undefined : valuesText(tensor);
+      if (text !== undefined && isFailure(text)) return text;
+      texts.push(text && { json: Buffer.from(text.json, "utf8"), contentType: text.contentType });
+    }
+    return texts;
+  },
+} as const;
+
+/** The tasks' types by name. */
+export type ThreadTasks = typeof threadTasks;

@@ -1,0 +1,29 @@
+/** Makes the pipeline's request from a call of either door. */
+import type { HttpCall, RpcCall } from "../contracts/route.ts";
+import type { InferenceRequest, TensorPayload } from "../core/request.ts";
+
+/** What a dialect read about a request. */
+export interface RequestParts {
+  readonly model: string;
+  readonly version: string | undefined;
+  readonly payload: TensorPayload;
+  /** How long the request may take; the shortest of what the server allows and the caller asks. */
+  readonly timeoutMs: number;
+  /** Larger goes first; default 0. */
+  readonly priority?: number;
+}
+
+/** The request, with its deadline counted from its arrival. */
+export function createRequest(call: HttpCall | RpcCall, parts: RequestParts): InferenceRequest {
+  return {
+    id: call.requestId,
+    model: parts.model,
+    version: parts.version,
+    caller: call.caller,
+    receivedAt: call.receivedAt,
+    deadline: call.receivedAt + parts.timeoutMs,
+    priority: parts.priority ?? 0,
+    payload: parts.payload,
+    cancellation: call.cancellation,
+  };
+}
