@@ -36,7 +36,10 @@ export interface GrpcFailure {
   readonly code: GrpcStatusCode;
   readonly message: string;
   readonly metadata: Metadata;
-  /** True when not one byte of the request was given to the socket: repeating it is always safe. */
+  /**
+   * True when not one byte of the request was given to the socket, or the peer said that it did not
+   * look at it (REFUSED_STREAM, GOAWAY): repeating it is always safe.
+   */
   readonly unsent: boolean;
 }
 
@@ -91,11 +94,20 @@ export interface ChannelOptions {
   /** `unix:/path/to.sock` or `host:port`. */
   readonly address: string;
   /** TLS with ALPN `h2` instead of plain text. */
-  readonly tls?: { readonly ca?: string; readonly serverName?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: {
+    readonly ca?: string;
+    readonly serverName?: string;
+    readonly cert?: string;
+    readonly key?: string;
+  };
   /** Default 5,000 ms; covers the socket, TLS and the peer's SETTINGS. */
   readonly connectTimeoutMs?: number;
   /** Largest message accepted from the peer. Default 256 MiB. */
   readonly maxMessageBytes?: number;
+  /** Bytes of answers kept at once over all calls; beyond it a call fails with `resourceExhausted`. Default 1 GiB. */
+  readonly maxTotalBytes?: number;
+  /** Calls that may wait for a connection or for a free stream; beyond it they fail with `unavailable`, unsent. Default 1,024. */
+  readonly maxWaitingCalls?: number;
   /** A PING is sent when nothing was heard for this long while calls run; unanswered for as long again, the connection is destroyed. Default 0: off (a busy engine cannot answer). */
   readonly keepAliveMs?: number;
 }
@@ -128,6 +140,10 @@ export interface StreamServerCall extends ServerCallHead {
   onMessage(listener: (message: Uint8Array) => void): void;
   /** The client has half-closed. */
   onEnd(listener: () => void): void;
+  /** Holds messages back and, once a window's worth (16 MiB) is on its way, the client too. For a handler that has enough to do. */
+  pause(): void;
+  /** Lets messages come again. */
+  resume(): void;
   end(metadata?: Metadata): void;
   fail(code: GrpcStatusCode, message: string, metadata?: Metadata): void;
 }
@@ -145,7 +161,9 @@ export interface GrpcServerOptions {
    * Asked once per call when its headers are in, before a body byte is kept: a failure refuses it.
    * Only the head is known.
    */
-  readonly admit?: (head: ServerCallHead) => { readonly code: GrpcStatusCode; readonly message: string } | undefined;
+  readonly admit?: (
+    head: ServerCallHead,
+  ) => { readonly code: GrpcStatusCode; readonly message: string } | undefined;
   /** Largest message accepted. Default 256 MiB; beyond it `resourceExhausted`. */
   readonly maxMessageBytes?: number;
   /** Bytes kept over all calls of the server; beyond it `resourceExhausted`. Default 512 MiB. */
@@ -155,12 +173,26 @@ export interface GrpcServerOptions {
   /** Default 1,024. */
   readonly maxConnections?: number;
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Streams one client may reset (or have reset for its mistakes); beyond it the connection is ended with ENHANCE_YOUR_CALM. Default 1,000 at once, 100 a second. */
+  readonly streamResets?: { readonly burst: number; readonly perSecond: number };
+  /** From accept to the client's preface and SETTINGS. Default 10,000 ms. */
+  readonly prefaceTimeoutMs?: number;
+  /** From a unary call's head to the end of its message; beyond it `deadlineExceeded`. Default 120,000 ms. */
+  readonly requestTimeoutMs?: number;
+  /** A client that has something to take and takes nothing for this long is disconnected. Default 60,000 ms. */
+  readonly stallTimeoutMs?: number;
+  /** Over TCP, silence after which a PING is sent; as long again without a sign and the connection is destroyed. Default 60,000 ms. */
+  readonly pingAfterMs?: number;
+  /** Told what a handler threw; the call has been answered `internal`. */
+  readonly onHandlerError?: (error: unknown, path: string) => void;
 }
 
 /** A listening server. */
 export interface GrpcServer {
   /** Resolves with the bound port (0 for a Unix socket). Rejects when the address is taken. */
-  listen(address: { readonly host?: string; readonly port: number } | { readonly path: string }): Promise<number>;
+  listen(
+    address: { readonly host?: string; readonly port: number } | { readonly path: string },
+  ): Promise<number>;
   /** Stops accepting, tells clients (GOAWAY), resolves when the last call has ended or `graceMs` has passed, then destroys what is left. Idempotent. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
