@@ -6,9 +6,11 @@ import { createGrpcServer } from "@spillway/grpc";
 import type { WorkerLog } from "./log.ts";
 import { createJsonLog } from "./log.ts";
 import { loadModel } from "./model/load-model.ts";
+import type { RegistryEntry } from "./model/model-registry.ts";
 import { ModelRegistry } from "./model/model-registry.ts";
+import { loadSharp } from "./preprocess/image.ts";
 import { errorText } from "./refusal.ts";
-import { loadVersionConfig } from "./repository/version-config.ts";
+import type { EngineKind, ModelConfig } from "./repository/model-config.ts";
 import { workerMethods } from "./service/methods.ts";
 import { packageVersion } from "./package-version.ts";
 import type { WorkerModelSpec, WorkerSpec } from "./worker-spec.ts";
@@ -37,6 +39,19 @@ export async function runSupervisedWorker(): Promise<void> {
   const registry = new ModelRegistry();
   for (const model of spec.models) await loadInto(registry, model, log);
   await listen(registry, spec, log);
+  if (registry.entries().some(takesPictures)) setTimeout(preloadDecoder, decoderDelayMs).unref();
+}
+
+/** The native decoder of pictures is loaded this long after listening, when nobody waits for the worker any more. */
+const decoderDelayMs = 100;
+
+function takesPictures({ state }: RegistryEntry): boolean {
+  return state.state === "ready" && state.model.task.input.image !== undefined;
+}
+
+function preloadDecoder(): void {
+  // A failure is told to the first request with a picture, which tries again.
+  loadSharp().catch(() => {});
 }
 
 /** A model that cannot be loaded is listed with its reason; the others serve. */
@@ -44,9 +59,7 @@ async function loadInto(registry: ModelRegistry, wanted: WorkerModelSpec, log: W
   const { name, version, directory, maxBatch } = wanted;
   const start = performance.now();
   try {
-    const read = await loadVersionConfig(directory);
-    if (read.error !== undefined) throw new Error(read.error);
-    const { config, engine } = read;
+    const { config, engine } = await configOf(wanted);
     const model = await loadModel({ name, version, directory, config, engine, maxBatch }, { log });
     registry.set(name, version, { state: "ready", model });
     const tookMs = Math.round(performance.now() - start);
@@ -56,6 +69,19 @@ async function loadInto(registry: ModelRegistry, wanted: WorkerModelSpec, log: W
     registry.set(name, version, { state: "unavailable", reason });
     log("error", "model_unavailable", { model: name, version, reason });
   }
+}
+
+/** As told, or read from disk; the parser and the schema are loaded only then. */
+async function configOf({
+  directory,
+  config,
+  engine,
+}: WorkerModelSpec): Promise<{ config: ModelConfig; engine: EngineKind }> {
+  if (config !== undefined && engine !== undefined) return { config, engine };
+  const { loadVersionConfig } = await import("./repository/version-config.ts");
+  const read = await loadVersionConfig(directory);
+  if (read.error !== undefined) throw new Error(read.error);
+  return read;
 }
 
 async function listen(registry: ModelRegistry, spec: WorkerSpec, log: WorkerLog): Promise<GrpcServer> {

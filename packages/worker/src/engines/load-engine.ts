@@ -1,7 +1,7 @@
 /** Loads the engine a version needs. Native code is imported only when a model asks for it. */
 import { join } from "node:path";
 import type { EngineKind, ModelConfig } from "../repository/model-config.ts";
-import { onnxFileName } from "../repository/version-config.ts";
+import { onnxFileName } from "../repository/file-names.ts";
 import type { Engine } from "./engine.ts";
 
 /** Loads a version's model. Rejects with the reason when the model file is broken. */

@@ -32,11 +32,17 @@ const loading = { sharp: undefined as Promise<SharpFactory> | undefined };
 
 /** Loads the native decoder once for the process: one thread a picture, nothing cached between pictures. */
 export function loadSharp(): Promise<SharpFactory> {
-  loading.sharp ??= import("sharp").then(({ default: sharp }) => {
-    sharp.concurrency(1);
-    sharp.cache(false);
-    return sharp;
-  });
+  loading.sharp ??= import("sharp").then(
+    ({ default: sharp }) => {
+      sharp.concurrency(1);
+      sharp.cache(false);
+      return sharp;
+    },
+    (error: unknown) => {
+      loading.sharp = undefined;
+      throw new Error(`pictures cannot be decoded here: ${errorText(error)}`, { cause: error });
+    },
+  );
   return loading.sharp;
 }
 

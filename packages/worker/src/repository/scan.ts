@@ -1,13 +1,14 @@
 /** Looks at a model repository on disk: `<model>/model.yaml`, `<model>/<number>/model.onnx`. Changes nothing. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { configFileName, onnxFileName } from "./file-names.ts";
 import type { FoundFile } from "./fingerprint.ts";
 import { describeFile, fingerprintOf, listFiles } from "./fingerprint.ts";
 import type { EngineKind, ModelConfig } from "./model-config.ts";
 import { isModelName } from "./model-config.ts";
 import type { ConfigSource } from "./read-config.ts";
 import { readModelConfig } from "./read-config.ts";
-import { configFileName, onnxFileName, readSource, readVersionConfig } from "./version-config.ts";
+import { readSource, readVersionConfig } from "./version-config.ts";
 import { compareVersions, isVersionName, selectVersions } from "./versions.ts";
 
 /** Most models of one repository. */

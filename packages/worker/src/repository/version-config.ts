@@ -1,15 +1,10 @@
 /** The configuration of one version as it lies on disk: the model's file, the version's own, the engine they mean. */
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { configFileName, onnxFileName } from "./file-names.ts";
 import type { EngineKind, ModelConfig } from "./model-config.ts";
 import type { ConfigSource } from "./read-config.ts";
 import { maxConfigBytes, readModelConfig } from "./read-config.ts";
-
-/** Name of the configuration file. */
-export const configFileName = "model.yaml";
-
-/** Name of the file that the onnx engine loads. */
-export const onnxFileName = "model.onnx";
 
 /** A version's configuration and engine, or why it has none. */
 export type VersionConfig =
