@@ -223,8 +223,9 @@ export class Connection {
 
   #end(reason: string): void {
     this.#state = "closed";
-    this.#table.clear("connection");
+    // First the owner: whoever hears of a lost stream may ask it for its state.
     this.#options.events.onClose(reason);
+    this.#table.clear("connection");
   }
 
   #sendGoAway(code: number, message: string): void {
