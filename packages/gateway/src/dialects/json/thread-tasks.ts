@@ -3,6 +3,7 @@ import { isFailure, type Failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { InferBody } from "../kserve/infer-body.ts";
 import { readInferBody, type InferBytes } from "../kserve/read-infer.ts";
+import { readPredictBody, type PredictBody } from "../predict/read-predict.ts";
 import { valuesText } from "../tensors/write-values.ts";
 import type { JsonLimits } from "./parse-json.ts";
 
@@ -16,6 +17,9 @@ export interface EncodedValues {
 export const threadTasks = {
   /** Reads a v2 inference request. */
   readInfer: (input: InferBytes, limits: JsonLimits): InferBody | Failure => readInferBody(input, limits),
+  /** Reads the JSON of a prediction request. */
+  readPredict: (input: { readonly body: Uint8Array }, limits: JsonLimits): PredictBody | Failure =>
+    readPredictBody(input, limits),
   /** Writes tensors as JSON arrays, leaving out what is undefined. */
   writeValues: (tensors: readonly (Tensor | undefined)[]): (EncodedValues | undefined)[] | Failure => {
     const texts: (EncodedValues | undefined)[] = [];

@@ -19,11 +19,17 @@ export function repositoryIndex(
 }
 
 /** Loads or unloads a model by name. `parameters` are those of the call, by name. */
-export async function changeModel(
+export function changeModel(
   catalog: ModelCatalog,
   action: "load" | "unload",
   { name, parameters }: { readonly name: string; readonly parameters: readonly string[] },
 ): Promise<Failure | undefined> {
+  const problem = changeProblem(name, parameters);
+  if (problem !== undefined) return Promise.resolve(problem);
+  return action === "load" ? catalog.load(name) : catalog.unload(name);
+}
+
+function changeProblem(name: string, parameters: readonly string[]): Failure | undefined {
   if (!isModelName(name))
     return failure(
       "bad_request",
@@ -35,5 +41,5 @@ export async function changeModel(
       "unimplemented",
       `Parameter ${quoted(sent)}: models are loaded from the repository folder, not from the call`,
     );
-  return action === "load" ? await catalog.load(name) : await catalog.unload(name);
+  return undefined;
 }

@@ -27,7 +27,7 @@ export function packValues(target: PackTarget, data: unknown): Uint8Array | Fail
 }
 
 /** Raw contents of values that are already flat and as many as the shape says. */
-export function packFlat(target: PackTarget, values: readonly unknown[]): Uint8Array | Failure {
+export function packFlat(target: PackTarget, values: ArrayLike<unknown>): Uint8Array | Failure {
   switch (target.datatype) {
     case "FP32":
       return packFloat32(target, values);
@@ -101,7 +101,7 @@ function wrong({ name, datatype }: PackTarget, index: number, value: unknown, ex
 const maxFloat32 = 3.4028235677973362e38;
 
 /** The hot one: most tensors are 32-bit floats. */
-function packFloat32(target: PackTarget, values: readonly unknown[]): Uint8Array | Failure {
+function packFloat32(target: PackTarget, values: ArrayLike<unknown>): Uint8Array | Failure {
   const floats = new Float32Array(values.length);
   for (let i = 0; i < floats.length; i++) {
     const value = values[i];
@@ -117,7 +117,7 @@ interface FloatKind {
   readonly toBytes: (numbers: Float64Array) => Uint8Array;
 }
 
-function packFloats(target: PackTarget, values: readonly unknown[], kind: FloatKind): Uint8Array | Failure {
+function packFloats(target: PackTarget, values: ArrayLike<unknown>, kind: FloatKind): Uint8Array | Failure {
   const numbers = new Float64Array(values.length);
   for (let i = 0; i < numbers.length; i++) {
     const value = values[i];
@@ -139,7 +139,7 @@ const integerArrays = {
 
 function packIntegers(
   target: PackTarget,
-  values: readonly unknown[],
+  values: ArrayLike<unknown>,
   datatype: keyof typeof integerArrays,
 ): Uint8Array | Failure {
   const [min, max] = integerRanges[datatype];
@@ -156,7 +156,7 @@ function packIntegers(
 /** Takes numbers up to ±2^53 and, where the reader kept all digits, bigints. */
 function packWide(
   target: PackTarget,
-  values: readonly unknown[],
+  values: ArrayLike<unknown>,
   datatype: "INT64" | "UINT64",
 ): Uint8Array | Failure {
   const [min, max] = wideRanges[datatype];
@@ -172,7 +172,7 @@ function packWide(
   return new Uint8Array(integers.buffer);
 }
 
-function packBooleans(target: PackTarget, values: readonly unknown[]): Uint8Array | Failure {
+function packBooleans(target: PackTarget, values: ArrayLike<unknown>): Uint8Array | Failure {
   const bits = new Uint8Array(values.length);
   for (let i = 0; i < bits.length; i++) {
     const value = values[i];
@@ -182,7 +182,7 @@ function packBooleans(target: PackTarget, values: readonly unknown[]): Uint8Arra
   return bits;
 }
 
-function packTexts(target: PackTarget, values: readonly unknown[]): Uint8Array | Failure {
+function packTexts(target: PackTarget, values: ArrayLike<unknown>): Uint8Array | Failure {
   const elements = Array<Uint8Array>(values.length);
   for (let i = 0; i < elements.length; i++) {
     const element = textElement(values[i], target.contentType === "base64");
