@@ -5,7 +5,8 @@ import { root } from "./lib/paths.ts";
 
 const out = path.resolve(process.argv[2] ?? path.join(root, "dist"));
 try {
-  for (const tarball of await packPackages(out, await buildPackages(out))) process.stdout.write(`${tarball}\n`);
+  for (const tarball of await packPackages(out, await buildPackages(out)))
+    process.stdout.write(`${tarball}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

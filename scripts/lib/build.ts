@@ -1,6 +1,6 @@
 // Builds the packages of the workspace as they are published: JavaScript, declarations, the models beside the gateway.
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -136,7 +136,8 @@ function copyRest({ folder, manifest }: Package, out: string): void {
   for (const file of listFiles(["bin/*"], from)) cpSync(path.join(from, file), path.join(to, file));
   cpSync(path.join(root, "LICENSE"), path.join(to, "LICENSE"));
   if (folder === "gateway") {
-    cpSync(path.join(root, "README.md"), path.join(to, "README.md"));
+    if (existsSync(path.join(root, "README.md")))
+      cpSync(path.join(root, "README.md"), path.join(to, "README.md"));
     copyModels(path.join(to, "models"));
   }
   writeFileSync(path.join(to, "package.json"), `${JSON.stringify(published(manifest), null, 2)}\n`);

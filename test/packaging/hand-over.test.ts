@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -59,3 +61,18 @@ for (const [way, preparation] of Object.entries(ways)) {
     assert.deepEqual(await ended(child), { code: 0, signal: null, output: "ENOENT\n" });
   });
 }
+
+test("spillway finds its compiled program, and needs no package `node` under Node 24 or later", async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), "spillway bin "));
+  t.after(() => rmSync(folder, { recursive: true }));
+  cpSync(path.join(root, "packages/gateway/bin"), path.join(folder, "bin"), { recursive: true });
+  mkdirSync(path.join(folder, "dist/cli"), { recursive: true });
+  writeFileSync(path.join(folder, "package.json"), `{ "type": "module" }`);
+  writeFileSync(
+    path.join(folder, "dist/cli/main.js"),
+    "console.log(...process.argv.slice(2), process.execArgv.length);",
+  );
+  const entry = path.join(folder, "bin/spillway.mjs");
+  const child = spawn(process.execPath, [entry, "serve", "--port"], { stdio: ["ignore", "pipe", "inherit"] });
+  assert.deepEqual(await ended(child), { code: 0, signal: null, output: "serve --port 0\n" });
+});
