@@ -31,6 +31,8 @@ export interface TensorSpec {
   readonly name: string;
   readonly datatype: Datatype;
   readonly shape: readonly number[];
+  /** True for an input that a request may leave out. */
+  readonly optional?: true;
 }
 
 /** A tensor with its raw contents. The bytes may be a view into a larger buffer and are not to be changed. */

@@ -29,6 +29,8 @@ export interface BatcherOptions {
   readonly delayMs: number;
   /** Deadline of one call, ms; past it the host is taken for hung and ended. */
   readonly timeoutMs: number;
+  /** Calls that an instance works on at once; one more is sent ahead when it is full. Default 1. */
+  readonly concurrency?: number;
   /** Called when the last of the work has ended. */
   readonly onIdle: () => void;
 }
@@ -43,6 +45,7 @@ interface Attached {
 /** Drains one line into the instances of one model version. */
 export class Batcher implements SeatOwner {
   readonly #options: BatcherOptions;
+  readonly #concurrency: number;
   readonly #attached: Attached[] = [];
   readonly #suspects: Seat[] = [];
   #reserved: Attached | undefined;
@@ -54,6 +57,7 @@ export class Batcher implements SeatOwner {
 
   constructor(options: BatcherOptions) {
     this.#options = options;
+    this.#concurrency = options.concurrency ?? 1;
     options.line.onArrival(() => this.#schedule());
   }
 
@@ -147,17 +151,17 @@ export class Batcher implements SeatOwner {
   }
 
   /**
-   * The least busy instance. One that runs a call takes a second, to hide the hop between
-   * processes, only when that one is full: partial batches wait and grow instead.
+   * The least busy instance. One that is at work on all it can takes another call, to hide the hop
+   * between processes, only when that one is full: partial batches wait and grow instead.
    */
   #freeInstance(): Attached | undefined {
     const { line, model } = this.#options;
     let best: Attached | undefined;
     for (const entry of this.#attached) {
-      if (!entry.instance.host.open || entry.calls > 1) continue;
+      if (!entry.instance.host.open || entry.calls > this.#concurrency) continue;
       if (best === undefined || entry.instance.host.running < best.instance.host.running) best = entry;
     }
-    if (best === undefined || best.calls === 0) return best;
+    if (best === undefined || best.calls < this.#concurrency) return best;
     return line.rows >= model.maxBatch ? best : undefined;
   }
 
@@ -211,7 +215,7 @@ export class Batcher implements SeatOwner {
     let rows = 0;
     for (const request of requests) rows += request.rows;
     const host = entry.instance.host;
-    const timeoutMs = this.#options.timeoutMs * Math.max(1, host.running);
+    const timeoutMs = this.#options.timeoutMs * Math.max(1, Math.ceil(host.running / this.#concurrency));
     const deadline = this.#options.clock.after(timeoutMs, () => host.abandon());
     const ended = (): void => {
       deadline.cancel();

@@ -6,7 +6,7 @@ import type { Clock } from "../core/clock.ts";
 import { failure, type Failure } from "../core/errors.ts";
 import type { ServedModel } from "../core/model.ts";
 import { Seat } from "./batch.ts";
-import { Batcher } from "./batcher.ts";
+import { Batcher, type BatcherOptions } from "./batcher.ts";
 import type { ModelInstance } from "./model-instance.ts";
 import type { ModelStatistics } from "./statistics.ts";
 
@@ -27,7 +27,7 @@ export interface WorkerEndpointOptions {
   readonly clock: Clock;
   readonly createLine: LineFactory;
   readonly statistics: ModelStatistics;
-  readonly batching: { readonly delayMs: number; readonly timeoutMs: number };
+  readonly batching: Pick<BatcherOptions, "delayMs" | "timeoutMs" | "concurrency">;
 }
 
 /** One model version. Made when its first instance is ready; closed when a newer one has taken over and the last answer is out. */

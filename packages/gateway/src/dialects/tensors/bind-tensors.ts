@@ -62,6 +62,7 @@ function matchInputs(model: ServedModel, given: readonly Tensor[]): readonly Ten
     const tensor = takeByName(byName, spec.name);
     const input =
       tensor === undefined ? takePicture(model, byName) : (fitProblem(model, spec, tensor) ?? tensor);
+    if (input === undefined && spec.optional === true) continue;
     if (input === undefined) return missing(model, spec.name);
     if (isFailure(input)) return input;
     ordered.push(input);
