@@ -1,5 +1,4 @@
 /** Runs a load specification in this process. */
-import { pathToFileURL } from "node:url";
 import { LoadDriver } from "./driver.ts";
 import type { DriverOptions } from "./driver.ts";
 import { buildGrpcRequests } from "./grpc-requests.ts";
@@ -50,7 +49,7 @@ function authorityOf(target: Target): string {
 }
 
 async function loadCheck(spec: CheckSpec): Promise<ResponseCheck> {
-  const url = pathToFileURL(new URL(`../../${spec.module}`, import.meta.url).pathname);
+  const url = new URL(`../../${spec.module}`, import.meta.url);
   const module = (await import(url.href)) as Record<string, unknown>;
   const factory = module[spec.export];
   if (typeof factory !== "function") throw new TypeError(`${spec.module} has no function "${spec.export}"`);
