@@ -101,7 +101,7 @@ export class JsonThreads {
 
   /** Writes tensors as JSON arrays, leaving out what is undefined. The tensors are copied. */
   writeValues(tensors: readonly (Tensor | undefined)[]): Promise<(EncodedValues | undefined)[] | Failure> {
-    const copies = tensors.map((tensor) => tensor && { ...tensor, data: tensor.data.slice() });
+    const copies = tensors.map((tensor) => tensor && { ...tensor, data: new Uint8Array(tensor.data) });
     const transfer = copies.flatMap((tensor) => (tensor === undefined ? [] : [tensor.data.buffer]));
     const request: ThreadRequest = { name: "writeValues", input: copies, limits: this.limits };
     return this.#enqueue(request, transfer) as Promise<(EncodedValues | undefined)[] | Failure>;
@@ -185,7 +185,7 @@ function ownMemory(body: Uint8Array): Uint8Array<ArrayBuffer> {
     buffer instanceof ArrayBuffer &&
     buffer.byteLength === body.byteLength &&
     body.byteLength > Buffer.poolSize;
-  return whole ? new Uint8Array(buffer) : body.slice();
+  return whole ? new Uint8Array(buffer) : new Uint8Array(body);
 }
 
 function threadFailure(error: { readonly code?: string }): Failure {

@@ -14,13 +14,7 @@ import {
   type InferParameters,
   type WantedOutput,
 } from "./infer-body.ts";
-import {
-  readBinaryFlag,
-  readClasses,
-  readInferParameters,
-  refusedParameter,
-  type ParameterMap,
-} from "./read-parameters.ts";
+import { readInferParameters, refusedParameter, wantedOutput, type ParameterMap } from "./read-parameters.ts";
 
 /** A body and where its JSON ends. */
 export interface InferBytes {
@@ -213,15 +207,4 @@ function readOutput(value: unknown): WantedOutput | Failure {
   const parameters = parametersOf(value);
   if (parameters === undefined) return wrongParameters(value, `Output ${quoted(name)}`);
   return wantedOutput(name, parameters);
-}
-
-/** A requested output from its name and parameters. */
-export function wantedOutput(name: string, parameters: ParameterMap): WantedOutput | Failure {
-  const problem = refusedParameter(parameters);
-  if (problem !== undefined) return problem;
-  const classes = readClasses(parameters);
-  if (typeof classes !== "number") return classes;
-  const binary = readBinaryFlag(parameters);
-  if (typeof binary === "object") return binary;
-  return { name, binary, classes };
 }

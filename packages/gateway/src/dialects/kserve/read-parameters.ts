@@ -1,7 +1,7 @@
 /** `parameters` of v2 requests, inputs and outputs, as plain values from JSON or protobuf alike. */
 import { failure, type Failure } from "../../core/errors.ts";
 import { shown } from "../tensors/describe.ts";
-import { defaultInferParameters, type InferParameters } from "./infer-body.ts";
+import { defaultInferParameters, type InferParameters, type WantedOutput } from "./infer-body.ts";
 
 /** A `parameters` object; its values are strings, numbers and booleans. */
 export type ParameterMap = Readonly<Record<string, unknown>>;
@@ -46,15 +46,26 @@ function expected(name: string, what: string, value: unknown): Failure {
 }
 
 /** The number of classes that an output's `classification` parameter asks for; 0 without one. */
-export function readClasses(parameters: ParameterMap): number | Failure {
+function readClasses(parameters: ParameterMap): number | Failure {
   const classes = parameters.classification ?? 0;
   if (isCount(classes) && (classes > 0 || parameters.classification === undefined)) return classes;
   return expected("classification", "a whole number from 1", classes);
 }
 
 /** An output's `binary_data`; undefined without one. */
-export function readBinaryFlag(parameters: ParameterMap): boolean | Failure | undefined {
+function readBinaryFlag(parameters: ParameterMap): boolean | Failure | undefined {
   const binary = parameters.binary_data;
   if (binary === undefined || typeof binary === "boolean") return binary;
   return expected("binary_data", "true or false", binary);
+}
+
+/** A requested output from its name and parameters. */
+export function wantedOutput(name: string, parameters: ParameterMap): WantedOutput | Failure {
+  const problem = refusedParameter(parameters);
+  if (problem !== undefined) return problem;
+  const classes = readClasses(parameters);
+  if (typeof classes !== "number") return classes;
+  const binary = readBinaryFlag(parameters);
+  if (typeof binary === "object") return binary;
+  return { name, binary, classes };
 }

@@ -83,11 +83,12 @@ function readInput(kind: (typeof inputNames)[number], value: unknown): PlainInpu
 function readFeatures(value: unknown): PlainInput | Failure {
   if (!Array.isArray(value) || value.length === 0)
     return bad(`"features": expected a flat list of numbers, got ${shown(value)}`);
-  const values = Float64Array.from(value as number[]);
+  const values = new Float64Array(value.length);
   for (let i = 0; i < values.length; i++) {
-    const given = (value as unknown[])[i];
+    const given: unknown = value[i];
     if (typeof given !== "number" || !Number.isFinite(given))
       return bad(`"features": expected a number at place ${i}, got ${shown(given)}`);
+    values[i] = given;
   }
   return { kind: "features", values };
 }

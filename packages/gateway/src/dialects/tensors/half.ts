@@ -3,7 +3,7 @@
 
 /** The values of binary16 contents. Expects an even number of bytes. */
 export function halfValues(data: Uint8Array): Float32Array {
-  const aligned = data.byteOffset % 2 === 0 ? data : data.slice();
+  const aligned = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
   return Float32Array.from(new Float16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 1));
 }
 

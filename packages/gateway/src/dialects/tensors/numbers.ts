@@ -53,7 +53,7 @@ export function bytesOf(view: ArrayBufferView): Uint8Array {
 
 /** Contents whose start is aligned to the element: a view where it already is, else a copy. */
 function aligned(data: Uint8Array, elementBytes: number): Uint8Array {
-  return data.byteOffset % elementBytes === 0 ? data : data.slice();
+  return data.byteOffset % elementBytes === 0 ? data : new Uint8Array(data);
 }
 
 /** The values of a numeric tensor, without a copy where alignment allows. Expects whole elements. */

@@ -34,7 +34,8 @@ function plain(json: string): ValuesText {
   return { json, contentType: undefined };
 }
 
-function contentsProblem({ name, datatype, shape, data }: Tensor): Failure | undefined {
+/** The failure for contents that are not as long as their shape says. BYTES are not looked at. */
+export function contentsProblem({ name, datatype, shape, data }: Tensor): Failure | undefined {
   if (datatype === "BYTES") return undefined;
   const wanted = elementCount(shape) * datatypeBytes[datatype];
   if (data.length === wanted) return undefined;

@@ -1,0 +1,80 @@
+/** Tensors of the gRPC form: typed `contents` on one side, raw little-endian bytes on the other. */
+import type { inference } from "@spillway/protocol";
+import { failure, type Failure } from "../../core/errors.ts";
+import { elementCount, type Datatype, type Tensor } from "../../core/tensor.ts";
+import { joinElements, splitElements } from "../tensors/bytes-elements.ts";
+import { quoted, shownShape } from "../tensors/describe.ts";
+import { bytesOf, numbersOf, wideNumbersOf } from "../tensors/numbers.ts";
+import { packFlat, type PackTarget } from "../tensors/pack-values.ts";
+
+/** Which field of `InferTensorContents` carries a datatype; undefined for the 16-bit floats, which are only ever raw. */
+export const contentsField = {
+  BOOL: "boolContents",
+  INT8: "intContents",
+  INT16: "intContents",
+  INT32: "intContents",
+  INT64: "int64Contents",
+  UINT8: "uintContents",
+  UINT16: "uintContents",
+  UINT32: "uintContents",
+  UINT64: "uint64Contents",
+  FP32: "fp32Contents",
+  FP64: "fp64Contents",
+  BYTES: "bytesContents",
+  FP16: undefined,
+  BF16: undefined,
+} as const satisfies Record<Datatype, keyof inference.InferTensorContents.$Properties | undefined>;
+
+/** Raw contents of typed ones. */
+export function packContents(
+  target: PackTarget,
+  contents: inference.InferTensorContents.$Properties,
+): Uint8Array | Failure {
+  const { name, datatype, shape } = target;
+  const field = contentsField[datatype];
+  if (field === undefined)
+    return failure(
+      "invalid_tensor",
+      `Input ${quoted(name)}: ${datatype} has no typed contents; send raw_input_contents`,
+    );
+  const values = contents[field] ?? [];
+  const count = elementCount(shape);
+  if (values.length !== count)
+    return failure(
+      "invalid_tensor",
+      `Input ${quoted(name)}: shape ${shownShape(shape)} needs ${count} values in ${fieldName(field)}, got ${values.length}`,
+    );
+  if (datatype === "FP32") return bytesOf(Float32Array.from(values as number[]));
+  if (datatype === "FP64") return bytesOf(Float64Array.from(values as number[]));
+  if (datatype === "BYTES") return joinElements(values as Uint8Array[]);
+  return packFlat(target, values);
+}
+
+/** `fp32Contents` → `fp32_contents`. */
+function fieldName(field: string): string {
+  return field.replace("Contents", "_contents");
+}
+
+/** Typed contents of raw ones; undefined where the datatype has none or the bytes are no whole elements. */
+export function unpackContents({
+  datatype,
+  data,
+}: Tensor): inference.InferTensorContents.$Properties | undefined {
+  switch (datatype) {
+    case "FP16":
+    case "BF16":
+      return undefined;
+    case "BYTES": {
+      const bytesContents = splitElements(data);
+      return bytesContents && { bytesContents };
+    }
+    case "INT64":
+      return { int64Contents: Array.from(wideNumbersOf(datatype, data)) };
+    case "UINT64":
+      return { uint64Contents: Array.from(wideNumbersOf(datatype, data)) };
+    case "BOOL":
+      return { boolContents: Array.from(data, (value) => value !== 0) };
+    default:
+      return { [contentsField[datatype]]: Array.from(numbersOf(datatype, data)) };
+  }
+}
