@@ -52,8 +52,9 @@ export const reservedImports: readonly {
   },
   {
     imports: ["@spillway/worker"],
-    folders: ["workers"],
-    reason: "models live in processes of their own",
+    folders: ["workers", "config"],
+    reason:
+      "models live in processes of their own; spillway.yaml and model.yaml share their words for mistakes",
   },
   {
     imports: ["node:http", "node:https", "node:http2", "node:net", "node:tls", "node:dgram", "undici"],

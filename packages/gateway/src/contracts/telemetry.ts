@@ -1,7 +1,10 @@
 /** Logs and metrics as ports. Metric children are plain objects, written to without a call where it is hot. */
 
-/** Levels, from the loudest. */
-export type LogLevel = "error" | "warn" | "info" | "debug";
+/** The levels, from the loudest; a logger writes its own and those before it. */
+export const logLevels = ["error", "warn", "info", "debug"] as const;
+
+/** How much somebody wants to read. */
+export type LogLevel = (typeof logLevels)[number];
 
 /** Event name and fields; never request bodies or credentials. */
 export interface Logger {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createLogger, logLevels, type LoggerOptions } from "./logger.ts";
+import { logLevels } from "../contracts/telemetry.ts";
+import { createLogger, type LoggerOptions } from "./logger.ts";
 
 const clock = { wallNow: () => Date.UTC(2026, 1, 3, 4, 5, 6, 789) };
 

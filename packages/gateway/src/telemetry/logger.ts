@@ -1,9 +1,6 @@
 /** Log lines: one line an event, JSON for machines or text for a terminal. */
-import type { LogFields, Logger, LogLevel } from "../contracts/telemetry.ts";
+import { logLevels, type LogFields, type Logger, type LogLevel } from "../contracts/telemetry.ts";
 import type { Clock } from "../core/clock.ts";
-
-/** The levels, from the loudest; a logger writes its own and those before it. */
-export const logLevels = ["error", "warn", "info", "debug"] as const satisfies readonly LogLevel[];
 
 /** Texts in fields are cut to this many characters, so that a line has a bound. */
 const maxTextLength = 2_000;

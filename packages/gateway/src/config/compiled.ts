@@ -1,0 +1,124 @@
+/** From what people write to what engines are told: durations in milliseconds, sizes in bytes, paths absolute. */
+import { resolve } from "node:path";
+import type {
+  AccessOptions,
+  DoorOptions,
+  FlowOptions,
+  PoolOptions,
+  PredictOptions,
+  RepositoryOptions,
+  WorkerOptions,
+} from "../contracts/options.ts";
+import type { LogLevel } from "../contracts/telemetry.ts";
+import type { DefaultedConfig } from "./schema.ts";
+import { parseDuration, parseSize } from "./units.ts";
+
+/** What is logged. */
+export interface LogOptions {
+  /** Undefined: what suits the format. */
+  readonly level: LogLevel | undefined;
+  readonly format: "auto" | "json" | "pretty";
+}
+
+/** A configuration as the gateway takes it. */
+export interface CompiledConfig {
+  /** HTTP listeners; all serve the same. */
+  readonly http: readonly DoorOptions[];
+  /** Undefined: no gRPC. */
+  readonly grpc: DoorOptions | undefined;
+  readonly access: AccessOptions;
+  readonly flow: FlowOptions;
+  readonly workers: WorkerOptions;
+  /** Undefined: no models of its own. */
+  readonly repository: RepositoryOptions | undefined;
+  readonly pools: readonly PoolOptions[];
+  readonly predict: PredictOptions;
+  readonly log: LogOptions;
+}
+
+/** What the texts of a configuration refer to. */
+export interface Surroundings {
+  /** Folder that relative paths start from. */
+  readonly directory: string;
+  /** The folder of models when the configuration names none. */
+  readonly repository: string;
+}
+
+/** Compiles a valid configuration. Pure. */
+export function compileConfig(config: DefaultedConfig, surroundings: Surroundings): CompiledConfig {
+  const door = (address: { readonly port: number; readonly host: string }): DoorOptions => ({
+    ...address,
+    maxBodyBytes: bytes(config.limits.maxBody),
+    maxTotalBodyBytes: bytes(config.limits.maxTotalBody),
+    receiveTimeoutMs: ms(config.limits.receiveTimeout),
+    maxConnections: config.limits.maxConnections,
+  });
+  return {
+    http: config.listen.map(door),
+    grpc: config.grpc === false ? undefined : door(config.grpc),
+    access: {
+      mode: config.auth ?? "loopback",
+      hosts: config.hosts.map((host) => host.toLowerCase().replace(/\.$/, "")),
+      origins: config.cors.origins,
+    },
+    flow: { maxQueue: config.flow.maxQueue, requestTimeoutMs: ms(config.flow.requestTimeout) },
+    workers: compileWorkers(config.workers),
+    repository: config.models === false ? undefined : compileRepository(config.models, surroundings),
+    pools: Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings)),
+    predict: {
+      featuresModel: config.predict.features === false ? undefined : config.predict.features,
+      promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
+    },
+    log: { level: config.log.level, format: config.log.format },
+  } satisfies CompiledConfig;
+}
+
+function compileWorkers(workers: DefaultedConfig["workers"]): WorkerOptions {
+  return {
+    memoryLimitBytes: bytes(workers.memoryLimit),
+    startTimeoutMs: ms(workers.startTimeout),
+    drainTimeoutMs: ms(workers.drainTimeout),
+    backoffMs: { initial: ms(workers.backoff.initial), max: ms(workers.backoff.max) },
+  } satisfies WorkerOptions;
+}
+
+function compileRepository(
+  models: Exclude<DefaultedConfig["models"], false>,
+  { directory, repository }: Surroundings,
+): RepositoryOptions {
+  return {
+    directory: models.repository === undefined ? repository : resolve(directory, models.repository),
+    pollMs: ms(models.poll),
+    instances: models.instances,
+    control: models.control,
+  } satisfies RepositoryOptions;
+}
+
+function compilePool(
+  name: string,
+  pool: DefaultedConfig["pools"][string],
+  { directory }: Surroundings,
+): PoolOptions {
+  return {
+    name,
+    dialect: pool.dialect,
+    endpoints: pool.endpoints,
+    models: pool.models,
+    maxBatch: pool.maxBatch,
+    timeoutMs: ms(pool.timeout),
+    ca: pool.ca === undefined ? undefined : resolve(directory, pool.ca),
+  } satisfies PoolOptions;
+}
+
+function ms(duration: string): number {
+  return parseDuration(duration) ?? unreachable(duration);
+}
+
+function bytes(size: string): number {
+  return parseSize(size) ?? unreachable(size);
+}
+
+/** The schema lets only readable texts through. */
+function unreachable(text: string): never {
+  throw new Error(`"${text}" passed the schema and cannot be read`);
+}

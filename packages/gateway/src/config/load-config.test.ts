@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import type { CompiledConfig } from "./compiled.ts";
+import { builtinModels } from "./builtin.ts";
+import { loadConfig, parseConfig } from "./load-config.ts";
+
+const environment = { PORT: "8080", NOT_A_NUMBER: "eighty", HOST: "spillway.example" };
+const folder = mkdtempSync(join(tmpdir(), "spillway-config-"));
+after(() => rmSync(folder, { recursive: true }));
+
+function parse(text: string): CompiledConfig {
+  const result = parseConfig(text, { directory: folder, environment });
+  assert.ok("config" in result, JSON.stringify(result));
+  return result.config;
+}
+
+function errorsOf(text: string): readonly string[] {
+  const result = parseConfig(text, { directory: folder, environment });
+  return "errors" in result ? result.errors : [];
+}
+
+describe("messages for people", () => {
+  // Each case is `=== title`, the file, `---`, the messages. SPILLWAY_UPDATE_GOLDEN=1 writes what is said now.
+  const golden = join(import.meta.dirname, "fixtures/errors.golden");
+  const cases = readFileSync(golden, "utf8")
+    .split(/^=== /m)
+    .slice(1)
+    .map((text) => /^(?<title>.*)\n(?<input>[^]*?)^---\n(?<expected>[^]*)$/m.exec(text)?.groups ?? {});
+  const update = process.env["SPILLWAY_UPDATE_GOLDEN"] === "1";
+
+  for (const { title = "", input = "", expected = "" } of cases) {
+    test(title, { skip: update }, () => {
+      const errors = errorsOf(input);
+      assert.ok(errors.length > 0, "no error");
+      assert.equal(`${errors.join("\n")}\n`, expected);
+    });
+  }
+
+  test("the cases are as written", { skip: !update }, () => {
+    const written = cases.map(
+      ({ title, input = "" }) => `=== ${title}\n${input}---\n${errorsOf(input).join("\n")}\n`,
+    );
+    writeFileSync(golden, written.join(""));
+  });
+
+  test("at most 50 are listed", () => {
+    const errors = errorsOf(Array.from({ length: 80 }, (_, index) => `key${index}: 1`).join("\n"));
+    assert.equal(errors.length, 51);
+    assert.equal(errors.at(-1), "and 30 more problems");
+  });
+});
+
+describe("files", () => {
+  const load = (file: string | undefined) => loadConfig({ file, workingDirectory: folder, environment });
+
+  test("what cannot be read is one clear error", async () => {
+    mkdirSync(join(folder, "folder.yaml"));
+    writeFileSync(join(folder, "huge.yaml"), "#".repeat(1_048_577));
+    assert.deepEqual(await load("none.yaml"), { errors: ["none.yaml: there is no such file"] });
+    assert.deepEqual(await load("folder.yaml"), {
+      errors: ["folder.yaml: folder.yaml is a folder; expected a file"],
+    });
+    assert.deepEqual(await load("huge.yaml"), {
+      errors: ["huge.yaml: expected at most 1048576 bytes, got 1048577"],
+    });
+  });
+
+  test("messages call the file as it was called", async () => {
+    writeFileSync(join(folder, "wrong.yaml"), "x: 1");
+    const result = await load("./wrong.yaml");
+    assert.match("errors" in result ? (result.errors[0] ?? "") : "", /^\.\/wrong\.yaml:1:1: x: unknown key/);
+  });
+
+  test("paths start from the file's folder", async () => {
+    mkdirSync(join(folder, "etc"));
+    writeFileSync(
+      join(folder, "etc/paths.yaml"),
+      'models: { repository: ../zoo }\npools: { a: { endpoints: ["grpcs://a:1"], ca: ca.pem } }',
+    );
+    const result = await load("etc/paths.yaml");
+    assert.ok("config" in result);
+    assert.equal(result.config.repository?.directory, join(folder, "zoo"));
+    assert.equal(result.config.pools[0]?.ca, join(folder, "etc/ca.pem"));
+  });
+
+  test("without a file: the models of the folder if it has some, else those that come with Spillway", async () => {
+    const directory = async () => {
+      const result = await load(undefined);
+      return "config" in result ? result.config.repository?.directory : undefined;
+    };
+    assert.equal(await directory(), builtinModels());
+    mkdirSync(join(folder, "models/views"), { recursive: true });
+    assert.equal(await directory(), builtinModels(), "a folder of something else");
+    mkdirSync(join(folder, "models/iris/1"), { recursive: true });
+    assert.equal(await directory(), join(folder, "models"));
+    rmSync(join(folder, "models"), { recursive: true });
+  });
+});
+
+test("an empty file means every default", () => {
+  for (const text of ["", "# nothing\n", "---\n"]) {
+    assert.deepEqual(parse(text), parse("{}"));
+  }
+  const door = {
+    host: "127.0.0.1",
+    maxBodyBytes: 64 * 2 ** 20,
+    maxTotalBodyBytes: 256 * 2 ** 20,
+    receiveTimeoutMs: 60_000,
+    maxConnections: 10_000,
+  };
+  assert.deepEqual(parse(""), {
+    http: [{ ...door, port: 30_080 }],
+    grpc: { ...door, port: 50_051 },
+    access: { mode: "loopback", hosts: [], origins: [] },
+    flow: { maxQueue: 1_024, requestTimeoutMs: 60_000 },
+    workers: {
+      memoryLimitBytes: 2 ** 30,
+      startTimeoutMs: 60_000,
+      drainTimeoutMs: 30_000,
+      backoffMs: { initial: 250, max: 30_000 },
+    },
+    repository: { directory: builtinModels(), pollMs: 2_000, instances: {}, control: "all" },
+    pools: [],
+    predict: { featuresModel: "iris", promptModel: "sentiment" },
+    log: { level: undefined, format: "auto" },
+  });
+});
+
+test("what is switched off", () => {
+  const config = parse("grpc: false\nmodels: false\npredict: { features: false, prompt: false }");
+  assert.equal(config.grpc, undefined);
+  assert.equal(config.repository, undefined);
+  assert.deepEqual(config.predict, { featuresModel: undefined, promptModel: undefined });
+});
+
+test("variables of the environment take the type that the key has", () => {
+  const config = parse(
+    'listen: [ { port: "${PORT}" } ]\nhosts: [ "${HOST}.", "a-${PORT}.example" ]\ngrpc:\n  port: 5${PORT}',
+  );
+  assert.equal(config.http[0]?.port, 8080);
+  assert.equal(config.grpc?.port, 58_080);
+  assert.deepEqual(config.access.hosts, ["spillway.example", "a-8080.example"]);
+  assert.deepEqual(errorsOf('hosts: [ "$${PORT}" ]'), [
+    'spillway.yaml:1:10: hosts[0]: expected a host name without a port, such as spillway.example, got "${PORT}" from $${PORT}',
+  ]);
+});
+
+test("surprises are told", () => {
+  const notesOf = (text: string) => {
+    const result = parseConfig(text, { directory: folder, environment });
+    return "notes" in result ? result.notes : [];
+  };
+  assert.deepEqual(notesOf(""), []);
+  assert.match(
+    notesOf("listen: [ { host: 0.0.0.0 } ]")[0] ?? "",
+    /only callers on this machine are answered/,
+  );
+  assert.deepEqual(notesOf("auth: none\nlisten: [ { host: 0.0.0.0 } ]"), []);
+  assert.match(notesOf("models: false")[0] ?? "", /nothing will be served/);
+});

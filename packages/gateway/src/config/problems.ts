@@ -1,0 +1,172 @@
+/** What the schema rejects, as sentences for people: what was expected, what is there, what was perhaps meant. */
+import { nearestWord } from "@spillway/worker/repository";
+import type * as z from "zod";
+import type { $ZodType } from "zod/v4/core";
+import type { ConfigSource, Problem } from "./source.ts";
+import { expectations } from "./values.ts";
+
+type Issue = z.core.$ZodIssue;
+type Path = readonly PropertyKey[];
+
+/** The problems of a value that the schema rejected. */
+export function describeIssues(schema: $ZodType, error: z.core.$ZodError, source: ConfigSource): Problem[] {
+  return error.issues.flatMap((issue) => describeIssue(schema, issue, source));
+}
+
+function describeIssue(schema: $ZodType, issue: Issue, source: ConfigSource): Problem[] {
+  const { path } = issue;
+  switch (issue.code) {
+    case "unrecognized_keys": {
+      const known = keysOf(schemaAt(schema, path));
+      return issue.keys.map((key) => unknownKey([...path, key], known));
+    }
+    case "invalid_key": {
+      const key = schemaAt(schema, path.slice(0, -1), { want: "key" });
+      return [{ path, at: "key", message: `this key should be ${expectedOf(key)}` }];
+    }
+    case "invalid_union": {
+      // A mapping was meant to be the mapping among the choices: its own mistakes say more.
+      const meant = issue.errors.find((issues) => issues.every(isInside));
+      if (meant === undefined) break;
+      return meant.flatMap((each) =>
+        describeIssue(schema, { ...each, path: [...path, ...each.path] }, source),
+      );
+    }
+    default:
+  }
+  const found = valueAt(source.value, path);
+  const expected = expectedOf(schemaAt(schema, path));
+  if (found === undefined) return [{ path, at: "key", message: `missing: expected ${expected}` }];
+  return [
+    {
+      path,
+      message: `expected ${expected}, got ${show(found)}${fromWhere(source, path)}${near(issue, found)}`,
+    },
+  ];
+}
+
+/** True for a mistake inside a mapping, false where it should not have been a mapping at all. */
+function isInside(issue: Issue): boolean {
+  return issue.path.length > 0 || issue.code === "unrecognized_keys";
+}
+
+function unknownKey(path: Path, known: readonly string[]): Problem {
+  const nearest = nearestWord(String(path.at(-1)), known);
+  const hint = nearest === undefined ? `known here: ${known.join(", ")}` : `did you mean "${nearest}"?`;
+  return { path, at: "key", message: `unknown key; ${hint}` };
+}
+
+function near(issue: Issue, found: unknown): string {
+  if (issue.code !== "invalid_value" || typeof found !== "string") return "";
+  const nearest = nearestWord(found, issue.values.map(String));
+  return nearest === undefined ? "" : `; did you mean "${nearest}"?`;
+}
+
+function fromWhere(source: ConfigSource, path: Path): string {
+  const reference = source.referenceAt(path);
+  return reference === undefined ? "" : ` from ${reference}`;
+}
+
+/** The value as the reader of a message should see it: JSON, shortened. */
+export function show(value: unknown): string {
+  if (value === null) return "nothing";
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function valueAt(root: unknown, path: Path): unknown {
+  let value = root;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}
+
+/** The schema without what only fills in or leaves out a value. */
+function unwrap(schema: $ZodType): z.core.$ZodTypes {
+  const known = schema as z.core.$ZodTypes;
+  const { def } = known._zod;
+  switch (def.type) {
+    case "optional":
+    case "default":
+    case "prefault":
+      return unwrap(def.innerType);
+    default:
+      return known;
+  }
+}
+
+/** The schema of what lies at a path; with `want: "key"` that of its keys. Undefined where there is none. */
+export function schemaAt(
+  schema: $ZodType,
+  path: Path,
+  { want = "value" }: { readonly want?: "key" | "value" } = {},
+): z.core.$ZodTypes | undefined {
+  const here = unwrap(schema);
+  const { def } = here._zod;
+  if (def.type === "union" && (path.length > 0 || want === "key")) {
+    const mapping = def.options.find((option) => "shape" in unwrap(option)._zod.def);
+    return mapping === undefined ? undefined : schemaAt(mapping, path, { want });
+  }
+  const [key, ...rest] = path;
+  if (key === undefined) {
+    if (want === "value") return here;
+    return def.type === "record" ? unwrap(def.keyType) : undefined;
+  }
+  const child = childOf(def, key);
+  return child === undefined ? undefined : schemaAt(child, rest, { want });
+}
+
+function childOf(def: z.core.$ZodTypes["_zod"]["def"], key: PropertyKey): $ZodType | undefined {
+  switch (def.type) {
+    case "object":
+      return def.shape[String(key)];
+    case "record":
+      return def.valueType;
+    case "array":
+      return def.element;
+    default:
+      return undefined;
+  }
+}
+
+/** Names that a mapping takes; empty where it takes any or is none. */
+function keysOf(schema: z.core.$ZodTypes | undefined): string[] {
+  const def = schema?._zod.def;
+  if (def?.type === "union") return def.options.flatMap((option) => keysOf(unwrap(option)));
+  return def?.type === "object" ? Object.keys(def.shape) : [];
+}
+
+/** What a value should be, in words. */
+export function expectedOf(schema: z.core.$ZodTypes | undefined): string {
+  if (schema === undefined) return "something else";
+  const said = expectations.get(schema)?.expected;
+  if (said !== undefined) return said;
+  const { def } = schema._zod;
+  switch (def.type) {
+    case "array":
+      return `a list of ${countOf(schema)}, each ${expectedOf(unwrap(def.element))}`;
+    default:
+      return "a mapping of keys to values";
+  }
+}
+
+/** How many items a list takes: `at most 16`, `1 to 16`. */
+function countOf(schema: z.core.$ZodTypes): string {
+  let [minimum, maximum] = [0, Infinity];
+  for (const check of schema._zod.def.checks ?? []) {
+    const def = check._zod.def as { check: string; minimum?: number; maximum?: number };
+    if (def.check === "min_length") minimum = def.minimum ?? minimum;
+    if (def.check === "max_length") maximum = def.maximum ?? maximum;
+  }
+  return minimum === 0 ? `at most ${maximum}` : `${minimum} to ${maximum}`;
+}
+
+/** A text from the environment as a number or `false` where the schema takes one and the text is one. */
+export function convertText(schema: z.core.$ZodTypes | undefined, text: string): unknown {
+  const def = schema?._zod.def;
+  if (def?.type === "number" && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (def?.type === "union" && text === "false") return false;
+  return text;
+}

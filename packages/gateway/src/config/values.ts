@@ -1,0 +1,110 @@
+/** The kinds of value that `spillway.yaml` is made of, each with the words its errors use. */
+import * as z from "zod";
+import { isModelName } from "../core/model.ts";
+import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
+
+/** What a value should have been: `expected …` in errors, the type on the reference page. */
+export const expectations = z.registry<{ readonly expected: string }>();
+
+/** A text that passes a test, named by what is expected of it. */
+function text(expected: string, isValid: (value: string) => boolean, pattern?: RegExp) {
+  const schema = z.string().refine(isValid);
+  return (pattern === undefined ? schema : schema.meta({ pattern: pattern.source })).register(expectations, {
+    expected,
+  });
+}
+
+/** A duration within bounds, given as texts: `duration("1ms", "1h")`. `0s` passes where `zero` says what it means. */
+export function duration(min: string, max: string, options: { readonly zero?: string } = {}) {
+  const [low = 0, high = 0] = [parseDuration(min), parseDuration(max)];
+  const zero = options.zero === undefined ? "" : `, or 0s ${options.zero}`;
+  return text(
+    `a duration from ${min} to ${max}, such as 500ms, 10s or 2m${zero}`,
+    (value) => {
+      const ms = parseDuration(value);
+      return ms !== undefined && ((ms >= low && ms <= high) || (ms === 0 && zero !== ""));
+    },
+    durationPattern,
+  );
+}
+
+/** A number of bytes within bounds, given as texts: `size("1KiB", "1GiB")`. */
+export function size(min: string, max: string) {
+  const [low = 0, high = 0] = [parseSize(min), parseSize(max)];
+  return text(
+    `a size from ${min} to ${max}, such as 64MiB or 64MB`,
+    (value) => {
+      const bytes = parseSize(value);
+      return bytes !== undefined && bytes >= low && bytes <= high;
+    },
+    sizePattern,
+  );
+}
+
+/** A whole number within bounds. */
+export function whole(min: number, max: number) {
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .register(expectations, { expected: `a whole number from ${min} to ${max}` });
+}
+
+/** A TCP port; 0 takes any that is free. */
+export const port = whole(0, 65_535);
+
+/** Something a socket can be bound to. */
+export const bindAddress = text(
+  "an IP address or a host name, without a port",
+  (value) => isHostName(value) || (value.includes(":") && URL.canParse(`http://[${value}]`)),
+);
+
+/** What the `Host` header of a request may say. */
+export const hostName = text("a host name without a port, such as spillway.example", isHostName);
+
+/** An origin as browsers send it. */
+export const origin = text("an origin such as https://app.example, without a path", (value) => {
+  const url = URL.parse(value);
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === value;
+});
+
+/** The name of a model or pool. */
+export const name = text(
+  "a name of at most 128 letters, digits, dots, dashes and underscores that starts with a letter or digit",
+  isModelName,
+);
+
+/** The address of a gRPC server. */
+export const grpcAddress = text("an address such as grpc://host:50051 or grpcs://host:443", (value) => {
+  const url = URL.parse(value);
+  if (url === null || !/^grpcs?:$/.test(url.protocol)) return false;
+  return url.hostname !== "" && url.port !== "" && /^\/?$/.test(url.pathname) && url.search === "";
+});
+
+/** A file or folder; relative to the folder of the configuration file. */
+export const filePath = text("a path", (value) => value !== "" && !value.includes("\0"));
+
+/** One of a few words. */
+export function choice<const Words extends readonly [string, ...string[]]>(...words: Words) {
+  const expected = words.length === 1 ? `the word ${words[0]}` : orList(words);
+  return z.enum(words).register(expectations, { expected });
+}
+
+/** `false`, or what `schema` takes. */
+export function falseOr<Schema extends z.ZodType>(expected: string, schema: Schema) {
+  const union = z.union([z.literal(false), schema]);
+  expectations.add(union, { expected: `${expected}, or false` });
+  return union;
+}
+
+/** `a, b or c`. */
+function orList(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+function isHostName(value: string): boolean {
+  return (
+    value.length <= 253 &&
+    /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?$/.test(value)
+  );
+}
