@@ -1,5 +1,5 @@
 /** Request bodies of KServe v2 (JSON, binary tensor extension, gRPC) and of ModelInference, generated from a seed. */
-import { fieldBytes, fieldFloats, fieldString, fieldVarints } from "./protobuf-writer.ts";
+import { fieldBytes, fieldString, fieldVarints } from "./protobuf-writer.ts";
 import { seededRandom } from "./random.ts";
 
 /** One FP32 tensor named `input` of `shape`, filled from `seed`; `variants` bodies differ only in the values. */
@@ -110,7 +110,10 @@ export function grpcInferMessage(
 
 /** A `inference.ModelInference/Predict` request: features, and the model when it is not the default one. */
 export function grpcPredictMessage(features: Float32Array, model?: string): Buffer {
-  return Buffer.concat([fieldFloats(1, features), ...(model === undefined ? [] : [fieldString(2, model)])]);
+  return Buffer.concat([
+    fieldBytes(1, littleEndian(features)),
+    ...(model === undefined ? [] : [fieldString(2, model)]),
+  ]);
 }
 
 function tensorBody(spec: TensorBodySpec, seed: number): Body {

@@ -1,0 +1,45 @@
+/** Lays out the model repository that a workload needs. */
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { buildMlp } from "../../test/harness/onnx-build.ts";
+import { cacheDirectory, repositoryRoot } from "./paths.ts";
+import type { ModelSpec, Workload } from "./workload.ts";
+
+/** A repository folder made for a workload. */
+export interface BenchModels {
+  readonly directory: string;
+  /** Instances by model name. */
+  readonly instances: Readonly<Record<string, number>>;
+  /** ONNX files by model name, for running a model in process. */
+  readonly onnxFiles: Readonly<Record<string, string>>;
+}
+
+/** Writes the workload's models anew below `parent`, by default `bench/.cache/models`. The same workload gives the same bytes. */
+export async function prepareModels(
+  workload: Workload,
+  parent = join(cacheDirectory, "models"),
+): Promise<BenchModels> {
+  const directory = join(parent, workload.id);
+  await rm(directory, { recursive: true, force: true });
+  const onnxFiles: Record<string, string> = {};
+  for (const model of workload.models) {
+    const onnxFile = await writeModel(model, join(directory, model.name));
+    if (onnxFile !== null) onnxFiles[model.name] = onnxFile;
+  }
+  const instances = Object.fromEntries(workload.models.map((model) => [model.name, model.instances ?? 1]));
+  return { directory, instances, onnxFiles };
+}
+
+/** Gives the path of the ONNX file, or null for models that have none. JSON is YAML. */
+async function writeModel(model: ModelSpec, folder: string): Promise<string | null> {
+  if (model.kind === "repository") {
+    await cp(join(repositoryRoot, "models", model.name), folder, { recursive: true });
+    return join(folder, "1", "model.onnx");
+  }
+  await mkdir(join(folder, "1"), { recursive: true });
+  const onnxFile = join(folder, "1", "model.onnx");
+  if (model.kind === "mlp") await writeFile(onnxFile, buildMlp({ layers: model.layers, seed: model.seed }));
+  const config = model.kind === "mlp" ? { engine: "onnx" } : { engine: "mock", mock: model.mock };
+  await writeFile(join(folder, "model.yaml"), `${JSON.stringify(config, null, 2)}\n`);
+  return model.kind === "mlp" ? onnxFile : null;
+}
