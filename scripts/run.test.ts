@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { root } from "./lib/paths.ts";
 const runner = path.join(root, "scripts/run.mjs");
 
 test("run.mjs runs TypeScript under Node 24 with workspace packages from their sources", (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), "spillway run "));
+  const folder = realpathSync(mkdtempSync(path.join(tmpdir(), "spillway run ")));
   t.after(() => rmSync(folder, { recursive: true }));
   const program = path.join(folder, "program.ts");
   const text = `const says: string[] = [process.execPath, ...process.execArgv, process.cwd(), ...process.argv.slice(2)];

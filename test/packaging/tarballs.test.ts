@@ -1,0 +1,147 @@
+// What a user gets: the packed tarballs, installed with npm in an empty folder, run by the machine's Node.
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { buildPackages, packPackages } from "../../scripts/lib/build.ts";
+import { root } from "../../scripts/lib/paths.ts";
+
+const run = promisify(execFile);
+const INSTALL_TIMEOUT_MS = 300_000;
+const READY_TIMEOUT_MS = 30_000;
+
+/** The environment of somebody who runs npm by hand: nothing of the npm that runs this test. */
+function freshEnvironment(): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_|INIT_CWD)/.test(name));
+  const folders = (process.env["PATH"] ?? "")
+    .split(path.delimiter)
+    .filter((folder) => !folder.startsWith(root));
+  return {
+    ...Object.fromEntries(inherited),
+    PATH: folders.join(path.delimiter),
+    ONNXRUNTIME_NODE_INSTALL: "skip",
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+const program = path.join(root, "packages/gateway/src/cli/main.ts");
+const skip = existsSync(program) ? false : "needs the command line";
+
+describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "spillway packed "));
+  const app = path.join(folder, "app");
+  const env = freshEnvironment();
+  const spillway = path.join(app, "node_modules/.bin/spillway");
+
+  before(
+    async () => {
+      const out = path.join(folder, "built");
+      const tarballs = await packPackages(out, await buildPackages(out));
+      mkdirSync(app);
+      writeFileSync(path.join(app, "package.json"), JSON.stringify({ private: true }));
+      await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs], {
+        cwd: app,
+        env,
+      });
+    },
+    { timeout: INSTALL_TIMEOUT_MS },
+  );
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("npx finds the command and it tells its version", async () => {
+    const { stdout } = await run("npx", ["--no-install", "spillway", "--version"], { cwd: app, env });
+    assert.match(stdout, /^(spillway )?\d+\.\d+\.\d+/);
+  });
+
+  test("hold no sources, tests, training data or links to the checkout", () => {
+    const installed = path.join(app, "node_modules/@spillway");
+    const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).map((file) =>
+      file.split(path.sep).join("/"),
+    );
+    const surplus = files.filter((file) =>
+      /\.test\.|train\.py|heldout|\/src(\/|$)|[^d]\.ts$|node_modules/.test(file),
+    );
+    assert.deepEqual(surplus, []);
+    for (const file of [
+      "gateway/bin/spillway.mjs",
+      "gateway/models/digits/1/model.onnx",
+      "gateway/LICENSE",
+    ]) {
+      assert.ok(files.includes(file), file);
+    }
+  });
+
+  test("have declarations that a strict user can compile against", async () => {
+    const names = readdirSync(path.join(app, "node_modules/@spillway"));
+    const imports = names.map((name, index) => `export * as p${index} from "@spillway/${name}";`);
+    writeFileSync(path.join(app, "user.ts"), imports.join("\n"));
+    const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2024", "--types", "node"];
+    const typeRoots = ["--typeRoots", path.join(root, "node_modules/@types"), "--skipLibCheck", "false"];
+    await run(path.join(root, "node_modules/.bin/tsc"), [...options, ...typeRoots, "user.ts"], {
+      cwd: app,
+    }).catch((error: { stdout?: string }) => assert.fail(`\n${error.stdout}`));
+  });
+
+  test("serve the models they carry, and end with 0 on SIGTERM", async (t) => {
+    const port = await freePort();
+    writeFileSync(path.join(app, "spillway.yaml"), `listen: [{ port: ${port} }]\ngrpc: false\n`);
+    const server = spawn(spillway, ["serve", "--config", "spillway.yaml"], {
+      cwd: app,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    t.after(() => server.kill("SIGKILL"));
+    const output = collect(server);
+    await answers(`http://127.0.0.1:${port}/health/ready`, output);
+    const response = await fetch(`http://127.0.0.1:${port}/predict`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ features: [5.1, 3.5, 1.4, 0.2], model_name: "iris" }),
+    });
+    const answer = (await response.json()) as { label?: string };
+    assert.equal(response.status, 200, JSON.stringify(answer));
+    assert.equal(answer.label, "setosa");
+    server.kill("SIGTERM");
+    const [code] = (await once(server, "exit")) as [number | null];
+    assert.equal(code, 0, output.join("\n"));
+  });
+});
+
+/** The lines a process prints, growing. */
+function collect(child: ChildProcess): string[] {
+  const lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream !== null) createInterface({ input: stream }).on("line", (line) => lines.push(line));
+  }
+  return lines;
+}
+
+/** Resolves once a URL answers with 200; rejects with what the server printed. */
+async function answers(url: string, output: readonly string[]): Promise<void> {
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  while (performance.now() < deadline) {
+    const response = await fetch(url).catch(() => undefined);
+    if (response?.status === 200) return;
+    await sleep(100);
+  }
+  assert.fail(
+    `${url} did not answer 200 in ${READY_TIMEOUT_MS} ms; the server printed:\n${output.join("\n")}`,
+  );
+}
