@@ -72,7 +72,16 @@ export function toOrt(tensor: Tensor): OrtTensor {
     aligned.byteOffset,
     aligned.byteLength / View.BYTES_PER_ELEMENT,
   );
+  if (datatype === "FP16") return halfFloats(values, tensor.shape);
   return new OrtTensorClass(ortTypes[datatype], values as Float32Array, tensor.shape);
+}
+
+/**
+ * ONNX Runtime's own class would turn 16-bit values into a Float16Array, which its native part takes
+ * for an empty one; the native part only reads these four properties.
+ */
+function halfFloats(data: ArrayBufferView, dims: readonly number[]): OrtTensor {
+  return { type: "float16", data, dims, location: "cpu" } as unknown as OrtTensor;
 }
 
 /** A result of ONNX Runtime with its bytes in place. */

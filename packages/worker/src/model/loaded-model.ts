@@ -101,6 +101,9 @@ export class LoadedModel {
     };
     const problem = this.#check(request);
     if (problem !== undefined) return finish(problem);
+    // Before any picture is decoded: a refused request costs nothing.
+    if (this.#queue.full)
+      return finish(refuse("unavailable", `model "${this.name}": Exceeds maximum queue size`));
     const prepared = this.#prepare(request.inputs);
     const job = {
       isCancelled: () => request.isCancelled(),

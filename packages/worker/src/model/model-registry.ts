@@ -31,7 +31,7 @@ export class ModelRegistry {
   set(name: string, version: string, state: VersionState): void {
     const versions = this.#models.get(name) ?? new Map<string, VersionState>();
     this.#models.set(name, versions.set(version, state));
-    this.#changed();
+    this.notify();
   }
 
   /** Forgets a version. */
@@ -39,7 +39,7 @@ export class ModelRegistry {
     const versions = this.#models.get(name);
     versions?.delete(version);
     if (versions?.size === 0) this.#models.delete(name);
-    this.#changed();
+    this.notify();
   }
 
   /** A version's state, or undefined when there is no such version. */
@@ -87,6 +87,11 @@ export class ModelRegistry {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls the listeners: something that health depends on has changed outside. */
+  notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
   #unknownModel(name: string): Refusal {
     const known = [...this.#models.keys()].toSorted();
     const shown = known.slice(0, 10).join(", ") + (known.length > 10 ? ", …" : "");
@@ -94,9 +99,5 @@ export class ModelRegistry {
       "notFound",
       `Request for unknown model: "${name}" is not found; served: ${shown || "none"}`,
     );
-  }
-
-  #changed(): void {
-    for (const listener of this.#listeners) listener();
   }
 }

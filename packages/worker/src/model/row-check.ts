@@ -38,7 +38,10 @@ function sameRows(together: Tensor, alone: readonly (Tensor | undefined)[]): boo
   if (together.datatype !== "FP32") return true;
   const expected = alone.flatMap((tensor) => (tensor === undefined ? [] : [...floatValues(tensor.data)]));
   const values = floatValues(together.data);
-  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
+  const scale = expected.reduce(
+    (most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
+    1e-6,
+  );
   return (
     values.length === expected.length &&
     values.every((value, index) => {

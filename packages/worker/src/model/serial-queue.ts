@@ -26,12 +26,16 @@ export class SerialQueue {
     return this.#waiting.length - this.#head;
   }
 
-  /** False when the line is full and the job is not taken. */
-  push(job: SerialJob): boolean {
-    if (this.waiting >= this.#maxWaiting) return false;
+  /** True when no further job is to be pushed. */
+  get full(): boolean {
+    return this.waiting >= this.#maxWaiting;
+  }
+
+  /** Puts a job at the end. Throws a RangeError when the line is full. */
+  push(job: SerialJob): void {
+    if (this.full) throw new RangeError(`the line holds ${this.#maxWaiting} jobs at most`);
     this.#waiting.push(job);
     if (!this.#running) void this.#drain();
-    return true;
   }
 
   /** Resolves when nothing runs or waits. */

@@ -1,0 +1,80 @@
+/** The choice of a batch size, on a clock that the model advances. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { CalibrateOptions } from "./calibrate.ts";
+import { calibrate } from "./calibrate.ts";
+
+/** Calibrates a model whose time for a batch is known. */
+async function calibrated(costMs: (rows: number) => number, options: Partial<CalibrateOptions> = {}) {
+  let now = 0;
+  const sizes: number[] = [];
+  const clock = { now: () => now, sleep: () => Promise.resolve() };
+  const run = (rows: number) => {
+    if (sizes.at(-1) !== rows) sizes.push(rows);
+    now += costMs(rows);
+    return Promise.resolve();
+  };
+  const result = await calibrate({ run, clock, callOverheadMs: 0, ...options });
+  return { ...result, sizes, now };
+}
+
+test("a fixed cost shared by rows makes the largest batch win", async () => {
+  const { maxBatch, points, sizes } = await calibrated((rows) => 1 + 0.001 * rows);
+  assert.equal(maxBatch, 64);
+  assert.deepEqual(sizes, [1, 2, 4, 8, 16, 32, 64]);
+  assert.equal(points.length, 7);
+});
+
+test("the smallest size near the best is taken", async () => {
+  // Saturates: 8 rows reach 90 % of what 64 do.
+  const { maxBatch } = await calibrated((rows) => 0.1 + 0.2 * rows);
+  assert.equal(maxBatch, 8);
+});
+
+test("a model that loses from batching gets 1", async () => {
+  const { maxBatch, reason } = await calibrated((rows) => 0.5 * rows ** 1.1);
+  assert.equal(maxBatch, 1);
+  assert.match(reason, /batching gains less than 15 %/);
+});
+
+test("a gain of 14 % is not worth it, one of 16 % is", async () => {
+  const gaining = (gain: number) => (rows: number) => (rows === 1 ? 1 : rows / gain);
+  assert.equal((await calibrated(gaining(1.14))).maxBatch, 1);
+  assert.equal((await calibrated(gaining(1.16))).maxBatch, 2);
+});
+
+test("the cost of a call counts: a fast model without a gain of its own is batched", async () => {
+  const cost = (rows: number) => 0.01 * rows;
+  assert.equal((await calibrated(cost)).maxBatch, 1);
+  assert.equal((await calibrated(cost, { callOverheadMs: 0.06 })).maxBatch, 32);
+});
+
+test("sizes that would not fit into the time are left out", async () => {
+  const { sizes, now, maxBatch, reason } = await calibrated((rows) => 10 + 10 * rows, { budgetMs: 300 });
+  assert.deepEqual(sizes, [1, 2, 4]);
+  assert.ok(now <= 300, `${now}`);
+  assert.equal(maxBatch, 4);
+  assert.match(reason, /; 8 rows would not fit into the time for measuring/);
+});
+
+test("a model too slow for anything is timed once and gets 1", async () => {
+  const { sizes, maxBatch } = await calibrated(() => 5_000);
+  assert.deepEqual([sizes, maxBatch], [[1], 1]);
+});
+
+test("the fastest of several runs counts", async () => {
+  // Every third run is undisturbed.
+  let run = 0;
+  const { points } = await calibrated(() => (run++ % 3 === 0 ? 0.25 : 1));
+  assert.deepEqual(
+    points.map((point) => point.ms),
+    Array.from({ length: 7 }, () => 0.25),
+  );
+});
+
+test("what the model throws comes through", async () => {
+  await assert.rejects(
+    calibrated(() => assert.fail("no")),
+    /no/,
+  );
+});
