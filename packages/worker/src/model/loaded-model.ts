@@ -109,8 +109,7 @@ export class LoadedModel {
       isCancelled: () => request.isCancelled(),
       run: async () => finish(await this.#run(prepared, request, startMs)),
     };
-    if (!this.#queue.push(job))
-      finish(refuse("unavailable", `model "${this.name}": Exceeds maximum queue size`));
+    this.#queue.push(job);
   }
 
   /** Waits for what runs and waits, then frees the model. Requests from now on are refused. Idempotent. */
