@@ -9,6 +9,7 @@ import { failure, type Failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { ThreadRequest } from "./json-thread.ts";
 import { defaultJsonLimits, type JsonLimits } from "./parse-json.ts";
+import type { PredictionTensors } from "../tfserving/predictions-text.ts";
 import type { EncodedValues, ThreadTasks } from "./thread-tasks.ts";
 
 /** Bounds of JSON reading and writing. */
@@ -37,6 +38,8 @@ export const defaultJsonThreadLimits: JsonThreadLimits = {
   maxHeapMb: 1024,
   idleMs: 30_000,
 };
+
+type ReadTask = Extract<keyof ThreadTasks, `read${string}`>;
 
 /** What the threads need. */
 export interface JsonThreadsOptions {
@@ -87,7 +90,7 @@ export class JsonThreads {
    * Reads a body with one of the tasks. The body's memory goes to the thread: where it is a buffer
    * of its own it is empty afterwards, else it is copied.
    */
-  read<Name extends Exclude<keyof ThreadTasks, "writeValues">>(
+  read<Name extends ReadTask>(
     name: Name,
     input: Parameters<ThreadTasks[Name]>[0],
     cancellation: Cancellation,
@@ -101,10 +104,25 @@ export class JsonThreads {
 
   /** Writes tensors as JSON arrays, leaving out what is undefined. The tensors are copied. */
   writeValues(tensors: readonly (Tensor | undefined)[]): Promise<(EncodedValues | undefined)[] | Failure> {
-    const copies = tensors.map((tensor) => tensor && { ...tensor, data: new Uint8Array(tensor.data) });
+    const copies = tensors.map((tensor) => tensor && copyOf(tensor));
+    return this.#write("writeValues", copies, copies) as Promise<(EncodedValues | undefined)[] | Failure>;
+  }
+
+  /** Writes the value of `predictions` or `outputs`. The tensors are copied. */
+  writePredictions({ rows, tensors }: PredictionTensors): Promise<Uint8Array | Failure> {
+    const copies = tensors.map(copyOf);
+    return this.#write("writePredictions", { rows, tensors: copies }, copies) as Promise<
+      Uint8Array | Failure
+    >;
+  }
+
+  #write(
+    name: Exclude<keyof ThreadTasks, ReadTask>,
+    input: unknown,
+    copies: readonly (TensorCopy | undefined)[],
+  ): Promise<unknown> {
     const transfer = copies.flatMap((tensor) => (tensor === undefined ? [] : [tensor.data.buffer]));
-    const request: ThreadRequest = { name: "writeValues", input: copies, limits: this.limits };
-    return this.#enqueue(request, transfer) as Promise<(EncodedValues | undefined)[] | Failure>;
+    return this.#enqueue({ name, input, limits: this.limits }, transfer);
   }
 
   /** Ends the threads; what waits fails with `draining`. Idempotent. */
@@ -176,6 +194,12 @@ export class JsonThreads {
     thread.task?.done(reason);
     if (!this.#closed) this.#pump();
   }
+}
+
+type TensorCopy = Tensor & { readonly data: Uint8Array<ArrayBuffer> };
+
+function copyOf(tensor: Tensor): TensorCopy {
+  return { ...tensor, data: new Uint8Array(tensor.data) };
 }
 
 /** A body as memory of its own, that can be handed over. Expects more bytes than Node's shared pool has. */

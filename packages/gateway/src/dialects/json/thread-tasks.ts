@@ -4,6 +4,8 @@ import type { Tensor } from "../../core/tensor.ts";
 import type { InferBody } from "../kserve/infer-body.ts";
 import { readInferBody, type InferBytes } from "../kserve/read-infer.ts";
 import { readPredictBody, type PredictBody } from "../predict/read-predict.ts";
+import { readInstances, type InstancesBody } from "../tfserving/read-instances.ts";
+import { predictionsText, type PredictionTensors } from "../tfserving/predictions-text.ts";
 import { valuesText } from "../tensors/write-values.ts";
 import type { JsonLimits } from "./parse-json.ts";
 
@@ -20,6 +22,14 @@ export const threadTasks = {
   /** Reads the JSON of a prediction request. */
   readPredict: (input: { readonly body: Uint8Array }, limits: JsonLimits): PredictBody | Failure =>
     readPredictBody(input, limits),
+  /** Reads the JSON of a `:predict` request. */
+  readInstances: (input: { readonly body: Uint8Array }, limits: JsonLimits): InstancesBody | Failure =>
+    readInstances(input, limits),
+  /** Writes the value of `predictions` or `outputs`. */
+  writePredictions: (request: PredictionTensors): Uint8Array | Failure => {
+    const text = predictionsText(request);
+    return typeof text === "string" ? Buffer.from(text, "utf8") : text;
+  },
   /** Writes tensors as JSON arrays, leaving out what is undefined. */
   writeValues: (tensors: readonly (Tensor | undefined)[]): (EncodedValues | undefined)[] | Failure => {
     const texts: (EncodedValues | undefined)[] = [];

@@ -151,7 +151,7 @@ function commonRows(inputs: readonly Tensor[]): number | Failure {
       `Input ${quoted(first.name)} has shape ${shownShape(first.shape)}: no rows`,
     );
   for (const tensor of inputs) {
-    if (tensor.shape[0] === rows || (tensor.shape.length === 0 && rows === 1)) continue;
+    if (tensor.shape[0] === rows) continue;
     return failure(
       "invalid_tensor",
       `Input ${quoted(tensor.name)} has ${tensor.shape[0] ?? "no"} rows, ${quoted(first?.name ?? "")} has ${rows}`,
@@ -183,12 +183,14 @@ function shapeKey(
   inputs: readonly Tensor[],
   outputs: readonly string[] | undefined,
 ): string {
+  // Where optional inputs are left out, which ones are given is part of the key.
+  const complete = inputs.length === model.inputs.length;
   let key = "";
   for (let i = 0; i < inputs.length; i++) {
     const tensor = inputs[i];
     const spec = model.inputs[i];
-    if (tensor === undefined || (tensor.name === spec?.name && !variesInside(spec.shape, model.batchable)))
-      continue;
+    const usual = complete && tensor?.name === spec?.name;
+    if (tensor === undefined || (usual && !variesInside(spec?.shape ?? [], model.batchable))) continue;
     const shape = model.batchable ? tensor.shape.slice(1) : tensor.shape;
     key += `${tensor.name}\u0000${tensor.datatype}${shape.join(",")}\u0000`;
   }

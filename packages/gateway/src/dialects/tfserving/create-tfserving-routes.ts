@@ -1,0 +1,82 @@
+/** Predictive models the way TF-Serving and KServe v1 address them: `/v1/models/{model}:predict` and the model listing. */
+import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
+import { errorTable, isFailure, type Failure } from "../../core/errors.ts";
+import type { WireAnswer } from "../../core/request.ts";
+import { jsonAnswer, retryAfter } from "../json-answer.ts";
+import { createRequest } from "../request.ts";
+import { pictureType } from "../tensors/picture.ts";
+import { bindColumns } from "./bind-columns.ts";
+import type { TfServingDeps } from "./deps.ts";
+import { modelCard, modelCards } from "./model-cards.ts";
+import { readInstances, type InstancesBody } from "./read-instances.ts";
+import { writePredictions } from "./write-predictions.ts";
+
+/** The v1 routes. */
+export function createTfServingRoutes(deps: TfServingDeps): Route[] {
+  const created = Math.floor(deps.clock.wallNow() / 1000);
+  const paths = ["/v1/models/{model}", "/v1/models/{model}/versions/{version}"] as const;
+  return [
+    ...paths.map((path) => predictRoute(deps, path)),
+    ...paths.map((path) => get(path, (call) => describeModel(deps, call, created))),
+    get("/v1/models", () => {
+      const data = modelCards(deps.catalog, created);
+      return jsonAnswer(200, { object: "list", data, models: data.map(({ name }) => name) });
+    }),
+  ];
+}
+
+/** The error table's status and `{"error": text}`. */
+export function writeTfServingFailure(reason: Failure): WireAnswer {
+  return jsonAnswer(errorTable[reason.code].http, { error: reason.message }, retryAfter(reason));
+}
+
+function get(path: string, handle: (call: HttpCall) => RouteResult): Route {
+  return { method: "GET", path, scope: "infer", body: "none", writeFailure: writeTfServingFailure, handle };
+}
+
+function describeModel({ catalog }: TfServingDeps, { params }: HttpCall, created: number): RouteResult {
+  const card = modelCard(catalog, { name: params.model ?? "", version: params.version, created });
+  return isFailure(card) ? card : jsonAnswer(200, card);
+}
+
+function predictRoute(deps: TfServingDeps, path: string): Route {
+  return {
+    method: "POST",
+    path: `${path}:predict`,
+    scope: "infer",
+    body: "bytes",
+    writeFailure: writeTfServingFailure,
+    handle: (call) => handlePredict(deps, call),
+  };
+}
+
+function handlePredict(deps: TfServingDeps, call: HttpCall): RouteResult | Promise<RouteResult> {
+  const { body } = call;
+  if (pictureType(body) !== undefined) return toRequest(deps, call, pictureBody(body));
+  const { limits } = deps.jsonThreads;
+  if (body.length <= limits.parseInPlaceBytes) return toRequest(deps, call, readInstances({ body }, limits));
+  return deps.jsonThreads
+    .read("readInstances", { body }, call.cancellation)
+    .then((request) => toRequest(deps, call, request));
+}
+
+/** A bare picture is one unnamed instance. */
+function pictureBody(picture: Uint8Array): InstancesBody {
+  const values = { kind: "elements", elements: [picture] } as const;
+  return { form: "rows", columns: [{ name: undefined, shape: [1], values }] };
+}
+
+function toRequest(deps: TfServingDeps, call: HttpCall, body: InstancesBody | Failure): RouteResult {
+  if (isFailure(body)) return body;
+  const { columns, form } = body;
+  const rows = columns[0]?.shape[0] ?? 1;
+  return createRequest(call, {
+    model: call.params.model ?? "",
+    version: call.params.version,
+    payload: {
+      bind: (model) => bindColumns(model, columns),
+      write: (answer) => writePredictions(answer, { form, rows, threads: deps.jsonThreads }),
+    },
+    timeoutMs: deps.defaults.requestTimeoutMs,
+  });
+}
