@@ -105,6 +105,7 @@ function compilePool(
     endpoints: pool.endpoints,
     models: pool.models,
     maxBatch: pool.maxBatch,
+    concurrency: pool.concurrency,
     timeoutMs: ms(pool.timeout),
     ca: pool.ca === undefined ? undefined : resolve(directory, pool.ca),
   } satisfies PoolOptions;

@@ -79,6 +79,11 @@ const poolSchema = z.strictObject({
       "Models to serve from here. Empty: all that the servers list; `model-inference` servers list none",
     ),
   maxBatch: whole(1, 65_536).default(1).describe("Rows in one call, for servers that do not say themselves"),
+  concurrency: whole(1, 1_024)
+    .default(1)
+    .describe(
+      "Calls of one model that a server works on at once. More than 1 for servers that have threads or batch by themselves",
+    ),
   timeout: duration("1ms", "1h").default("30s").describe("How long one call may take"),
   ca: filePath
     .optional()

@@ -41,6 +41,8 @@ export interface PoolOptions {
   readonly models: readonly string[];
   /** Rows in one call for servers that do not say; default 1. */
   readonly maxBatch: number;
+  /** Calls of one model that a server works on at once; one more is sent ahead when it is full. Default 1. */
+  readonly concurrency: number;
   readonly timeoutMs: number;
   /** PEM file of the certificate authority for `grpcs`. */
   readonly ca: string | undefined;

@@ -3,27 +3,52 @@ import { grpcStatus, type GrpcChannel, type GrpcFailure } from "@spillway/grpc";
 import { inference } from "@spillway/protocol";
 import type { InputMapping, ServedModel, TaskSpec } from "../core/model.ts";
 import { isDatatype, type TensorSpec } from "../core/tensor.ts";
+import type { ModelAddress } from "./model-infer.ts";
 
 const service = "/inference.GRPCInferenceService/";
 
 /** How long a question about models may take. */
 const questionTimeoutMs = 5_000;
 
+/** Version given to a model whose server knows none. */
+const onlyVersion = "1";
+
+/**
+ * How a listed model version stands.
+ * - `ready`: it can be called.
+ * - `coming`: the server is loading it, or says something that is not in the protocol.
+ * - `gone`: the server does not mean to serve it: unloaded, failed, or never asked for.
+ */
+export type ListedState = "ready" | "coming" | "gone";
+
+/** A model version in a server's index, or a named one where it has none. */
+export interface ListedModel {
+  readonly name: string;
+  /** Empty where the server knows no versions. */
+  readonly version: string;
+  readonly state: ListedState;
+  /** Why it is not ready, where the server says. */
+  readonly reason: string;
+}
+
 /** A model version that a server knows, loaded or not. */
 export interface DiscoveredModel {
   readonly name: string;
   readonly version: string;
+  readonly state: ListedState;
   /** Set when the model can be called. */
   readonly model: ServedModel | undefined;
   /** Why it cannot. */
   readonly reason: string;
+  /** How its server calls it. */
+  readonly address: ModelAddress;
 }
 
 /** What is assumed of a server that does not say. */
 export interface DiscoveryDefaults {
   /** Rows in one call. */
   readonly maxBatch: number;
-  /** Asked for when the server has no index. */
+  /** The models asked for; empty: all that the index lists. */
   readonly models: readonly string[];
 }
 
@@ -54,75 +79,160 @@ export async function discoverModels(
   defaults: DiscoveryDefaults,
 ): Promise<DiscoveredModel[]> {
   const listed = await listModels(channel, defaults.models);
-  return Promise.all(
-    listed.map(async ({ name, version, ready, reason }): Promise<DiscoveredModel> => {
-      if (!ready) return { name, version, model: undefined, reason };
-      const model = await describeModel(channel, { name, version, maxBatch: defaults.maxBatch });
-      return { name, version: model.version, model, reason: "" };
-    }),
-  );
+  return Promise.all(listed.map((entry) => describeModel(channel, entry, defaults)));
 }
 
-interface ListedModel {
-  readonly name: string;
-  readonly version: string;
-  readonly ready: boolean;
-  readonly reason: string;
-}
-
-async function listModels(channel: GrpcChannel, named: readonly string[]): Promise<ListedModel[]> {
-  const wanted = new Set(named);
+/**
+ * The server's index, narrowed to the named models if there are any. Of a server without an index, or
+ * one that keeps it from us, the named models by whether they are ready. Throws `DiscoveryError` when
+ * the server does not answer, an Error when it has no index and no model is named.
+ */
+export async function listModels(channel: GrpcChannel, named: readonly string[]): Promise<ListedModel[]> {
   try {
     const request = inference.RepositoryIndexRequest.encode({}).finish();
     const bytes = await ask(channel, `${service}RepositoryIndex`, request);
+    const wanted = new Set(named);
     return inference.RepositoryIndexResponse.decode(bytes)
-      .models.map((entry) => ({
-        name: entry.name ?? "",
-        version: entry.version ?? "",
-        ready: entry.state === "READY",
-        reason: entry.reason ?? "",
-      }))
+      .models.map(toListed)
       .filter((entry) => wanted.size === 0 || wanted.has(entry.name));
   } catch (error) {
-    if (!(error instanceof DiscoveryError) || error.failure.code !== grpcStatus.unimplemented) throw error;
-    return named.map((name) => ({ name, version: "", ready: true, reason: "" }));
+    if (!isRefusal(error, channel)) throw error;
+    if (named.length > 0) return Promise.all(named.map((name) => listNamed(channel, name)));
+    if (error.failure.code !== grpcStatus.unimplemented) throw error;
+    throw new Error("it has no repository index, and no models are named for it", { cause: error });
   }
 }
 
-async function describeModel(
-  channel: GrpcChannel,
-  wanted: { name: string; version: string; maxBatch: number },
-): Promise<ServedModel> {
-  const request = inference.ModelMetadataRequest.encode({
-    name: wanted.name,
-    version: wanted.version,
-  }).finish();
-  const bytes = await ask(channel, `${service}ModelMetadata`, request);
-  return toServedModel(inference.ModelMetadataResponse.decode(bytes), wanted);
+/** True where the server lives and does not want to answer this question. */
+function isRefusal(error: unknown, channel: GrpcChannel): error is DiscoveryError {
+  if (!(error instanceof DiscoveryError)) return false;
+  return channel.state === "ready" && error.failure.code !== grpcStatus.deadlineExceeded;
 }
 
-/** Metadata as the gateway sees it. Parameters that only our worker sends are optional. */
+function toListed(entry: inference.RepositoryIndexResponse.IModelIndex): ListedModel {
+  return {
+    name: entry.name ?? "",
+    version: entry.version ?? "",
+    state: readState(entry.state ?? ""),
+    reason: entry.reason ?? "",
+  };
+}
+
+/** Triton's words; MLServer under Python 3.11 and later writes `State.READY`. */
+function readState(text: string): ListedState {
+  switch (text.replace(/^State\./, "")) {
+    case "READY":
+      return "ready";
+    case "UNAVAILABLE":
+    case "UNLOADING":
+    case "":
+      return "gone";
+    default:
+      return "coming";
+  }
+}
+
+async function listNamed(channel: GrpcChannel, name: string): Promise<ListedModel> {
+  const request = inference.ModelReadyRequest.encode({ name, version: "" }).finish();
+  try {
+    const bytes = await ask(channel, `${service}ModelReady`, request);
+    const ready = inference.ModelReadyResponse.decode(bytes).ready === true;
+    return ready
+      ? { name, version: "", state: "ready", reason: "" }
+      : { name, version: "", state: "coming", reason: "the server says that it is not ready" };
+  } catch (error) {
+    if (!isRefusal(error, channel)) throw error;
+    return { name, version: "", state: "gone", reason: error.failure.message };
+  }
+}
+
+/**
+ * What a listed model takes and answers. One that cannot be described, or not understood, is given
+ * back with the reason. Throws `DiscoveryError` when the server does not answer.
+ */
+export async function describeModel(
+  channel: GrpcChannel,
+  listed: ListedModel,
+  defaults: Pick<DiscoveryDefaults, "maxBatch">,
+): Promise<DiscoveredModel> {
+  const { name, version, state, reason } = listed;
+  const address = { name, version };
+  if (state !== "ready") return { name, version, state, model: undefined, reason, address };
+  try {
+    const request = inference.ModelMetadataRequest.encode(address).finish();
+    const metadata = inference.ModelMetadataResponse.decode(
+      await ask(channel, `${service}ModelMetadata`, request),
+    );
+    const maxBatch = await maxBatchOf(channel, { address, metadata, otherwise: defaults.maxBatch });
+    const model = toServedModel(metadata, { name, version, maxBatch });
+    const outputs = isOurs(metadata) ? undefined : namesOf(model.outputs);
+    const called = outputs === undefined ? address : { ...address, outputs };
+    return { name, version: model.version, state, model, reason: "", address: called };
+  } catch (error) {
+    if (error instanceof DiscoveryError && !isRefusal(error, channel)) throw error;
+    const text = error instanceof Error ? error.message : String(error);
+    return { name, version, state: "gone", model: undefined, reason: text, address };
+  }
+}
+
+function namesOf(specs: readonly TensorSpec[]): readonly string[] | undefined {
+  return specs.length === 0 ? undefined : specs.map((spec) => spec.name);
+}
+
+/** Our worker says in the metadata what others leave open. */
+function isOurs(metadata: inference.ModelMetadataResponse): boolean {
+  return metadata.parameters["max_batch"] !== undefined;
+}
+
+/**
+ * Rows in one call: of our worker by its metadata, of Triton by `max_batch_size` in its model
+ * configuration (0: the first dimension does not count rows), else what the pool says.
+ */
+async function maxBatchOf(
+  channel: GrpcChannel,
+  asked: {
+    readonly address: ModelAddress;
+    readonly metadata: inference.ModelMetadataResponse;
+    readonly otherwise: number;
+  },
+): Promise<number> {
+  const said = asked.metadata.parameters["max_batch"]?.int64Param;
+  if (said !== undefined && said !== null) return said;
+  const { name, version } = asked.address;
+  const request = inference.ModelConfigRequest.encode({ name, version }).finish();
+  try {
+    const bytes = await ask(channel, `${service}ModelConfig`, request);
+    const { config } = inference.ModelConfigResponse.decode(bytes);
+    return config === undefined || config === null ? asked.otherwise : (config.maxBatchSize ?? 0);
+  } catch (error) {
+    if (!isRefusal(error, channel)) throw error;
+    return asked.otherwise;
+  }
+}
+
+/** Metadata as the gateway sees it. Parameters that only our worker sends are optional. Throws an Error for a datatype that v2 does not have. */
 export function toServedModel(
   metadata: inference.ModelMetadataResponse,
-  wanted: { readonly version: string; readonly maxBatch: number },
+  /** `maxBatch` 0: rows may not share a call, whatever the shapes look like. */
+  wanted: { readonly name: string; readonly version: string; readonly maxBatch: number },
 ): ServedModel {
   const inputs = metadata.inputs.map(toSpec);
   const outputs = metadata.outputs.map(toSpec);
   const parameters = metadata.parameters;
   const said = parameters["task"]?.stringParam;
   const task = typeof said === "string" ? readTask(said) : {};
-  const batchable = parameters["batchable"]?.boolParam ?? leadsWithRows([...inputs, ...outputs]);
-  const maxBatch = parameters["max_batch"]?.int64Param ?? wanted.maxBatch;
+  const guessed = wanted.maxBatch > 0 && leadsWithRows([...inputs, ...outputs]);
+  const batchable = parameters["batchable"]?.boolParam ?? guessed;
   return {
-    name: metadata.name ?? "",
-    version: wanted.version !== "" ? wanted.version : (metadata.versions.at(-1) ?? "1"),
+    name: wanted.name,
+    version: wanted.version !== "" ? wanted.version : (metadata.versions.at(-1) ?? onlyVersion),
     platform: metadata.platform ?? "",
     inputs,
     outputs,
     task: task.task,
     mapping: task.mapping ?? guessMapping(inputs),
     batchable,
-    maxBatch: batchable ? Math.max(1, maxBatch) : 1,
+    maxBatch: batchable ? Math.max(1, wanted.maxBatch) : 1,
     mock: parameters["engine"]?.stringParam === "mock",
   };
 }

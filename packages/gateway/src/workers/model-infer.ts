@@ -14,14 +14,17 @@ const rawInputTag = (7 << 3) | 2;
 /** Which model of the server. */
 export interface ModelAddress {
   readonly name: string;
+  /** Empty: the server's choice. */
   readonly version: string;
+  /** Named in a call that wants all, for servers that else answer a choice of their own (MLServer). */
+  readonly outputs?: readonly string[];
 }
 
 /** The pieces of one `ModelInferRequest`: a head, then every input's bytes as they lie in the requests. */
 export function encodeInferRequest(model: ModelAddress, requests: readonly BoundTensors[]): Uint8Array[] {
   const first = requests[0];
   if (first === undefined) throw new RangeError("a call needs at least one request");
-  const outputs = first.outputs?.map((name) => ({ name }));
+  const outputs = (first.outputs ?? model.outputs)?.map((name) => ({ name }));
   const head = inference.ModelInferRequest.encode({
     modelName: model.name,
     modelVersion: model.version,
