@@ -1,7 +1,7 @@
 /** Failures in the words of KServe v2 over HTTP: `{"error": text}`. */
 import { errorTable, type Failure } from "../../core/errors.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { jsonAnswer, retryAfter } from "../json-answer.ts";
+import { jsonAnswer } from "../json-answer.ts";
 
 /**
  * The error table's status, save for a failed load, which v2 clients know as 400. A model that is
@@ -11,5 +11,5 @@ import { jsonAnswer, retryAfter } from "../json-answer.ts";
  */
 export function writeKserveFailure(failure: Failure): WireAnswer {
   const status = failure.code === "model_load_failed" ? 400 : errorTable[failure.code].http;
-  return jsonAnswer(status, { error: failure.message }, retryAfter(failure));
+  return jsonAnswer(status, { error: failure.message });
 }

@@ -4,7 +4,7 @@ import { errorTable, failure, isFailure, type Failure } from "../../core/errors.
 import { headerValue } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { answerHeaders } from "../answer-headers.ts";
-import { jsonAnswer, retryAfter } from "../json-answer.ts";
+import { jsonAnswer } from "../json-answer.ts";
 import { createRequest } from "../request.ts";
 import { pictureType, pictureTypes } from "../tensors/picture.ts";
 import type { PredictDeps } from "./deps.ts";
@@ -28,11 +28,7 @@ export function createPredictRoutes(deps: PredictDeps): Route[] {
 
 /** The error table's status and `{"error": text, "code": name}`. */
 export function writePredictFailure(reason: Failure): WireAnswer {
-  return jsonAnswer(
-    errorTable[reason.code].http,
-    { error: reason.message, code: reason.code },
-    retryAfter(reason),
-  );
+  return jsonAnswer(errorTable[reason.code].http, { error: reason.message, code: reason.code });
 }
 
 function handlePredict(deps: PredictDeps, call: HttpCall): RouteResult | Promise<RouteResult> {

@@ -2,7 +2,7 @@
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { errorTable, isFailure, type Failure } from "../../core/errors.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { jsonAnswer, retryAfter } from "../json-answer.ts";
+import { jsonAnswer } from "../json-answer.ts";
 import { createRequest } from "../request.ts";
 import { pictureType } from "../tensors/picture.ts";
 import { bindColumns } from "./bind-columns.ts";
@@ -27,7 +27,7 @@ export function createTfServingRoutes(deps: TfServingDeps): Route[] {
 
 /** The error table's status and `{"error": text}`. */
 export function writeTfServingFailure(reason: Failure): WireAnswer {
-  return jsonAnswer(errorTable[reason.code].http, { error: reason.message }, retryAfter(reason));
+  return jsonAnswer(errorTable[reason.code].http, { error: reason.message });
 }
 
 function get(path: string, handle: (call: HttpCall) => RouteResult): Route {
