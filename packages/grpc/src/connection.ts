@@ -323,7 +323,9 @@ export class Connection {
 
   #onGoAway(last: number, code: number, debug: string): void {
     this.#state = this.#state === "open" ? "draining" : this.#state;
-    for (const stream of this.#table.above(last)) {
+    // A client's GOAWAY counts streams the server began, of which there are none: its own calls go on.
+    const lost = this.#options.role === "client" ? this.#table.above(last) : [];
+    for (const stream of lost) {
       this.#closeStream(stream);
       stream.handler.streamReset(http2Error.refusedStream, "peer");
     }
