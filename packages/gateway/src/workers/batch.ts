@@ -54,13 +54,13 @@ export class Seat implements Lease, Exchange {
 
   answer(answer: TensorAnswer): void {
     if (this.#settled) return;
-    const wire = this.waiter.request.payload.write(answer);
-    if (wire instanceof Promise)
-      wire.then(
-        (later) => this.#deliver(later),
-        (error: unknown) => this.fail(toFailure(error)),
-      );
-    else this.#deliver(wire);
+    try {
+      const wire = this.waiter.request.payload.write(answer);
+      if (wire instanceof Promise) void wire.then((later) => this.#deliver(later));
+      else this.#deliver(wire);
+    } catch (error) {
+      this.fail(toFailure(error));
+    }
   }
 
   fail(reason: Failure): void {

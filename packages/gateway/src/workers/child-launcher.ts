@@ -14,6 +14,9 @@ const maxSocketPathBytes = 107;
 /** Variables a worker gets: those that programs need to run, none that may hold a secret. */
 const passedEnvironment = ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH", "NODE_COMPILE_CACHE"];
 
+/** Node's own options that a worker inherits: how modules are found. Others, such as a debugger's port, are the gateway's alone. */
+const inheritedOption = /^--conditions=|^--enable-source-maps$/;
+
 /** What the launcher needs. */
 export interface ChildLauncherOptions {
   /** The worker's program, a file URL or path. */
@@ -68,9 +71,10 @@ class ChildWorker implements LaunchedWorker {
 
   constructor(spec: WorkerSpec, socket: string, options: ChildLauncherOptions) {
     const program = options.program.startsWith("file:") ? new URL(options.program).pathname : options.program;
+    const inherited = process.execArgv.filter((option) => inheritedOption.test(option));
     this.#child = spawn(
       process.execPath,
-      [...process.execArgv, decodeURIComponent(program), "--supervised"],
+      [...inherited, decodeURIComponent(program), "--supervised"],
       {
         env: { ...pick(process.env), SPILLWAY_WORKER_SPEC: JSON.stringify({ socket, models: spec.models }) },
         stdio: ["pipe", "ignore", "pipe"],

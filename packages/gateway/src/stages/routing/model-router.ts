@@ -10,9 +10,7 @@ export interface EndpointSource {
 }
 
 /** Finds where a request may go. */
-export interface Router {
-  route(request: InferenceRequest): Endpoint | Failure;
-}
+export type Router = (request: InferenceRequest) => Endpoint | Failure;
 
 /**
  * Asks the sources in their order; the first that knows the model decides. So a model in the local
@@ -22,13 +20,11 @@ export function createModelRouter(
   sources: readonly EndpointSource[],
   unknown: (model: string) => Failure,
 ): Router {
-  return {
-    route(request) {
-      for (const source of sources) {
-        const found = source.endpointFor(request.model, request.version);
-        if (found !== undefined) return found;
-      }
-      return unknown(request.model);
-    },
+  return (request) => {
+    for (const source of sources) {
+      const found = source.endpointFor(request.model, request.version);
+      if (found !== undefined) return found;
+    }
+    return unknown(request.model);
   };
 }

@@ -1,0 +1,53 @@
+/** Health of the gateway, for people, load balancers and orchestrators. */
+import type { ModelCatalog } from "../contracts/models.ts";
+import { wireAnswer, type Route } from "../contracts/route.ts";
+import type { Clock } from "../core/clock.ts";
+import type { WireAnswer } from "../core/request.ts";
+import { plainJsonFailure } from "./plain-failure.ts";
+
+/** What the routes read. */
+export interface HealthDeps {
+  readonly catalog: ModelCatalog;
+  readonly clock: Clock;
+  readonly version: string;
+  /** True once the gateway shuts down. */
+  readonly draining: () => boolean;
+}
+
+function json(status: number, value: object): WireAnswer {
+  return wireAnswer(status, "application/json", [Buffer.from(`${JSON.stringify(value)}\n`)]);
+}
+
+/**
+ * `/health` for people, `/health/live` and `/ping` while the process answers, `/health/ready` once
+ * every model has come up or failed, until a shutdown begins.
+ */
+export function createHealthRoutes(deps: HealthDeps): Route[] {
+  const startedAt = deps.clock.now();
+  const route = (path: string, handle: () => WireAnswer): Route => {
+    return { method: "GET", path, scope: "status", body: "none", writeFailure: plainJsonFailure, handle };
+  };
+  return [
+    route("/health", () => {
+      const state = stateOf(deps);
+      const models = deps.catalog.list();
+      return json(state === "ready" ? 200 : 503, {
+        status: state,
+        version: deps.version,
+        uptime_seconds: Math.round((deps.clock.now() - startedAt) / 1_000),
+        models: { ready: models.filter((model) => model.state === "READY").length, total: models.length },
+      });
+    }),
+    route("/health/live", () => json(200, { status: "live" })),
+    route("/health/ready", () => {
+      const state = stateOf(deps);
+      return json(state === "ready" ? 200 : 503, { status: state });
+    }),
+    route("/ping", () => json(200, { status: "live" })),
+  ];
+}
+
+function stateOf(deps: HealthDeps): "ready" | "starting" | "draining" {
+  if (deps.draining()) return "draining";
+  return deps.catalog.ready() ? "ready" : "starting";
+}

@@ -1,0 +1,37 @@
+/** `GET /`: what this is, for whoever opens the address in a browser. */
+import type { ModelCatalog } from "../contracts/models.ts";
+import { wireAnswer, type Route } from "../contracts/route.ts";
+import { plainJsonFailure } from "./plain-failure.ts";
+
+/** A page of plain text: the version, the models and addresses to try. */
+export function createWelcomeRoute(catalog: ModelCatalog, version: string): Route {
+  return {
+    method: "GET",
+    path: "/",
+    scope: "status",
+    body: "none",
+    writeFailure: plainJsonFailure,
+    handle: () => wireAnswer(200, "text/plain; charset=utf-8", [Buffer.from(page(catalog, version))]),
+  };
+}
+
+function page(catalog: ModelCatalog, version: string): string {
+  const models = catalog.list().map(({ name, version: number, state, reason }) => {
+    return `  ${name} ${number}  ${state.toLowerCase()}${reason === "" ? "" : `: ${reason}`}`;
+  });
+  return [
+    `Spillway ${version}: an inference gateway.`,
+    "",
+    "Models",
+    ...(models.length === 0 ? ["  none"] : models),
+    "",
+    "Addresses",
+    "  POST /predict                      features, a prompt or a picture to a class",
+    "  POST /v2/models/MODEL/infer        KServe Open Inference Protocol v2",
+    "  POST /v1/models/MODEL:predict      instances to predictions",
+    "  GET  /v2/models/MODEL              inputs and outputs of a model",
+    "  GET  /health  /health/ready        health",
+    "  GET  /metrics                      Prometheus",
+    "",
+  ].join("\n");
+}

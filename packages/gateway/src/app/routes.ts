@@ -1,0 +1,50 @@
+/** Every address the gateway answers, from the dialects and the operators' surfaces. */
+import type { ModelCatalog } from "../contracts/models.ts";
+import type { Route, RpcMethod } from "../contracts/route.ts";
+import { createHealthRoutes } from "../admin/health.ts";
+import { createMetricsRoute } from "../admin/metrics-route.ts";
+import { createWelcomeRoute } from "../admin/welcome.ts";
+import { JsonThreads } from "../dialects/json/json-threads.ts";
+import { createKserveRoutes } from "../dialects/kserve/create-kserve-routes.ts";
+import { createKserveRpc } from "../dialects/kserve/create-kserve-rpc.ts";
+import { createPredictRoutes } from "../dialects/predict/create-predict-routes.ts";
+import { createPredictRpc } from "../dialects/predict/create-predict-rpc.ts";
+import { createTfServingRoutes } from "../dialects/tfserving/create-tfserving-routes.ts";
+import { expositionContentType } from "../telemetry/index.ts";
+import type { GatewayConfig, GatewayContext } from "./options.ts";
+
+/** The addresses of both doors, and what they hold that must be closed. */
+export interface Addresses {
+  readonly routes: readonly Route[];
+  readonly methods: readonly RpcMethod[];
+  close(): void;
+}
+
+/** What addresses are made from. */
+export interface AddressParts {
+  readonly config: GatewayConfig;
+  readonly context: GatewayContext;
+  readonly catalog: ModelCatalog;
+  readonly draining: () => boolean;
+}
+
+/** Collects the addresses. A new API is a line here. */
+export function collectAddresses({ config, context, catalog, draining }: AddressParts): Addresses {
+  const { clock, version, metrics } = context;
+  const jsonThreads = new JsonThreads({ clock });
+  const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
+  const kserve = { catalog, defaults, server: { name: "spillway", version }, jsonThreads };
+  const predict = { clock, predict: config.predict, defaults, jsonThreads };
+  return {
+    routes: [
+      createWelcomeRoute(catalog, version),
+      ...createHealthRoutes({ catalog, clock, version, draining }),
+      createMetricsRoute(metrics, expositionContentType),
+      ...createPredictRoutes(predict),
+      ...createKserveRoutes(kserve),
+      ...createTfServingRoutes({ catalog, clock, defaults, jsonThreads }),
+    ],
+    methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],
+    close: () => jsonThreads.close(),
+  };
+}

@@ -1,0 +1,50 @@
+/** Joins the pieces of a request body as they arrive. */
+
+/** Memory that is set aside at once for a body, whatever length it claims to have. */
+const firstReserve = 1_048_576;
+
+const empty = new Uint8Array(0);
+
+/**
+ * A body of one piece is kept as it is; pieces after the first are copied once into memory that
+ * grows, so that a claimed length alone costs nothing.
+ */
+export class BodyCollector {
+  readonly #expected: number | undefined;
+  #bytes: Uint8Array = empty;
+  #length = 0;
+
+  /** `expected` is the announced length in bytes; undefined when none was. */
+  constructor(expected: number | undefined) {
+    this.#expected = expected;
+  }
+
+  /** Bytes added so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  add(piece: Uint8Array): void {
+    const start = this.#length;
+    this.#length += piece.length;
+    if (start === 0) {
+      this.#bytes = piece;
+      return;
+    }
+    if (this.#bytes.length < this.#length) this.#grow(start);
+    this.#bytes.set(piece, start);
+  }
+
+  /** Everything added, as a view. */
+  bytes(): Uint8Array {
+    return this.#bytes.length === this.#length ? this.#bytes : this.#bytes.subarray(0, this.#length);
+  }
+
+  #grow(used: number): void {
+    const wanted = Math.max(2 * this.#length, firstReserve);
+    const capacity = Math.max(this.#length, Math.min(wanted, this.#expected ?? wanted));
+    const grown = Buffer.allocUnsafeSlow(capacity);
+    grown.set(this.#bytes.subarray(0, used));
+    this.#bytes = grown;
+  }
+}

@@ -1,0 +1,177 @@
+/** Finds the route of a path: a map for fixed paths, a tree of segments for the rest. */
+import type { FailureWriter, Route } from "../../contracts/route.ts";
+import { RouteMetrics, type HttpMetrics } from "./http-metrics.ts";
+
+/** A route under one method, with its counters. */
+export interface CompiledRoute {
+  readonly route: Route;
+  readonly metrics: RouteMetrics;
+  /** Names of the `{name}` parts, in order. */
+  readonly names: readonly string[];
+}
+
+/** Everything at one address. */
+interface Address {
+  readonly methods: Map<string, CompiledRoute>;
+  allow: string;
+}
+
+/**
+ * What a path leads to. `writeFailure` is that of the API which the path seems to be meant for;
+ * undefined when it looks like none.
+ */
+export type RouteMatch =
+  | { readonly kind: "found"; readonly compiled: CompiledRoute; readonly params: Params }
+  | { readonly kind: "no_method"; readonly allow: string; readonly writeFailure: FailureWriter | undefined }
+  | { readonly kind: "no_path"; readonly writeFailure: FailureWriter | undefined }
+  | { readonly kind: "malformed"; readonly writeFailure: FailureWriter | undefined };
+
+type Params = Readonly<Record<string, string>>;
+
+interface Node {
+  readonly literals: Map<string, Node>;
+  /** `{name}` with a literal suffix, longest suffix first; a bare `{name}` has the empty suffix and comes last. */
+  readonly captures: { readonly suffix: string; readonly node: Node }[];
+  address: Address | undefined;
+  /** Of the first route at or below this node. */
+  writeFailure: FailureWriter | undefined;
+}
+
+const noParams: Params = Object.freeze({});
+const capture = /^\{(\w+)\}([^{}]*)$/;
+
+/** The route table. Throws a TypeError for two routes with one method and shape, or a pattern it cannot read. */
+export class Router {
+  readonly #fixed = new Map<string, Address>();
+  readonly #root = createNode();
+  readonly #metrics: HttpMetrics;
+
+  constructor(routes: readonly Route[], metrics: HttpMetrics) {
+    this.#metrics = metrics;
+    for (const route of routes) this.#add(route);
+  }
+
+  /** Looks up a path as it was sent: dots and empty segments mean nothing. HEAD finds what GET does. */
+  match(method: string, path: string): RouteMatch {
+    const fixed = this.#fixed.get(path);
+    if (fixed !== undefined) {
+      const compiled = fixed.methods.get(method);
+      if (compiled !== undefined) return { kind: "found", compiled, params: noParams };
+      return this.#noMethod(fixed, path);
+    }
+    const values: string[] = [];
+    const address = path.startsWith("/") ? find(this.#root, path, 1, values) : undefined;
+    if (address === undefined) return { kind: "no_path", writeFailure: this.#nearestWriter(path) };
+    const compiled = address.methods.get(method);
+    if (compiled === undefined) return this.#noMethod(address, path);
+    const params = decodeParams(compiled.names, values);
+    if (params === undefined) return { kind: "malformed", writeFailure: compiled.route.writeFailure };
+    return { kind: "found", compiled, params };
+  }
+
+  #noMethod({ allow }: Address, path: string): RouteMatch {
+    return { kind: "no_method", allow, writeFailure: this.#nearestWriter(path) };
+  }
+
+  #add(route: Route): void {
+    const names: string[] = [];
+    let node = this.#root;
+    for (const segment of route.path.slice(1).split("/")) {
+      node = descend(node, segment, names);
+      node.writeFailure ??= route.writeFailure;
+    }
+    const address = (node.address ??= { methods: new Map(), allow: "" });
+    if (names.length === 0) this.#fixed.set(route.path, address);
+    this.#addMethod(address, route.method, { route, names });
+    if (route.method === "GET") this.#addMethod(address, "HEAD", { route, names });
+    address.allow = [...address.methods.keys()].toSorted().join(", ");
+  }
+
+  #addMethod(address: Address, method: string, compiled: Omit<CompiledRoute, "metrics">): void {
+    const { path } = compiled.route;
+    const known = address.methods.get(method);
+    if (known !== undefined && known.route.method === method) {
+      throw new TypeError(`two routes answer ${method} ${path}`);
+    }
+    if (known !== undefined && compiled.route.method !== method) return;
+    const metrics = new RouteMetrics(this.#metrics, path, method);
+    address.methods.set(method, { ...compiled, metrics });
+  }
+
+  /** The writer of the API whose known addresses share the most leading segments with the path. */
+  #nearestWriter(path: string): FailureWriter | undefined {
+    let node = this.#root;
+    let writer: FailureWriter | undefined;
+    for (const segment of path.slice(1).split("/", maxDepth)) {
+      const next =
+        node.literals.get(segment) ?? node.captures.find(({ suffix }) => segment.endsWith(suffix))?.node;
+      if (next === undefined) break;
+      node = next;
+      writer = node.writeFailure;
+    }
+    return writer;
+  }
+}
+
+/** No known address has more segments than this. */
+const maxDepth = 16;
+
+function createNode(): Node {
+  return { literals: new Map(), captures: [], address: undefined, writeFailure: undefined };
+}
+
+function descend(node: Node, segment: string, names: string[]): Node {
+  const [, name, suffix = ""] = capture.exec(segment) ?? [];
+  if (name === undefined) {
+    if (/[{}]/.test(segment)) throw new TypeError(`cannot read the route segment "${segment}"`);
+    const next = node.literals.get(segment) ?? createNode();
+    node.literals.set(segment, next);
+    return next;
+  }
+  names.push(name);
+  const known = node.captures.find((each) => each.suffix === suffix);
+  if (known !== undefined) return known.node;
+  const next = createNode();
+  node.captures.push({ suffix, node: next });
+  node.captures.sort((a, b) => b.suffix.length - a.suffix.length);
+  return next;
+}
+
+/** Depth first, literals before captures; `values` holds what the captures on the way took. */
+function find(node: Node, path: string, start: number, values: string[]): Address | undefined {
+  const slash = path.indexOf("/", start);
+  const segment = slash < 0 ? path.slice(start) : path.slice(start, slash);
+  const literal = node.literals.get(segment);
+  if (literal !== undefined) {
+    const found = slash < 0 ? literal.address : find(literal, path, slash + 1, values);
+    if (found !== undefined) return found;
+  }
+  for (const { suffix, node: next } of node.captures) {
+    if (segment.length <= suffix.length || !segment.endsWith(suffix)) continue;
+    values.push(segment.slice(0, segment.length - suffix.length));
+    const found = slash < 0 ? next.address : find(next, path, slash + 1, values);
+    if (found !== undefined) return found;
+    values.pop();
+  }
+  return undefined;
+}
+
+/** Undefined for a value that is not valid percent-encoded UTF-8. */
+function decodeParams(names: readonly string[], values: readonly string[]): Params | undefined {
+  const params: Record<string, string> = {};
+  for (let i = 0; i < names.length; i++) {
+    const value = decode(values[i] ?? "");
+    if (value === undefined) return undefined;
+    params[names[i] ?? ""] = value;
+  }
+  return params;
+}
+
+function decode(text: string): string | undefined {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}

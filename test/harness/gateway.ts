@@ -1,0 +1,174 @@
+/** A whole gateway for integration tests: real sockets on free ports, real worker processes, a model folder of its own. */
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { TestContext } from "node:test";
+import { workerEntry } from "@spillway/worker";
+import { startGateway, type RunningGateway } from "../../packages/gateway/src/app/gateway.ts";
+import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
+import type { Logger } from "../../packages/gateway/src/contracts/telemetry.ts";
+import { systemClock } from "../../packages/gateway/src/core/clock.ts";
+import { createSystemRandom } from "../../packages/gateway/src/core/random.ts";
+import { createMetrics } from "../../packages/gateway/src/telemetry/index.ts";
+
+/** The repository's root folder. */
+export const repositoryRoot = fileURLToPath(new URL("../../", import.meta.url));
+
+const door = {
+  host: "127.0.0.1",
+  port: 0,
+  maxBodyBytes: 64 * 2 ** 20,
+  maxTotalBodyBytes: 256 * 2 ** 20,
+  receiveTimeoutMs: 60_000,
+  maxConnections: 10_000,
+};
+
+/** A configuration that suits tests: free ports, no polling, quick restarts. */
+export function testConfig(models: string): GatewayConfig {
+  return {
+    http: [door],
+    grpc: door,
+    access: { mode: "loopback", hosts: [], origins: [] },
+    flow: { maxQueue: 1_024, requestTimeoutMs: 30_000 },
+    workers: {
+      memoryLimitBytes: 2 ** 30,
+      startTimeoutMs: 30_000,
+      drainTimeoutMs: 5_000,
+      backoffMs: { initial: 250, max: 5_000 },
+    },
+    repository: { directory: models, pollMs: 0, instances: {}, control: "all" },
+    pools: [],
+    predict: { featuresModel: undefined, promptModel: undefined },
+  };
+}
+
+/** A model folder: `name` → `model.yaml` as text, or the name of a model of this repository to copy. */
+export interface ModelFolder {
+  readonly path: string;
+  /** Writes `<name>/model.yaml` and an empty `<name>/<version>/`. */
+  addMock(name: string, yaml: string, version?: string): void;
+  /** Copies a model that comes with the repository. */
+  addBuiltin(name: string): void;
+  /** Writes `<name>/<version>/model.onnx`. */
+  addOnnx(
+    name: string,
+    bytes: Uint8Array,
+    options?: { readonly version?: string; readonly yaml?: string },
+  ): void;
+}
+
+/** Makes a model folder that goes away with the test. */
+export function createModelFolder(test: TestContext): ModelFolder {
+  const path = mkdtempSync(join(tmpdir(), "spillway-models-"));
+  test.after(() => rmSync(path, { recursive: true, force: true }));
+  const write = (file: string, contents: string | Uint8Array): void => {
+    mkdirSync(dirname(join(path, file)), { recursive: true });
+    writeFileSync(join(path, file), contents);
+  };
+  return {
+    path,
+    addMock(name, yaml, version = "1") {
+      mkdirSync(join(path, name, version), { recursive: true });
+      write(`${name}/model.yaml`, `engine: mock\n${yaml}\n`);
+    },
+    addBuiltin: (name) => cpSync(join(repositoryRoot, "models", name), join(path, name), { recursive: true }),
+    addOnnx(name, bytes, { version = "1", yaml } = {}) {
+      write(`${name}/${version}/model.onnx`, bytes);
+      if (yaml !== undefined) write(`${name}/model.yaml`, yaml);
+    },
+  };
+}
+
+/** A line that the gateway logged. */
+export interface LoggedEvent {
+  readonly level: string;
+  readonly event: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** A gateway under test. */
+export interface TestGateway extends RunningGateway {
+  /** `http://127.0.0.1:port`. */
+  readonly url: string;
+  /** `127.0.0.1:port`. */
+  readonly grpc: string;
+  readonly events: LoggedEvent[];
+  /** POSTs JSON and reads the JSON that comes back. */
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<JsonAnswer>;
+  /** Process ids of the workers of a deployment (`name/version` or `group:name`), from the log. */
+  pids(deployment: string): number[];
+}
+
+/** A JSON answer. */
+export interface JsonAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Record<string, unknown>;
+}
+
+/** Starts a gateway over a model folder and waits until every model has come up or failed. Ends with the test. */
+export async function startTestGateway(test: TestContext, config: GatewayConfig): Promise<TestGateway> {
+  const events: LoggedEvent[] = [];
+  const running = await startGateway(config, {
+    version: "0.0.0-test",
+    clock: systemClock,
+    random: createSystemRandom(),
+    logger: collectingLogger(events),
+    metrics: createMetrics(),
+    workerProgram: workerEntry.href,
+  });
+  test.after(() => running.close({ graceMs: 0 }));
+  await whenReady(running);
+  const url = `http://127.0.0.1:${running.listening.http[0]?.port}`;
+  return {
+    ...running,
+    url,
+    grpc: `127.0.0.1:${running.listening.grpc?.port}`,
+    events,
+    post: (path, body, headers) => postJson(url + path, body, headers),
+    pids: (deployment) => alivePids(events, deployment),
+  };
+}
+
+function whenReady(running: RunningGateway): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => (running.catalog.ready() ? resolve() : undefined);
+    running.onModelChange(check);
+    check();
+  });
+}
+
+function collectingLogger(events: LoggedEvent[]): Logger {
+  const at =
+    (level: string) =>
+    (event: string, fields: Readonly<Record<string, unknown>> = {}): void =>
+      void events.push({ level, event, fields });
+  return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
+}
+
+/** Processes that came up and have not been reported as ended. */
+function alivePids(events: readonly LoggedEvent[], deployment: string): number[] {
+  const alive = new Set<number>();
+  for (const { event, fields } of events) {
+    if (!String(fields["worker"]).startsWith(`${deployment}#`)) continue;
+    if (event === "worker_ready") alive.add(Number(fields["pid"]));
+    if (event === "worker_ended") alive.delete(Number(fields["pid"]));
+  }
+  return [...alive];
+}
+
+async function postJson(
+  url: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<JsonAnswer> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  const text = await response.text();
+  const parsed = text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+  return { status: response.status, headers: response.headers, body: parsed };
+}
