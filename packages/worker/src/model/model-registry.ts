@@ -78,7 +78,9 @@ export class ModelRegistry {
     const { state } = entry;
     if (state.state === "ready") return state.model;
     const why = state.state === "loading" ? "is loading" : `is not available: ${state.reason}`;
-    return refuse("unavailable", `model "${name}" version ${entry.version} ${why}`);
+    // What is wrong with a whole model is listed without a version.
+    const which = entry.version === "" ? "" : ` version ${entry.version}`;
+    return refuse("unavailable", `model "${name}"${which} ${why}`);
   }
 
   /** Calls the listener after each change. Returns how to stop. */
