@@ -6,6 +6,7 @@ import { after, describe, test } from "node:test";
 import type { CompiledConfig } from "./compiled.ts";
 import { builtinModels } from "./builtin.ts";
 import { loadConfig, parseConfig } from "./load-config.ts";
+import { findSurprises } from "./relations.ts";
 
 const environment = { PORT: "8080", NOT_A_NUMBER: "eighty", HOST: "spillway.example" };
 const folder = mkdtempSync(join(tmpdir(), "spillway-config-"));
@@ -149,10 +150,7 @@ test("variables of the environment take the type that the key has", () => {
 });
 
 test("surprises are told", () => {
-  const notesOf = (text: string) => {
-    const result = parseConfig(text, { directory: folder, environment });
-    return "notes" in result ? result.notes : [];
-  };
+  const notesOf = (text: string) => findSurprises(parse(text));
   assert.deepEqual(notesOf(""), []);
   assert.match(
     notesOf("listen: [ { host: 0.0.0.0 } ]")[0] ?? "",

@@ -4,18 +4,12 @@ import { basename, dirname, resolve } from "node:path";
 import { compileConfig, type CompiledConfig } from "./compiled.ts";
 import { findRepository } from "./builtin.ts";
 import { convertText, describeIssues, schemaAt } from "./problems.ts";
-import { findContradictions, findSurprises } from "./relations.ts";
+import { findContradictions } from "./relations.ts";
 import { configSchema, type DefaultedConfig } from "./schema.ts";
 import { ConfigSource, maxConfigBytes } from "./source.ts";
 
 /** A configuration, or what is wrong: one sentence a problem, `file:line:column: key.path: …`. */
-export type ConfigResult =
-  | {
-      readonly config: CompiledConfig;
-      /** What is valid and perhaps a surprise, as sentences. */
-      readonly notes: readonly string[];
-    }
-  | { readonly errors: readonly string[] };
+export type ConfigResult = { readonly config: CompiledConfig } | { readonly errors: readonly string[] };
 
 /** Where a configuration is read from. */
 export interface LoadOptions {
@@ -82,8 +76,7 @@ export function parseConfig(text: string, options: ParseOptions): ConfigResult {
 }
 
 function compile(config: DefaultedConfig, directory: string): ConfigResult {
-  const compiled = compileConfig(config, { directory, repository: findRepository(directory) });
-  return { config: compiled, notes: findSurprises(config) };
+  return { config: compileConfig(config, { directory, repository: findRepository(directory) }) };
 }
 
 function failed(errors: readonly string[]): ConfigResult {

@@ -1,4 +1,5 @@
 /** What has to hold between keys, and what is allowed but probably not meant. */
+import type { CompiledConfig } from "./compiled.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import type { Problem } from "./source.ts";
 import { parseDuration, parseSize } from "./units.ts";
@@ -70,22 +71,22 @@ function samePorts({ listen, grpc }: DefaultedConfig): Problem[] {
 }
 
 /** Sentences about what is valid and perhaps a surprise. */
-export function findSurprises(config: DefaultedConfig): string[] {
+export function findSurprises(config: CompiledConfig): string[] {
   const notes: string[] = [];
-  const hosts = [...config.listen, ...(config.grpc === false ? [] : [config.grpc])].map(({ host }) => host);
-  const open = hosts.find((host) => !isLoopback(host));
-  if (open !== undefined && config.auth === undefined) {
+  const doors = [...config.http, ...(config.grpc === undefined ? [] : [config.grpc])];
+  const open = doors.find(({ host }) => !isLoopback(host));
+  if (open !== undefined && config.access.mode === "loopback") {
     notes.push(
-      `${open} can be reached from elsewhere, but only callers on this machine are answered; "auth: none" lets everybody infer`,
+      `${open.host} can be reached from elsewhere, but only callers on this machine are answered; "auth: none" in the configuration lets everybody infer`,
     );
   }
-  if (config.models === false && Object.keys(config.pools).length === 0) {
+  if (config.repository === undefined && config.pools.length === 0) {
     notes.push("nothing will be served: models is false and there are no pools");
   }
   return notes;
 }
 
 /** True for an address that only this machine reaches. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

@@ -1,0 +1,210 @@
+/** `spillway check`: reads everything, starts nothing, and says what would run or what is wrong. */
+import { relative } from "node:path";
+import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
+import { findSurprises, type CompiledConfig } from "../../config/index.ts";
+import type { DoorOptions, RepositoryOptions } from "../../contracts/options.ts";
+import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { ConfigFileError } from "../command-error.ts";
+import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
+import { formatTable } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** What the command line says. */
+export interface CheckOptions extends Overrides {
+  readonly json?: boolean;
+}
+
+/** A model version that would run. */
+interface CheckedModel {
+  readonly name: string;
+  readonly version: string;
+  readonly engine: string;
+  /** Null: a process of its own. */
+  readonly group: string | null;
+  readonly instances: number;
+}
+
+/** What `--json` prints. */
+interface CheckReport {
+  readonly ok: boolean;
+  readonly errors: readonly string[];
+  readonly notes: readonly string[];
+  /** Null: built in. */
+  readonly configuration: string | null;
+  readonly http: readonly string[];
+  readonly grpc: string | null;
+  readonly callers: CompiledConfig["access"]["mode"];
+  readonly repository: string | null;
+  readonly models: readonly CheckedModel[];
+  readonly processes: number;
+  readonly pools: CompiledConfig["pools"];
+}
+
+/** Prints the report. Exit code 1 when there are errors. */
+export async function check(options: CheckOptions, terminal: Terminal): Promise<number> {
+  const report = await makeReport(options, terminal);
+  if (options.json === true) terminal.print(`${JSON.stringify(report, undefined, 2)}\n`);
+  else printReport(report, terminal);
+  return report.ok ? exitCodes.ok.code : exitCodes.failure.code;
+}
+
+async function makeReport(options: CheckOptions, terminal: Terminal): Promise<CheckReport> {
+  let read: Awaited<ReturnType<typeof readConfig>>;
+  try {
+    read = await readConfig(options, terminal);
+  } catch (error) {
+    if (!(error instanceof ConfigFileError)) throw error;
+    return unreadable(options, error.errors);
+  }
+  const { config, file } = read;
+  const local = await readModels(config);
+  const notes = [...findSurprises(config), ...local.notes];
+  return {
+    ok: local.errors.length === 0,
+    errors: local.errors,
+    notes,
+    configuration: file ?? null,
+    http: config.http.map(address),
+    grpc: config.grpc === undefined ? null : address(config.grpc),
+    callers: config.access.mode,
+    repository: config.repository?.directory ?? null,
+    models: local.models,
+    processes: local.processes,
+    pools: config.pools,
+  };
+}
+
+function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckReport {
+  return {
+    ok: false,
+    errors,
+    notes: [],
+    configuration: config ?? "spillway.yaml",
+    http: [],
+    grpc: null,
+    callers: "loopback",
+    repository: null,
+    models: [],
+    processes: 0,
+    pools: [],
+  };
+}
+
+function address({ host, port }: DoorOptions): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+interface LocalModels {
+  readonly models: readonly CheckedModel[];
+  readonly processes: number;
+  readonly errors: readonly string[];
+  readonly notes: readonly string[];
+}
+
+async function readModels(config: CompiledConfig): Promise<LocalModels> {
+  const { repository } = config;
+  if (repository === undefined) return { models: [], processes: 0, errors: [], notes: [] };
+  try {
+    requireRepository(config);
+    const snapshot = await scanRepository(repository.directory);
+    const { models, processes } = planned(snapshot, repository);
+    return { models, processes, errors: problemsOf(snapshot), notes: notesOf(snapshot, config) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { models: [], processes: 0, errors: [reason], notes: [] };
+  }
+}
+
+function planned(
+  snapshot: RepositorySnapshot,
+  repository: RepositoryOptions,
+): Pick<LocalModels, "models" | "processes"> {
+  const { deployments } = planDeployments(snapshot, repository, () => true);
+  const all = [...deployments.values()];
+  const models = all.flatMap(({ members, count }) =>
+    members.map(({ name, version }): CheckedModel => {
+      const scanned = snapshot.models.get(name)?.versions.find((each) => each.version === version);
+      const group = scanned?.config?.group ?? null;
+      return { name, version, engine: scanned?.engine ?? "", group, instances: count };
+    }),
+  );
+  const byName = models.toSorted(
+    (a, b) => a.name.localeCompare(b.name) || Number(a.version) - Number(b.version),
+  );
+  return { models: byName, processes: all.reduce((sum, { count }) => sum + count, 0) };
+}
+
+function problemsOf(snapshot: RepositorySnapshot): string[] {
+  return [...snapshot.models.values()].flatMap((model) => {
+    const versions = selectedVersions(model).flatMap(({ error }) => error ?? []);
+    return [...(model.error === undefined ? [] : [model.error]), ...new Set(versions)].flatMap((error) =>
+      error.split("\n"),
+    );
+  });
+}
+
+/** What is valid and perhaps not meant: names of models that are not there, folders that are no models. */
+function notesOf(snapshot: RepositorySnapshot, config: CompiledConfig): string[] {
+  const names = [...snapshot.models.keys()];
+  const notes = snapshot.ignored.map(({ name, reason }) => `${name}: not a model: ${reason}`);
+  for (const name of Object.keys(config.repository?.instances ?? {})) {
+    if (!names.includes(name)) notes.push(`models.instances: no model ${name}${near(name, names)}`);
+  }
+  // A pool that lists its models itself may well have it.
+  if (config.pools.some((pool) => pool.models.length === 0)) return notes;
+  const served = [...names, ...config.pools.flatMap((pool) => pool.models)];
+  const { featuresModel, promptModel } = config.predict;
+  for (const [key, name] of [["features", featuresModel] as const, ["prompt", promptModel] as const]) {
+    if (name !== undefined && !served.includes(name)) {
+      notes.push(
+        `predict.${key}: no model ${name}${near(name, served)}; requests with ${key} have to name a model`,
+      );
+    }
+  }
+  return notes;
+}
+
+function near(name: string, known: readonly string[]): string {
+  const nearest = nearestWord(name, known);
+  return nearest === undefined ? "" : `; did you mean "${nearest}"?`;
+}
+
+function printReport(report: CheckReport, terminal: Terminal): void {
+  for (const error of report.errors) terminal.complain(`${error}\n`);
+  if (report.http.length === 0) {
+    terminal.complain(`\n${counted(report.errors.length, "error")}\n`);
+    return;
+  }
+  terminal.print(describe(report, terminal.workingDirectory));
+  for (const note of report.notes) terminal.print(`note: ${note}\n`);
+  if (report.ok) terminal.print("\nok\n");
+  else terminal.complain(`\n${counted(report.errors.length, "error")}\n`);
+}
+
+function describe(report: CheckReport, workingDirectory: string): string {
+  const { repository, grpc, http, models, pools, processes } = report;
+  const callers = report.callers === "none" ? "anybody, to infer and see the status" : "this machine only";
+  let text = `configuration  ${report.configuration ?? "built in"}\n`;
+  text += `listen         http ${http.join(", ")}; ${grpc === null ? "no gRPC" : `grpc ${grpc}`}\n`;
+  text += `callers        ${callers}\n`;
+  text += `models         ${repository === null ? "none" : relative(workingDirectory, repository) || "."}\n`;
+  if (models.length > 0) {
+    const rows = models.map(({ name, version, engine, group, instances }) => {
+      return [name, version, engine, group === null ? "its own" : `group ${group}`, instances];
+    });
+    text += `\n${formatTable(["MODEL", "VERSION", "ENGINE", "PROCESS", "INSTANCES"], rows)}`;
+    text += `${counted(processes, "process", "processes")}\n`;
+  }
+  if (pools.length > 0) {
+    const rows = pools.map(({ name, dialect, endpoints, models: listed }) => {
+      return [name, dialect, endpoints.join(" "), listed.length === 0 ? "all" : listed.join(" ")];
+    });
+    text += `\n${formatTable(["POOL", "DIALECT", "ENDPOINTS", "MODELS"], rows)}`;
+  }
+  return text;
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

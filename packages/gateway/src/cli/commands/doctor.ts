@@ -1,0 +1,63 @@
+/** `spillway doctor`: looks for what would keep Spillway from working on this machine, and says what to do. */
+import { findSurprises, type CompiledConfig } from "../../config/index.ts";
+import { exitCodes } from "../exit-codes.ts";
+import {
+  checkCpu,
+  checkDisk,
+  checkMemory,
+  checkModels,
+  checkNative,
+  checkNode,
+  checkPort,
+  checkSockets,
+  type Finding,
+} from "../doctor-checks.ts";
+import { ConfigFileError } from "../command-error.ts";
+import { readConfig } from "../serve-config.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** What the command line says. */
+export interface DoctorOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+/** Prints a line a finding. Exit code 1 when one of them is a failure. */
+export async function doctor(options: DoctorOptions, terminal: Terminal): Promise<number> {
+  const findings = [
+    checkNode(),
+    checkCpu(),
+    checkMemory(),
+    await checkDisk(),
+    await checkSockets(),
+    await checkNative("onnxruntime-node", "ONNX models cannot be served"),
+    await checkNative("sharp", "pictures cannot be read"),
+    ...(await checkConfigured(options, terminal)),
+  ];
+  const ok = findings.every(({ status }) => status !== "fail");
+  if (options.json === true) terminal.print(`${JSON.stringify({ ok, findings }, undefined, 2)}\n`);
+  else for (const finding of findings) terminal.print(describe(finding));
+  return ok ? exitCodes.ok.code : exitCodes.failure.code;
+}
+
+/** What the configuration names: ports and models. */
+async function checkConfigured(options: DoctorOptions, terminal: Terminal): Promise<Finding[]> {
+  let config: CompiledConfig;
+  try {
+    ({ config } = await readConfig(options, terminal));
+  } catch (error) {
+    if (!(error instanceof ConfigFileError)) throw error;
+    const message = error.errors.join("; ");
+    return [{ name: "configuration", status: "fail", message, advice: "correct the file" }];
+  }
+  const doors = [...config.http, ...(config.grpc === undefined ? [] : [config.grpc])];
+  const surprises = findSurprises(config).map((message): Finding => {
+    return { name: "configuration", status: "warn", message };
+  });
+  return [...surprises, ...(await Promise.all(doors.map(checkPort))), await checkModels(config.repository)];
+}
+
+function describe({ status, name, message, advice }: Finding): string {
+  const label = { ok: "ok  ", warn: "warn", fail: "FAIL" }[status];
+  return `${label}  ${name}: ${message}${advice === undefined ? "" : `\n      ${advice}`}\n`;
+}

@@ -1,0 +1,108 @@
+/** `spillway models`: the repository of a running gateway through the v2 repository API. */
+import { callGateway } from "../api-client.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { formatTable } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** What the command line says. */
+export interface ModelsOptions {
+  readonly url: string;
+  readonly json?: boolean;
+}
+
+interface IndexEntry {
+  readonly name: string;
+  readonly version?: string;
+  readonly state?: string;
+  readonly reason?: string;
+}
+
+interface CountAndTime {
+  readonly count: number;
+  readonly ns: number;
+}
+
+interface StatisticsEntry {
+  readonly name: string;
+  readonly version: string;
+  readonly inference_count: number;
+  readonly execution_count: number;
+  readonly inference_stats: Readonly<Record<"success" | "fail" | "queue" | "compute_infer", CountAndTime>>;
+}
+
+/** Prints every version and its state. */
+export async function listModels(options: ModelsOptions, terminal: Terminal): Promise<number> {
+  const entries = (await callGateway(options.url, {
+    method: "POST",
+    path: "/v2/repository/index",
+  })) as readonly IndexEntry[];
+  if (options.json === true) terminal.print(`${JSON.stringify(entries, undefined, 2)}\n`);
+  else if (entries.length === 0) terminal.print("no models\n");
+  else {
+    const rows = entries.map(({ name, version = "", state = "", reason = "" }) => {
+      return [name, version, state, reason.split("\n")[0] ?? ""];
+    });
+    terminal.print(formatTable(["MODEL", "VERSION", "STATE", "REASON"], rows));
+  }
+  return exitCodes.ok.code;
+}
+
+/** Loads or unloads and says that it is done. */
+export async function changeModel(
+  options: ModelsOptions & { readonly name: string; readonly action: "load" | "unload" },
+  terminal: Terminal,
+): Promise<number> {
+  const { url, name, action } = options;
+  const path = `/v2/repository/models/${encodeURIComponent(name)}/${action}`;
+  await callGateway(url, { method: "POST", path });
+  if (options.json === true) terminal.print(`${JSON.stringify({ name, [`${action}ed`]: true })}\n`);
+  else terminal.print(`${name} ${action}ed\n`);
+  return exitCodes.ok.code;
+}
+
+/** Prints what each version has done since the gateway started. */
+export async function showStatistics(
+  options: ModelsOptions & { readonly name: string | undefined },
+  terminal: Terminal,
+): Promise<number> {
+  const { url, name } = options;
+  const path = name === undefined ? "/v2/models/stats" : `/v2/models/${encodeURIComponent(name)}/stats`;
+  const answer = (await callGateway(url, { method: "GET", path })) as {
+    readonly model_stats: readonly StatisticsEntry[];
+  };
+  if (options.json === true) terminal.print(`${JSON.stringify(answer, undefined, 2)}\n`);
+  else terminal.print(formatTable(statisticsHeader, answer.model_stats.map(statisticsRow)));
+  return exitCodes.ok.code;
+}
+
+const statisticsHeader = [
+  "MODEL",
+  "VERSION",
+  "ANSWERED",
+  "FAILED",
+  "ROWS",
+  "CALLS",
+  "ROWS/CALL",
+  "QUEUE ms",
+  "COMPUTE ms/CALL",
+];
+
+function statisticsRow(entry: StatisticsEntry): (string | number)[] {
+  const { success, fail, queue, compute_infer: compute } = entry.inference_stats;
+  const { inference_count: rows, execution_count: calls } = entry;
+  return [
+    entry.name,
+    entry.version,
+    success.count,
+    fail.count,
+    rows,
+    calls,
+    calls === 0 ? "" : (rows / calls).toFixed(1),
+    meanMs(queue),
+    meanMs(compute),
+  ];
+}
+
+function meanMs({ count, ns }: CountAndTime): string {
+  return count === 0 ? "" : (ns / count / 1e6).toFixed(2);
+}

@@ -1,0 +1,130 @@
+/** `spillway serve`: the gateway, until it is told to stop. */
+import { workerEntry } from "@spillway/worker";
+import { startGateway, type RunningGateway } from "../../app/gateway.ts";
+import { findSurprises, type CompiledConfig } from "../../config/index.ts";
+import type { Logger } from "../../contracts/telemetry.ts";
+import { systemClock } from "../../core/clock.ts";
+import { createSystemRandom } from "../../core/random.ts";
+import { createMetrics, exposeProcess } from "../../telemetry/index.ts";
+import { createTerminalLogger } from "../create-logger.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { greet } from "../greeting.ts";
+import { ModelProgress } from "../model-progress.ts";
+import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
+import type { Terminal } from "../terminal.ts";
+import { suggestCalls } from "../try-lines.ts";
+import { packageVersion } from "../version.ts";
+
+/** What the command line says. */
+export type ServeOptions = Overrides;
+
+/** Starts, tells people how it goes, and drains when told to stop. */
+export async function serve(options: ServeOptions, terminal: Terminal): Promise<number> {
+  const read = await readConfig(options, terminal);
+  const { config } = read;
+  requireRepository(config);
+  const logger = createTerminalLogger(config.log, terminal);
+  const version = packageVersion();
+  const metrics = createMetrics();
+  const processMetrics = exposeProcess(metrics, { clock: systemClock, version });
+  const stopped = stopRequests(terminal);
+  try {
+    const gateway = await startGateway(config, {
+      version,
+      clock: systemClock,
+      random: createSystemRandom(),
+      logger,
+      metrics,
+      workerProgram: workerEntry.href,
+    });
+    if (config.log.format === "json") announce(gateway, { config, logger, version });
+    else welcome(gateway, { config, file: read.file, version, terminal });
+    await stopped.first;
+    await drain(gateway, { config, logger, terminal, stopped });
+    return exitCodes.ok.code;
+  } finally {
+    processMetrics.close();
+  }
+}
+
+/** Signals to stop, in the order they come. One that comes while models load counts as well. */
+interface StopRequests {
+  readonly first: Promise<void>;
+  /** Called at the second. */
+  onSecond(listener: () => void): void;
+}
+
+function stopRequests(terminal: Terminal): StopRequests {
+  const { promise: first, resolve } = Promise.withResolvers<void>();
+  let count = 0;
+  let second = (): void => {};
+  terminal.onStop(() => {
+    if (++count === 1) resolve();
+    else second();
+  });
+  return { first, onSecond: (listener) => void (second = listener) };
+}
+
+async function drain(
+  gateway: RunningGateway,
+  context: {
+    readonly config: CompiledConfig;
+    readonly logger: Logger;
+    readonly terminal: Terminal;
+    readonly stopped: StopRequests;
+  },
+): Promise<void> {
+  const { config, logger, terminal, stopped } = context;
+  const graceMs = config.workers.drainTimeoutMs;
+  stopped.onSecond(() => terminal.exit(exitCodes.interrupted.code));
+  if (config.log.format === "json") logger.info("draining", { graceMs });
+  else terminal.print("\ndraining… (again to end at once)\n");
+  await gateway.close({ graceMs });
+  if (config.log.format === "json") logger.info("stopped");
+}
+
+/** For machines: everything is a log line. */
+function announce(
+  gateway: RunningGateway,
+  { config, logger, version }: { config: CompiledConfig; logger: Logger; version: string },
+): void {
+  const { http, grpc } = gateway.listening;
+  for (const { host, port } of http) logger.info("listening", { door: "http", host, port, version });
+  if (grpc !== undefined)
+    logger.info("listening", { door: "grpc", host: grpc.host, port: grpc.port, version });
+  for (const note of findSurprises(config)) logger.warn("configuration_note", { note });
+}
+
+/** For people: where it listens, each model as it comes up, and what to try. */
+function welcome(
+  gateway: RunningGateway,
+  context: {
+    readonly config: CompiledConfig;
+    readonly file: string | undefined;
+    readonly version: string;
+    readonly terminal: Terminal;
+  },
+): void {
+  const { config, terminal } = context;
+  const { catalog, listening } = gateway;
+  terminal.print(greet({ ...context, listening, workingDirectory: terminal.workingDirectory }));
+  const progress = new ModelProgress(terminal);
+  let greeted = false;
+  const look = () => {
+    progress.update(catalog.list());
+    if (greeted || !catalog.ready()) return;
+    greeted = true;
+    progress.settled();
+    const calls = suggestCalls({
+      listening,
+      models: progress.readyNames
+        .map((name) => catalog.find(name, undefined))
+        .filter((model) => "inputs" in model),
+      repository: config.repository?.directory,
+      workingDirectory: terminal.workingDirectory,
+    });
+    terminal.print(`\n${calls.map((call) => `  ${call}\n`).join("")}\nCtrl-C stops.\n`);
+  };
+  gateway.onModelChange(look);
+  look();
+}

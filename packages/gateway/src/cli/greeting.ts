@@ -1,0 +1,47 @@
+/** The first lines that `spillway serve` prints for people. */
+import { relative } from "node:path";
+import { findSurprises, type CompiledConfig } from "../config/index.ts";
+
+/** Addresses that are listened on. */
+export interface Addresses {
+  readonly http: readonly { readonly host: string; readonly port: number }[];
+  readonly grpc: { readonly host: string; readonly port: number } | undefined;
+}
+
+/** What the greeting tells of. */
+export interface GreetingContext {
+  readonly config: CompiledConfig;
+  /** Undefined: built in. */
+  readonly file: string | undefined;
+  readonly version: string;
+  readonly listening: Addresses;
+  readonly workingDirectory: string;
+}
+
+/** Version, addresses, where configuration and models come from, and what may surprise. */
+export function greet({ config, file, version, listening, workingDirectory }: GreetingContext): string {
+  const lines = [`Spillway ${version}`, ""];
+  for (const address of listening.http) lines.push(`  http    ${httpUrl(address)}`);
+  if (listening.grpc !== undefined) {
+    const { host, port } = listening.grpc;
+    lines.push(`  grpc    ${host.includes(":") ? `[${host}]` : host}:${port}`);
+  }
+  if (file !== undefined) lines.push(`  config  ${file}`);
+  const { repository, pools } = config;
+  if (repository !== undefined) lines.push(`  models  ${shortPath(repository.directory, workingDirectory)}`);
+  for (const { name, endpoints } of pools) lines.push(`  pool    ${name}: ${endpoints.join(", ")}`);
+  for (const note of findSurprises(config)) lines.push(`  note    ${note}`);
+  return `${lines.join("\n")}\n\n`;
+}
+
+/** A URL that works on this machine. */
+export function httpUrl({ host, port }: { readonly host: string; readonly port: number }): string {
+  if (["127.0.0.1", "0.0.0.0", "::", "::1", "localhost"].includes(host)) return `http://localhost:${port}`;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Relative to the working folder where that is shorter. */
+export function shortPath(path: string, workingDirectory: string): string {
+  const fromHere = relative(workingDirectory, path) || ".";
+  return fromHere.length < path.length ? fromHere : path;
+}

@@ -1,0 +1,246 @@
+/** The command line: commands, options and examples. The reference page is made from these definitions. */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { logLevels } from "../contracts/telemetry.ts";
+import type { CheckOptions } from "./commands/check.ts";
+import type { DoctorOptions } from "./commands/doctor.ts";
+import type { ModelsOptions } from "./commands/models.ts";
+import type { PredictCommandOptions } from "./commands/predict.ts";
+import type { ServeOptions } from "./commands/serve.ts";
+import type { WorkerCommandOptions } from "./commands/worker.ts";
+import { exitCodes } from "./exit-codes.ts";
+import type { Terminal } from "./terminal.ts";
+import { packageVersion } from "./version.ts";
+
+/** Examples by command, as full names such as `models load`: the line, and what it does. */
+export const examples: Readonly<Record<string, readonly (readonly [line: string, meaning: string])[]>> = {
+  serve: [
+    ["spillway serve", "the models in ./models, or those that come with Spillway"],
+    ["spillway serve --models ./my-models --port 8000", "your models, on another port"],
+    ["spillway serve --config spillway.yaml --log-format json", "as a service"],
+  ],
+  worker: [
+    ["spillway worker --models ./models", "gRPC on 127.0.0.1:50051"],
+    ["spillway worker --models ./models --host 0.0.0.0 --port 8001", "for gateways on other machines"],
+  ],
+  check: [
+    ["spillway check --config spillway.yaml", "before a restart"],
+    ["spillway check --json | jq .errors", "in a pipeline"],
+  ],
+  models: [["spillway models", "the same as: spillway models list"]],
+  "models list": [["spillway models list", "every version and its state"]],
+  "models load": [["spillway models load digits", "loads it, or what changed of it on disk"]],
+  "models unload": [["spillway models unload digits", "takes it out of service"]],
+  "models stats": [["spillway models stats digits", "requests, rows, batches and times of one model"]],
+  predict: [
+    ["spillway predict iris --features 5.1,3.5,1.4,0.2", "numbers"],
+    ['spillway predict sentiment --prompt "I love it"', "a text"],
+    ["spillway predict digits --image models/digits/samples/7.png", "a picture"],
+  ],
+  doctor: [["spillway doctor", "is this machine ready?"]],
+};
+
+/** Runs the program and returns its exit code. Throws what a command throws. */
+export async function runProgram(args: readonly string[], terminal: Terminal): Promise<number> {
+  let exitCode: number = exitCodes.ok.code;
+  const program = createProgram({
+    terminal,
+    done: (code) => {
+      exitCode = code;
+    },
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? exitCodes.ok.code : exitCodes.usage.code;
+  }
+}
+
+/** What the commands are given. */
+export interface ProgramContext {
+  readonly terminal: Terminal;
+  /** Takes the exit code of the command that ran. */
+  readonly done: (exitCode: number) => void;
+}
+
+/** The commands. Each is imported when it runs. */
+export function createProgram(context: ProgramContext): Command {
+  const { terminal } = context;
+  const program = new Command("spillway")
+    .description("One front door for every model a team runs")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help of a command")
+    .exitOverride()
+    .configureOutput({ writeOut: terminal.print, writeErr: terminal.complain });
+  addServe(program, context);
+  addWorker(program, context);
+  addCheck(program, context);
+  addModels(program, context);
+  addPredict(program, context);
+  addDoctor(program, context);
+  const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`);
+  program.addHelpText("after", `\nExit codes:\n${codes.join("\n")}`);
+  return program;
+}
+
+function addServe(program: Command, { terminal, done }: ProgramContext): void {
+  define(program, "serve")
+    .description("Start the gateway: HTTP, gRPC and a process for every model")
+    .option(
+      "-c, --config <file>",
+      "configuration file (default: ./spillway.yaml where there is one, else what is built in)",
+    )
+    .option("-m, --models <folder>", "model repository, over what the configuration says")
+    .option("-p, --port <port>", "port for HTTP, of the first listener", readPort)
+    .option("--grpc-port <port>", "port for gRPC", readPort)
+    .option("--no-grpc", "no gRPC")
+    .option("--host <address>", "address to bind, HTTP and gRPC")
+    .addOption(new Option("--log-level <level>", "quietest level that is logged").choices(logLevels))
+    .addOption(
+      new Option("--log-format <format>", "json: nothing but JSON lines on standard error").choices([
+        "auto",
+        "json",
+        "pretty",
+      ]),
+    )
+    .action(async (options: ServeOptions) => {
+      const { serve } = await import("./commands/serve.ts");
+      done(await serve(options, terminal));
+    });
+}
+
+function addWorker(program: Command, { terminal, done }: ProgramContext): void {
+  define(program, "worker")
+    .description("Serve a model repository over gRPC, for gateways that list it in a pool")
+    .requiredOption("-m, --models <folder>", "model repository")
+    .option("-p, --port <port>", "port for gRPC", readPort, 50_051)
+    .option("--host <address>", "address to bind", "127.0.0.1")
+    .addOption(new Option("--log-level <level>", "quietest level that is logged").choices(logLevels))
+    .addOption(
+      new Option("--log-format <format>", "how to log").choices(["auto", "json", "pretty"]).default("auto"),
+    )
+    .action(async (options: WorkerCommandOptions) => {
+      const { worker } = await import("./commands/worker.ts");
+      done(await worker(options, terminal));
+    });
+}
+
+function addCheck(program: Command, { terminal, done }: ProgramContext): void {
+  define(program, "check")
+    .description("Read configuration and models, start nothing, and say what would run or what is wrong")
+    .option("-c, --config <file>", "configuration file (default: ./spillway.yaml where there is one)")
+    .option("-m, --models <folder>", "model repository, over what the configuration says")
+    .option("--json", "print JSON")
+    .action(async (options: CheckOptions) => {
+      const { check } = await import("./commands/check.ts");
+      done(await check(options, terminal));
+    });
+}
+
+function addModels(program: Command, { terminal, done }: ProgramContext): void {
+  const models = define(program, "models").description(
+    "List, load and unload the models of a running gateway",
+  );
+  const add = (name: string, description: string, argument?: string) => {
+    const command = remote(define(models, name, { isDefault: name === "list" }).description(description));
+    if (argument !== undefined) command.argument(argument, "the model's name");
+    return command;
+  };
+  const command = async () => import("./commands/models.ts");
+  add("list", "Versions and their states").action(async (options: ModelsOptions) => {
+    done(await (await command()).listModels(options, terminal));
+  });
+  add("load", "Load a model, or what changed of it on disk", "<model>").action(
+    async (name: string, options: ModelsOptions) => {
+      done(await (await command()).changeModel({ ...options, name, action: "load" }, terminal));
+    },
+  );
+  add("unload", "Take a model out of service", "<model>").action(
+    async (name: string, options: ModelsOptions) => {
+      done(await (await command()).changeModel({ ...options, name, action: "unload" }, terminal));
+    },
+  );
+  add("stats", "Requests, batches and times since the start", "[model]").action(
+    async (name: string | undefined, options: ModelsOptions) => {
+      done(await (await command()).showStatistics({ ...options, name }, terminal));
+    },
+  );
+}
+
+function addPredict(program: Command, { terminal, done }: ProgramContext): void {
+  remote(define(program, "predict"))
+    .description("Ask a model of a running gateway once")
+    .argument("<model>", "the model's name")
+    .addOption(
+      new Option("-f, --features <numbers>", "numbers, separated by commas")
+        .argParser(readNumbers)
+        .conflicts(["prompt", "image"]),
+    )
+    .addOption(new Option("-t, --prompt <text>", "a text").conflicts(["features", "image"]))
+    .addOption(
+      new Option("-i, --image <file>", "a picture: JPEG, PNG or WebP").conflicts(["features", "prompt"]),
+    )
+    .action(async (model: string, options: PredictCommandOptions, command: Command) => {
+      if (options.features === undefined && options.prompt === undefined && options.image === undefined) {
+        command.error("error: say what to predict from: --features, --prompt or --image");
+      }
+      const { predict } = await import("./commands/predict.ts");
+      done(await predict(model, options, terminal));
+    });
+}
+
+function addDoctor(program: Command, { terminal, done }: ProgramContext): void {
+  define(program, "doctor")
+    .description("Look for what would keep Spillway from working on this machine, and say what to do")
+    .option("-c, --config <file>", "configuration file whose ports and folders are looked at")
+    .option("--json", "print JSON")
+    .action(async (options: DoctorOptions) => {
+      const { doctor } = await import("./commands/doctor.ts");
+      done(await doctor(options, terminal));
+    });
+}
+
+/** A command with its examples below its help. */
+function define(parent: Command, name: string, options: { readonly isDefault?: boolean } = {}): Command {
+  const fullName = parent.parent === null ? name : `${parent.name()} ${name}`;
+  const lines = examples[fullName] ?? [];
+  const width = Math.max(...lines.map(([line]) => line.length));
+  const text = lines.map(([line, meaning]) => `  ${line.padEnd(width)}  # ${meaning}`).join("\n");
+  const command = parent.command(name, options).helpOption("-h, --help", "print help");
+  return command
+    .addHelpText("after", `\nExamples:\n${text}`)
+    .showHelpAfterError(`(spillway ${fullName} --help says what there is)`);
+}
+
+/** Options of commands that ask a running gateway. */
+function remote(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--url <url>", "the gateway")
+        .default("http://127.0.0.1:30080")
+        .env("SPILLWAY_URL")
+        .argParser(readUrl),
+    )
+    .option("--json", "print JSON");
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError("Expected a port from 0 to 65535.");
+}
+
+function readNumbers(text: string): number[] {
+  return text.split(",").map((part) => {
+    const value = Number(part);
+    if (part.trim() !== "" && Number.isFinite(value)) return value;
+    throw new InvalidArgumentError(`"${part.trim()}" is not a number.`);
+  });
+}
+
+function readUrl(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError("Expected an address such as http://127.0.0.1:30080.");
+}

@@ -1,0 +1,81 @@
+/** The configuration a command works with: the file, and what the command line says over it. */
+import { existsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { loadConfig, type CompiledConfig } from "../config/index.ts";
+import type { LogLevel } from "../contracts/telemetry.ts";
+import { CommandError, ConfigFileError } from "./command-error.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Looked for in the working folder when no file is named. */
+const defaultFile = "spillway.yaml";
+
+/** What the command line may say over the file. */
+export interface Overrides {
+  readonly config?: string;
+  readonly models?: string;
+  readonly port?: number;
+  readonly grpcPort?: number;
+  /** False: no gRPC, whatever the file says. */
+  readonly grpc?: boolean;
+  readonly host?: string;
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: CompiledConfig["log"]["format"];
+}
+
+/** A configuration and the file it came from; undefined: built in. */
+export interface ReadConfig {
+  readonly file: string | undefined;
+  readonly config: CompiledConfig;
+}
+
+/** Reads the file that is named or found and applies the command line. Throws a `ConfigFileError`. */
+export async function readConfig(overrides: Overrides, terminal: Terminal): Promise<ReadConfig> {
+  const { workingDirectory, environment } = terminal;
+  const found = existsSync(resolve(workingDirectory, defaultFile)) ? defaultFile : undefined;
+  const file = overrides.config ?? found;
+  const result = await loadConfig({ file, workingDirectory, environment });
+  if ("errors" in result) throw new ConfigFileError(result.errors);
+  return { file, config: applyOverrides(result.config, overrides, workingDirectory) };
+}
+
+function applyOverrides(config: CompiledConfig, overrides: Overrides, folder: string): CompiledConfig {
+  const { host, port, grpcPort, logLevel, logFormat } = overrides;
+  const bound = host === undefined ? {} : { host };
+  const grpc = overrides.grpc === false ? undefined : config.grpc;
+  return {
+    ...config,
+    http: config.http.map((door, index) => ({
+      ...door,
+      ...bound,
+      ...(index === 0 && port !== undefined ? { port } : {}),
+    })),
+    grpc: grpc && { ...grpc, ...bound, ...(grpcPort === undefined ? {} : { port: grpcPort }) },
+    repository: applyModels(config.repository, overrides.models, folder),
+    log: {
+      level: logLevel ?? config.log.level,
+      format: logFormat ?? config.log.format,
+    },
+  };
+}
+
+function applyModels(
+  repository: CompiledConfig["repository"],
+  models: string | undefined,
+  folder: string,
+): CompiledConfig["repository"] {
+  if (models === undefined) return repository;
+  if (repository === undefined) throw new CommandError("--models: the configuration says models: false");
+  return { ...repository, directory: resolve(folder, models) };
+}
+
+/** Throws a `CommandError` unless the model repository is a folder. */
+export function requireRepository(config: CompiledConfig): void {
+  const { repository } = config;
+  if (repository === undefined) return;
+  const about = statSync(repository.directory, { throwIfNoEntry: false });
+  if (about?.isDirectory() === true) return;
+  const found = about === undefined ? "there is no such folder" : "it is a file, not a folder";
+  throw new CommandError(
+    `${repository.directory}: ${found}; expected the folder that holds the models (--models, or models.repository in the configuration)`,
+  );
+}

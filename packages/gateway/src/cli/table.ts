@@ -1,0 +1,18 @@
+/** Tables for people. */
+
+/** Columns padded to their widest cell, two blanks apart, one line a row; numbers are right-aligned. */
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => String(row[column] ?? "").length)),
+  );
+  const cells = (row: readonly (string | number)[]) =>
+    row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      const numeric = rows.length > 0 && rows.every((each) => typeof each[column] === "number");
+      return numeric ? String(cell).padStart(width) : String(cell).padEnd(width);
+    });
+  return [header, ...rows].map((row) => `${cells(row).join("  ").trimEnd()}\n`).join("");
+}

@@ -1,0 +1,38 @@
+/** What a command uses of the process it runs in, so that a command is a function. */
+
+/** Where a command runs. */
+export interface Terminal {
+  /** Writes to standard output; text ends with its own newline. */
+  readonly print: (text: string) => void;
+  /** Writes to standard error. */
+  readonly complain: (text: string) => void;
+  /** True where a person watches standard output: lines may be rewritten and coloured. */
+  readonly interactive: boolean;
+  /** The same for standard error. */
+  readonly interactiveErrors: boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly workingDirectory: string;
+  /** Calls the listener for each SIGINT and SIGTERM instead of ending the process. */
+  onStop(listener: () => void): void;
+  /** Ends the process at once. */
+  exit(code: number): never;
+}
+
+/** The terminal of this process. A reader that goes away (`| head`) does not end the program. */
+export function processTerminal(): Terminal {
+  process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
+  const plain = process.env["NO_COLOR"] !== undefined || process.env["TERM"] === "dumb";
+  return {
+    print: (text) => void process.stdout.write(text),
+    complain: (text) => void process.stderr.write(text),
+    interactive: process.stdout.isTTY && !plain,
+    interactiveErrors: process.stderr.isTTY && !plain,
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    onStop(listener) {
+      process.on("SIGINT", listener).on("SIGTERM", listener);
+    },
+    exit: (code) => process.exit(code),
+  };
+}
