@@ -35,13 +35,15 @@ export class LoadDriver implements TransportEvents {
   readonly #onPhase: (phase: LoadPhase) => void;
   /** Intended send time of the request in flight on each slot; -1 on an idle one. */
   readonly #intendedMs: Float64Array;
-  /** Open loop: the idle slots, a stack. */
+  /** Open loop: the idle slots, a ring. In turn, so that no connection idles until its server closes it. */
   readonly #freeSlots: Int32Array;
+  #freeHead = 0;
   #freeCount = 0;
   #inFlight = 0;
+  #stopAsked = false;
   #state: "idle" | "running" | "draining" | "done" = "idle";
   readonly #cost = new ProcessCost();
-  #recorder = new Recorder(0, { seriesIntervalMs: undefined });
+  #recorder = new Recorder(0, { seriesIntervalMs: undefined, rateOf: "arrivals" });
   #startMs = 0;
   #endMs = 0;
   #lastAnswerMs = 0;
@@ -72,13 +74,15 @@ export class LoadDriver implements TransportEvents {
     this.#begin();
     if (pacer === null || arrivals === null) this.#startClosed();
     else this.#startOpen(pacer, createArrivals(arrivals));
+    if (this.#stopAsked) this.stop();
     await drained;
     await this.#finish(pacer);
     return this.#recorder.result({ ...this.#cost.read(), connects: this.#transport.connects });
   }
 
-  /** Ends the measured window now. */
+  /** Ends the measured window now, or as soon as the run begins. */
   stop(): void {
+    this.#stopAsked = true;
     if (this.#state === "running") this.#endWindow(performance.now());
   }
 
@@ -112,8 +116,10 @@ export class LoadDriver implements TransportEvents {
     this.#startMs = nowMs + warmUpMs;
     this.#endMs = "durationMs" in bound ? this.#startMs + bound.durationMs : Number.POSITIVE_INFINITY;
     if ("requests" in bound) this.#remaining = bound.requests;
-    this.#recorder = new Recorder(this.#startMs, { seriesIntervalMs });
+    const rateOf = "requests" in bound ? "requests" : "arrivals";
+    this.#recorder = new Recorder(this.#startMs, { seriesIntervalMs, rateOf });
     this.#after(warmUpMs, () => {
+      if (this.#state !== "running") return;
       this.#cost.begin();
       this.#onPhase("measuring");
     });
@@ -137,7 +143,7 @@ export class LoadDriver implements TransportEvents {
 
   /** The line's clock starts before the pacer's: a wake never comes before the time it is for. */
   #startOpen(pacer: Pacer, arrivals: Arrivals): void {
-    for (let slot = this.#freeSlots.length - 1; slot >= 0; slot -= 1) this.#pushFree(slot);
+    for (let slot = 0; slot < this.#freeSlots.length; slot += 1) this.#pushFree(slot);
     this.#arrivals = arrivals;
     this.#firstArrivalMs = performance.now();
     this.#drawArrival();
@@ -171,10 +177,11 @@ export class LoadDriver implements TransportEvents {
     this.#countStarted(nowMs);
   }
 
+  /** After the last one of a run bounded by count, the window ends before whatever is due next. */
   #countStarted(intendedMs: number): void {
     if (intendedMs < this.#startMs) return;
     this.#remaining -= 1;
-    if (this.#remaining === 0) this.#endWindow(performance.now());
+    if (this.#remaining === 0) this.#endWindow(this.#arrivals === null ? performance.now() : this.#nextMs);
   }
 
   #send(slot: number, intendedMs: number): void {
@@ -188,10 +195,9 @@ export class LoadDriver implements TransportEvents {
     this.#dropExpired(nowMs);
     while (this.#freeCount > 0 && this.#isDue(nowMs)) {
       const intendedMs = this.#nextMs;
-      this.#freeCount -= 1;
       if (why === "on-time") this.#recorder.sentFreely(intendedMs, nowMs);
       else this.#recorder.sentAfterWait(intendedMs);
-      this.#send(this.#freeSlots[this.#freeCount] ?? 0, intendedMs);
+      this.#send(this.#takeFree(), intendedMs);
       this.#drawArrival();
       this.#countStarted(intendedMs);
     }
@@ -216,8 +222,15 @@ export class LoadDriver implements TransportEvents {
   }
 
   #pushFree(slot: number): void {
-    this.#freeSlots[this.#freeCount] = slot;
+    this.#freeSlots[(this.#freeHead + this.#freeCount) % this.#freeSlots.length] = slot;
     this.#freeCount += 1;
+  }
+
+  #takeFree(): number {
+    const slot = this.#freeSlots[this.#freeHead] ?? 0;
+    this.#freeHead = (this.#freeHead + 1) % this.#freeSlots.length;
+    this.#freeCount -= 1;
+    return slot;
   }
 
   /** Gives up what is past its time. */

@@ -67,6 +67,21 @@ test("closed loop bounded by count sends so many requests over the connections",
   assert.equal(seen.filter((text) => text === "two").length, 100);
 });
 
+test("a run bounded by count sends no more than that, and its window ends with the last answer", async (context) => {
+  const target = await serveHttp(context, (_request, response) => setTimeout(() => response.end("ok"), 20));
+  const open = { kind: "open", ratePerSecond: 2000, arrivals: "poisson", seed: 1 } as const;
+  for (const pace of [{ kind: "closed" } as const, open]) {
+    const result = await run(spec(target, { pace, bound: { requests: 20 } }));
+    assert.deepEqual([result.requests, result.ok], [20, 20]);
+    // Four connections at 20 ms each carry 20 requests in 100 ms at best.
+    assert.ok(result.windowMs >= 95, `${result.windowMs} ms`);
+    assert.ok(
+      Math.abs((result.ratePerSecond * result.windowMs) / 1000 - 20) < 0.01,
+      `${result.ratePerSecond}/s`,
+    );
+  }
+});
+
 test("the warm-up is not counted", async (context) => {
   let answered = 0;
   const target = await serveHttp(context, (_request, response) => {
@@ -117,6 +132,19 @@ test("open loop keeps the rate while the server is slow, as far as connections r
   assert.ok(result.requests >= 60 && result.requests <= 100, `${result.requests} sent`);
   assert.equal(result.ok, result.requests);
   assert.equal(result.waitedForSlot, 0);
+});
+
+test("open loop uses its connections in turn", async (context) => {
+  const counts = new Map<number | undefined, number>();
+  const target = await serveHttp(context, (request, response) => {
+    const { remotePort } = request.socket;
+    counts.set(remotePort, (counts.get(remotePort) ?? 0) + 1);
+    response.end("ok");
+  });
+  const pace = { kind: "open", ratePerSecond: 200, arrivals: "uniform", seed: 1 } as const;
+  await run(spec(target, { pace, bound: { requests: 40 } }));
+  assert.equal(counts.size, 4);
+  assert.ok(Math.min(...counts.values()) >= 5, [...counts.values()].join(", "));
 });
 
 test("open loop: requests that wait past the timeout fail without being sent", async (context) => {

@@ -37,6 +37,16 @@ class Series {
   }
 }
 
+/** How a window is accounted. */
+export interface RecorderOptions {
+  readonly seriesIntervalMs: number | undefined;
+  /**
+   * What makes the rate: good answers that arrived in the window (`arrivals`), or good answers to the window's requests
+   * (`requests`: of a run bounded by count, whose window ends with its last answer).
+   */
+  readonly rateOf: "arrivals" | "requests";
+}
+
 /**
  * The window is the half-open range of times [start, end). A request belongs to it by its intended send time; only the
  * rate is counted by arrival. All times are milliseconds of one monotonic clock.
@@ -48,14 +58,16 @@ export class Recorder {
   readonly #failures = new Uint32Array(FAILURE_KINDS.length);
   readonly #series: Series | null;
   readonly #startMs: number;
+  readonly #rateOf: RecorderOptions["rateOf"];
   #endMs = Number.POSITIVE_INFINITY;
   #okMeasured = 0;
   #okInWindow = 0;
   #errors = 0;
   #waitedForSlot = 0;
 
-  constructor(startMs: number, options: { readonly seriesIntervalMs: number | undefined }) {
+  constructor(startMs: number, options: RecorderOptions) {
     this.#startMs = startMs;
+    this.#rateOf = options.rateOf;
     this.#series = options.seriesIntervalMs === undefined ? null : new Series(options.seriesIntervalMs);
   }
 
@@ -106,7 +118,7 @@ export class Recorder {
       statuses: nonZero(Array.from(this.#statuses, (count, status) => [String(status), count])),
       failures: nonZero(FAILURE_KINDS.map((kind, index) => [kind, this.#failures[index] ?? 0])),
       windowMs,
-      ratePerSecond: (this.#okInWindow / windowMs) * 1000,
+      ratePerSecond: ((this.#rateOf === "arrivals" ? this.#okInWindow : this.#okMeasured) / windowMs) * 1000,
       latency: this.#latency.summary(),
       sendLag: this.#sendLag.summary(),
       waitedForSlot: this.#waitedForSlot,

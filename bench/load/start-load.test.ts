@@ -42,6 +42,12 @@ test("stop ends a long run early with its result", async (context) => {
   assert.equal(result.errors, 0);
 });
 
+test("stop before anything was sent ends the run too", async (context) => {
+  const load = startLoad({ ...(await serve(context)), bound: { durationMs: 60_000 } });
+  load.stop();
+  assert.equal((await load.result).requests, 0);
+});
+
 test("a process that is killed rejects every promise", async (context) => {
   const load = startLoad({ ...(await serve(context)), bound: { durationMs: 60_000 } });
   await load.measuring;
