@@ -35,10 +35,15 @@ export async function runSupervisedWorker(): Promise<void> {
   const log = createJsonLog(spec.logLevel ?? "info");
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => {});
+  process.on("uncaughtException", (error) => die(log, "crashed", error));
   endWithParent(spec.socket);
   const registry = new ModelRegistry();
   for (const model of spec.models) await loadInto(registry, model, log);
-  await listen(registry, spec, log);
+  try {
+    await listen(registry, spec, log);
+  } catch (error) {
+    return die(log, "cannot_listen", error);
+  }
   if (registry.entries().some(takesPictures)) setTimeout(preloadDecoder, decoderDelayMs).unref();
 }
 
@@ -52,6 +57,12 @@ function takesPictures({ state }: RegistryEntry): boolean {
 function preloadDecoder(): void {
   // A failure is told to the first request with a picture, which tries again.
   loadSharp().catch(() => {});
+}
+
+/** Says why and ends the process: what is half broken is replaced, not kept. */
+function die(log: WorkerLog, event: string, error: unknown): never {
+  log("error", event, { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  process.exit(1);
 }
 
 /** A model that cannot be loaded is listed with its reason; the others serve. */

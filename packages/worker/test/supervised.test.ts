@@ -180,6 +180,22 @@ test("a leak grows its memory", async (context) => {
   assert.ok(grownMb > 70, `${grownMb}`);
 });
 
+test("an address that cannot be listened on is told and ends it", async (context) => {
+  const folder = await temporaryRepository(context, { "0.sock/file": "" });
+  const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(workerEntry), "--supervised"], {
+    env: {
+      ...process.env,
+      [workerSpecVariable]: formatWorkerSpec({ socket: join(folder, "0.sock"), models: [] }),
+    },
+    stdio: ["pipe", "inherit", "pipe"],
+  });
+  const output: string[] = [];
+  child.stderr.on("data", (chunk: Buffer) => output.push(chunk.toString()));
+  const [code] = (await once(child, "close")) as [number];
+  const { event, reason } = JSON.parse(output.join("")) as { event: string; reason: string };
+  assert.deepEqual([code, event, /EADDRINUSE/.test(reason)], [1, "cannot_listen", true]);
+});
+
 test("a spec that cannot be read is told and ends it with 2", async () => {
   for (const spec of [undefined, "{", "[]", '{"socket":""}', '{"socket":"/tmp/x","models":[{}]}']) {
     const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(workerEntry), "--supervised"], {

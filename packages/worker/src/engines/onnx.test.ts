@@ -76,6 +76,24 @@ test("metadata shows free dimensions as -1 and knows whether rows are free", asy
   assert.deepEqual([fixed.inputs[0]?.shape, fixed.dynamicRows], [[1, -1], false]);
 });
 
+test("an output that is no tensor is left out", async (context) => {
+  const port = { datatype: "FP32", shape: ["N", 2] } as const;
+  const graph = buildGraph({
+    nodes: [
+      { operator: "SequenceConstruct", inputs: ["x"], output: "list" },
+      { operator: "Identity", inputs: ["x"], output: "y" },
+    ],
+    inputs: [{ name: "x", ...port }],
+    outputs: [
+      { name: "list", ...port, sequence: true },
+      { name: "y", ...port },
+    ],
+  });
+  const engine = await load(context, graph);
+  const outputs = await engine.infer([floatTensor("x", [1, 2], Float32Array.of(1, 2))]);
+  assert.deepEqual([engine.outputs.map(({ name }) => name), outputs.map(({ name }) => name)], [["y"], ["y"]]);
+});
+
 test("only the requested outputs are made, in the order asked", async (context) => {
   const engine = await load(context, buildTypedIdentity(["FP32", "FP32"]));
   const inputs = [0, 1].map((index) => floatTensor(`x${index}`, [1, 2], Float32Array.of(index, index)));

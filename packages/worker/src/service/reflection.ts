@@ -14,13 +14,23 @@ type Question = grpc.reflection.v1.ServerReflectionRequest;
 const notFound = 5;
 const unimplemented = 12;
 
+/** Ends a stream whose reader asks on without reading. */
+const exhausted = 8;
+
+/** Answers that wait for a slow reader at most. */
+const maxUnread = 64;
+
 /** `ServerReflectionInfo`: one answer a question, in order. `services` are the names that are listed. */
 export function serverReflection(version: keyof typeof versions, services: readonly string[]): MethodHandler {
   const { ServerReflectionRequest, ServerReflectionResponse } = versions[version];
   return {
     kind: "stream",
     handle(call) {
+      let unread = 0;
+      call.onDrain(() => (unread = 0));
       call.onMessage((message) => {
+        if (unread >= maxUnread)
+          return call.fail(exhausted, "answers are not read as fast as questions come");
         const question = decodeMessage(ServerReflectionRequest, message);
         if (isRefusal(question)) return call.fail(question.code, question.message);
         const reply: Answer = {
@@ -28,7 +38,7 @@ export function serverReflection(version: keyof typeof versions, services: reado
           originalRequest: question,
           ...answer(question, services),
         };
-        call.send([ServerReflectionResponse.encode(reply).finish()]);
+        if (!call.send([ServerReflectionResponse.encode(reply).finish()])) unread++;
       });
       call.onEnd(() => call.end());
     },

@@ -27,6 +27,8 @@ export interface GraphPort {
   readonly name: string;
   readonly datatype: keyof typeof elementTypes;
   readonly shape: readonly (number | string)[];
+  /** A list of such tensors instead of one. */
+  readonly sequence?: boolean;
 }
 
 /** An operator; attributes are whole numbers. */
@@ -85,12 +87,13 @@ function nodeBytes({ operator, inputs, output, attributes = {} }: GraphNode): Bu
   ]);
 }
 
-function portBytes({ name, datatype, shape }: GraphPort): Buffer {
+function portBytes({ name, datatype, shape, sequence = false }: GraphPort): Buffer {
   const dimensions = shape.map((size) =>
     field(1, typeof size === "number" ? number(1, size) : field(2, size)),
   );
   const tensorType = Buffer.concat([number(1, elementTypes[datatype]), field(2, Buffer.concat(dimensions))]);
-  return Buffer.concat([field(1, name), field(2, field(1, tensorType))]);
+  const type = field(1, tensorType);
+  return Buffer.concat([field(1, name), field(2, sequence ? field(4, field(1, type)) : type)]);
 }
 
 function field(tag: number, content: string | Uint8Array): Buffer {
