@@ -1,9 +1,8 @@
 /** Whole answers of JSON over HTTP. `Retry-After` and the request id are the door's. */
 import { wireAnswer } from "../contracts/route.ts";
-import type { HeaderList } from "../core/headers.ts";
 import type { WireAnswer } from "../core/request.ts";
 
 /** A whole answer of JSON. */
-export function jsonAnswer(status: number, value: unknown, headers: HeaderList = []): WireAnswer {
-  return wireAnswer(status, "application/json", [Buffer.from(JSON.stringify(value), "utf8")], headers);
+export function jsonAnswer(status: number, value: unknown): WireAnswer {
+  return wireAnswer(status, "application/json", [Buffer.from(JSON.stringify(value), "utf8")]);
 }

@@ -1,6 +1,6 @@
 /** Entry of a JSON thread: runs one task after another and hands the memory of the results over. */
 import { parentPort } from "node:worker_threads";
-import type { JsonLimits } from "./parse-json.ts";
+import type { JsonLimits } from "./scan-json.ts";
 import { threadTasks, type ThreadTasks } from "./thread-tasks.ts";
 
 /** What the pool sends. */

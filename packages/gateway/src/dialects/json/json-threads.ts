@@ -5,10 +5,10 @@
 import { Worker } from "node:worker_threads";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
-import { failure, type Failure } from "../../core/errors.ts";
+import { failure, GatewayError, type Failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { ThreadRequest } from "./json-thread.ts";
-import { defaultJsonLimits, type JsonLimits } from "./parse-json.ts";
+import { defaultJsonLimits, type JsonLimits } from "./scan-json.ts";
 import type { PredictionTensors } from "../tfserving/predictions-text.ts";
 import type { EncodedValues, ThreadTasks } from "./thread-tasks.ts";
 
@@ -22,8 +22,6 @@ export interface JsonThreadLimits extends JsonLimits {
   readonly maxThreads: number;
   /** Tasks waiting for a thread; beyond it `overloaded`. Default 256. */
   readonly maxQueue: number;
-  /** Heap of one thread in MiB; a task that needs more fails alone. Default 1,024. */
-  readonly maxHeapMb: number;
   /** How long a thread without work is kept, ms. Default 30,000. */
   readonly idleMs: number;
 }
@@ -35,7 +33,6 @@ export const defaultJsonThreadLimits: JsonThreadLimits = {
   writeInPlaceBytes: 64 * 1024,
   maxThreads: 1,
   maxQueue: 256,
-  maxHeapMb: 1024,
   idleMs: 30_000,
 };
 
@@ -67,6 +64,9 @@ const entry = new URL(
   import.meta.url.endsWith(".ts") ? "./json-thread.ts" : "./json-thread.js",
   import.meta.url,
 );
+
+/** Room for several times `maxValues`: the limit is never what ends a task. */
+const heapMb = 1024;
 
 /** A bounded pool of threads for large JSON. */
 export class JsonThreads {
@@ -159,10 +159,12 @@ export class JsonThreads {
   }
 
   #spawn(): Thread {
-    const worker = new Worker(entry, { resourceLimits: { maxOldGenerationSizeMb: this.limits.maxHeapMb } });
+    const worker = new Worker(entry, { resourceLimits: { maxOldGenerationSizeMb: heapMb } });
     const thread: Thread = { worker, task: undefined, timer: undefined };
     worker.on("message", (result: unknown) => this.#finish(thread, result));
-    worker.on("error", (error: Error & { code?: string }) => this.#end(thread, threadFailure(error)));
+    worker.on("error", (error) =>
+      this.#end(thread, new GatewayError("internal", undefined, { cause: error })),
+    );
     worker.on("exit", () => this.#end(thread, failure("internal")));
     worker.unref();
     this.#threads.add(thread);
@@ -210,10 +212,4 @@ function ownMemory(body: Uint8Array): Uint8Array<ArrayBuffer> {
     buffer.byteLength === body.byteLength &&
     body.byteLength > Buffer.poolSize;
   return whole ? new Uint8Array(buffer) : new Uint8Array(body);
-}
-
-function threadFailure(error: { readonly code?: string }): Failure {
-  if (error.code === "ERR_WORKER_OUT_OF_MEMORY")
-    return failure("body_too_large", "The JSON needs too much memory; send tensors as binary data");
-  return failure("internal");
 }

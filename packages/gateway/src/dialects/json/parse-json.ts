@@ -1,30 +1,30 @@
 /** JSON of callers, parsed under bounds, with errors that say what was wrong. */
 import { isUtf8 } from "node:buffer";
 import { failure, type Failure } from "../../core/errors.ts";
-import { nestsDeeper } from "./scan-depth.ts";
-
-/** Bounds of a JSON text. */
-export interface JsonLimits {
-  /** Arrays and objects inside each other. */
-  readonly maxDepth: number;
-}
-
-/** 64 levels: tensors have at most 32. */
-export const defaultJsonLimits: JsonLimits = { maxDepth: 64 };
+import { scanJson, type JsonLimits } from "./scan-json.ts";
 
 /** A parsed text. The value is wrapped because a caller's object may look like anything, a failure included. */
 export interface ParsedJson {
   readonly value: unknown;
 }
 
-/** A text this short cannot nest deep enough to hurt: it is parsed without the scan. */
-const unscannedBytes = 2048;
+/**
+ * A text this short is parsed without the scan, which costs as much as the parser: it can take a few
+ * megabytes at most, and what reads the values walks no deeper than a tensor's shape.
+ */
+const unscannedBytes = 64 * 1024;
 
-/** Parses a body. Failures are `invalid_json`. */
+/** Parses a body. Failures are `invalid_json`, and `body_too_large` for more values than the limits allow. */
 export function parseJson(body: Uint8Array, limits: JsonLimits): ParsedJson | Failure {
   if (!isUtf8(body)) return failure("invalid_json", "The body is not UTF-8 text");
-  if (body.length > unscannedBytes && nestsDeeper(body, limits.maxDepth))
+  const broken = body.length > unscannedBytes ? scanJson(body, limits) : undefined;
+  if (broken === "maxDepth")
     return failure("invalid_json", `The JSON nests deeper than ${limits.maxDepth} levels`);
+  if (broken === "maxValues")
+    return failure(
+      "body_too_large",
+      `The JSON holds more than ${limits.maxValues} values; send tensors as binary data`,
+    );
   const text = asBuffer(body).toString("utf8");
   try {
     return { value: JSON.parse(text) as unknown };

@@ -7,7 +7,7 @@ import { readPredictBody, type PredictBody } from "../predict/read-predict.ts";
 import { readInstances, type InstancesBody } from "../tfserving/read-instances.ts";
 import { predictionsText, type PredictionTensors } from "../tfserving/predictions-text.ts";
 import { valuesText } from "../tensors/write-values.ts";
-import type { JsonLimits } from "./parse-json.ts";
+import type { JsonLimits } from "./scan-json.ts";
 
 /** A tensor's text as bytes, ready for a socket. */
 export interface EncodedValues {

@@ -5,7 +5,8 @@
  */
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { isDatatype, type Datatype, type Tensor } from "../../core/tensor.ts";
-import { parseJson, parseJsonExactly, type JsonLimits } from "../json/parse-json.ts";
+import { parseJson, parseJsonExactly } from "../json/parse-json.ts";
+import type { JsonLimits } from "../json/scan-json.ts";
 import { quoted, shown } from "../tensors/describe.ts";
 import { maxRank, packValues } from "../tensors/pack-values.ts";
 import {
@@ -166,8 +167,7 @@ function readContents(input: InputParts, cursor: Cursor): Uint8Array | Failure {
 
 /** Whether an integer too large for a double is among the values. */
 function holdsRounded(values: unknown): boolean {
-  if (!Array.isArray(values)) return false;
-  const flat: unknown[] = Array.isArray(values[0]) ? values.flat(maxRank) : values;
+  const flat: unknown[] = Array.isArray(values) ? values.flat(maxRank) : [values];
   return flat.some((value) => Number.isInteger(value) && !Number.isSafeInteger(value));
 }
 

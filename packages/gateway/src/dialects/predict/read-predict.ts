@@ -1,6 +1,7 @@
 /** Reads the body of `POST /predict`: JSON, or an encoded picture as it is. */
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { parseJson, type JsonLimits } from "../json/parse-json.ts";
+import { parseJson } from "../json/parse-json.ts";
+import type { JsonLimits } from "../json/scan-json.ts";
 import { quoted, shown } from "../tensors/describe.ts";
 import { decodeBase64 } from "../tensors/pack-values.ts";
 import { pictureType, pictureTypes } from "../tensors/picture.ts";

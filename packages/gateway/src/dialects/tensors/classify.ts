@@ -104,9 +104,9 @@ function fromScores(model: ServedModel, { scores, classes, rows }: ScoreTensors)
   const found: Classification[] = [];
   for (let row = 0; row < rows; row++) {
     const slice = probabilities(model, printable(scores, values.subarray(row * width, (row + 1) * width)));
-    const best = bestClass(slice, named?.[row]);
-    if (best === undefined)
+    if (!slice.every(Number.isFinite))
       return failure("model_failed", `Model ${quoted(model.name)} answered scores that are no numbers`);
+    const best = bestClass(slice, named?.[row]);
     found.push({ ...best, label: labelOf(model, best.classId), scores: slice });
   }
   return found;
@@ -130,22 +130,16 @@ function probabilities(model: ServedModel, scores: number[]): number[] {
   return powers.map((power) => power / sum);
 }
 
-/** One score is the probability of class 1; of several the highest wins, the first at a tie. Undefined when none is a number. */
+/** One score is the probability of class 1; of several the highest wins, the first at a tie. Expects finite scores. */
 function bestClass(
   scores: readonly number[],
   named: number | undefined,
-): Pick<Classification, "classId" | "confidence"> | undefined {
-  const only = scores[0] ?? Number.NaN;
-  if (scores.length === 1) {
-    if (Number.isNaN(only)) return undefined;
+): Pick<Classification, "classId" | "confidence"> {
+  const [only = 0] = scores;
+  if (scores.length === 1)
     return only >= 0.5 ? { classId: 1, confidence: only } : { classId: 0, confidence: shortFloat(1 - only) };
-  }
-  let best = -1;
-  for (let i = 0; i < scores.length; i++) {
-    const score = scores[i] ?? Number.NaN;
-    if (score > (best < 0 ? -Infinity : (scores[best] ?? 0))) best = i;
-  }
-  if (best < 0) return undefined;
+  let best = 0;
+  for (let i = 1; i < scores.length; i++) if ((scores[i] ?? 0) > (scores[best] ?? 0)) best = i;
   const classId = named ?? best;
   return { classId, confidence: scores[classId] ?? scores[best] ?? 0 };
 }

@@ -10,8 +10,8 @@ interface NarrowFloat {
   readonly toDigits: number;
 }
 
-const half: NarrowFloat = { round: roundToHalf, fromDigits: 4, toDigits: 5 };
-const bfloat: NarrowFloat = { round: roundToBfloat, fromDigits: 3, toDigits: 4 };
+const half: NarrowFloat = { round: roundToHalf, fromDigits: 3, toDigits: 5 };
+const bfloat: NarrowFloat = { round: roundToBfloat, fromDigits: 2, toDigits: 4 };
 
 /** Powers of ten that are exact doubles. */
 const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));

@@ -3,7 +3,8 @@
  * Source: https://www.tensorflow.org/tfx/serving/api_rest
  */
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { parseJson, parseJsonExactly, type JsonLimits } from "../json/parse-json.ts";
+import { parseJson, parseJsonExactly } from "../json/parse-json.ts";
+import type { JsonLimits } from "../json/scan-json.ts";
 import { quoted, shown } from "../tensors/describe.ts";
 import { isBase64Object, toColumn, toNamedColumn, type Column } from "./columns.ts";
 
