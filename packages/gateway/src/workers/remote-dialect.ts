@@ -59,9 +59,10 @@ function createKserveDialect(pool: PoolOptions): RemoteDialect {
     async survey(channel, { known, depth }) {
       if (!(await isReady(channel))) return { ready: false, reason: "the server says that it is not ready" };
       const listed = (await listModels(channel, pool.models)).slice(0, maxModels);
+      const byAddress = new Map(known.map((model) => [keyOf(model.address), model]));
       const models = await Promise.all(
         listed.map(async (entry) => {
-          const before = known.find(({ address }) => isSameAddress(address, entry));
+          const before = byAddress.get(keyOf(entry));
           const unchanged = before?.state === entry.state ? before : undefined;
           if (unchanged !== undefined && depth === "light") return unchanged;
           return describe(channel, { entry, before, maxBatch: pool.maxBatch });
@@ -73,8 +74,8 @@ function createKserveDialect(pool: PoolOptions): RemoteDialect {
   };
 }
 
-function isSameAddress(address: ModelAddress, listed: ListedModel): boolean {
-  return address.name === listed.name && address.version === listed.version;
+function keyOf({ name, version }: ModelAddress): string {
+  return `${name}/${version}`;
 }
 
 interface Described {
