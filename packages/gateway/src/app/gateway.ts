@@ -7,6 +7,7 @@ import { createPipeline } from "../pipeline/pipeline.ts";
 import { createCatalog, unknownModel, type ModelSource } from "../workers/catalog.ts";
 import { createChildLauncher } from "../workers/child-launcher.ts";
 import { ModelRepository } from "../workers/model-repository.ts";
+import { createRemotePool } from "../workers/remote-pool.ts";
 import { StatisticsRegistry } from "../workers/statistics-registry.ts";
 import { countRestart, exposeWorkers } from "../workers/worker-metrics.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
@@ -54,7 +55,8 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
           worker: config.workers,
           onRestart: (deployment) => countRestart(metrics, deployment),
         });
-  const sources: ModelSource[] = repository === undefined ? [] : [repository];
+  const pools = config.pools.map((pool) => createRemotePool({ ...shared, pool, random: context.random }));
+  const sources: ModelSource[] = [...(repository === undefined ? [] : [repository]), ...pools];
   exposeWorkers(metrics, repository, sources);
   const pipeline = createPipeline({
     admission: createAdmission(config.access),
@@ -64,11 +66,12 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   const catalog = createCatalog({ repository, sources, statistics });
   const endWorkers = (): void => {
     repository?.close();
+    for (const pool of pools) pool.close();
     launcher.close();
   };
   try {
     doors = await openDoors({ config, context, pipeline, catalog });
-    await repository?.start();
+    await Promise.all([repository?.start(), ...pools.map((pool) => pool.start())]);
   } catch (error) {
     await doors?.close({ graceMs: 0 });
     endWorkers();

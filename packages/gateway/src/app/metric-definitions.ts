@@ -1,0 +1,22 @@
+/** Every metric family there is: the reference page is made from this list. */
+import type { MetricDefinition } from "../contracts/telemetry.ts";
+import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
+import { processMetrics } from "../telemetry/process-metrics.ts";
+import { modelMetrics } from "../workers/statistics.ts";
+import { workerMetrics } from "../workers/worker-metrics.ts";
+
+/** A definition with what only some types have. */
+export interface ListedMetric extends MetricDefinition {
+  /** Of a histogram. */
+  readonly buckets?: readonly number[];
+  /** Of a summary. */
+  readonly quantiles?: readonly number[];
+}
+
+/** All families, those about models first. */
+export const metricDefinitions: readonly ListedMetric[] = [
+  modelMetrics,
+  workerMetrics,
+  grpcMetrics,
+  processMetrics,
+].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));
