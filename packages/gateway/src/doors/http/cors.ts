@@ -1,12 +1,12 @@
 /** Cross-origin calls from web pages (https://fetch.spec.whatwg.org/#http-cors-protocol). */
-import { headerValue, type HeaderMap } from "../../core/headers.ts";
+import { headerValue, type HeaderList, type HeaderMap } from "../../core/headers.ts";
 
 /** Seconds for which a browser may remember a preflight. */
 const preflightMaxAge = "600";
 
 const headerNames = /^[\w\-, ]{1,1024}$/;
 
-/** True for a preflight: the browser's question whether a page may make a call. */
+/** True for a preflight: a browser's question whether a page may make a call. */
 export function isPreflight(method: string, headers: HeaderMap): boolean {
   return (
     method === "OPTIONS" &&
@@ -15,13 +15,28 @@ export function isPreflight(method: string, headers: HeaderMap): boolean {
   );
 }
 
-/** What an allowed origin is told before its call, as a flat list of names and values. */
-export function preflightHeaders(headers: HeaderMap, methods: string): string[] {
+/** What a listed origin is told before its call. */
+export function preflightHeaders(headers: HeaderMap): HeaderList {
   const asked = headerValue(headers, "access-control-request-headers");
-  const list = ["access-control-allow-methods", methods, "access-control-max-age", preflightMaxAge];
-  if (asked !== undefined && headerNames.test(asked)) list.push("access-control-allow-headers", asked);
+  const list: [string, string][] = [
+    ["access-control-allow-methods", "GET, HEAD, POST, PUT, DELETE"],
+    ["access-control-max-age", preflightMaxAge],
+  ];
+  if (asked !== undefined && headerNames.test(asked)) list.push(["access-control-allow-headers", asked]);
+  // A page of the public web that calls into a private network (https://wicg.github.io/private-network-access/).
   if (headers["access-control-request-private-network"] === "true") {
-    list.push("access-control-allow-private-network", "true");
+    list.push(["access-control-allow-private-network", "true"]);
   }
   return list;
+}
+
+/** Adds what every answer of a door with listed origins says, to a flat list of names and values. */
+export function addCorsHeaders(
+  flat: string[],
+  origins: ReadonlySet<string>,
+  origin: string | undefined,
+): void {
+  flat.push("vary", "origin");
+  if (origin === undefined || !origins.has(origin)) return;
+  flat.push("access-control-allow-origin", origin, "access-control-expose-headers", "*");
 }

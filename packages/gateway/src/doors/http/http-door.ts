@@ -1,31 +1,21 @@
-/** The HTTP/1.1 door: owns sockets and the route table, knows no dialect. */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+/** The HTTP/1.1 door: owns sockets, framing, bounds and the route table; knows no dialect. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
 import type { DoorOptions } from "../../contracts/options.ts";
 import type { Pipeline } from "../../contracts/pipeline.ts";
 import type { Route } from "../../contracts/route.ts";
 import type { Logger, Metrics } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
-import { GatewayError } from "../../core/errors.ts";
+import { listenError } from "../../core/listen-error.ts";
 import type { Random } from "../../core/random.ts";
-import { answerHeaders, givenRequestId, plainFailure } from "./answer-headers.ts";
-import { BodyBudget } from "./body-budget.ts";
-import { createCors } from "./cors.ts";
-import {
-  HttpExchange,
-  malformedRequest,
-  noRouteAnswer,
-  type ExchangeContext,
-  type MeteredRoute,
-} from "./http-exchange.ts";
-import { httpMetrics, RouteMeter } from "./http-metrics.ts";
-import { HttpRouter, isMatch, type NoMatch } from "./router.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { Connection } from "./connection.ts";
+import type { DoorContext } from "./door-context.ts";
+import { HttpExchange } from "./http-exchange.ts";
+import { createHttpMeters, RouteMeter } from "./http-metrics.ts";
+import { malformedReason, rawFailure } from "./malformed.ts";
+import { Router } from "./router.ts";
 
 /** What a door needs. */
 export interface HttpDoorOptions {
@@ -41,195 +31,171 @@ export interface HttpDoorOptions {
 }
 
 /** An HTTP listener. */
-export interface HttpDoor {
+export interface HttpDoor extends Inspect {
   /** Rejects with a `GatewayError` that says what to do when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
-  /** Stops accepting, lets answers finish for `graceMs`, then ends all connections. Idempotent. */
+  /**
+   * Stops accepting, ends idle connections, lets what runs finish for `graceMs` and then cuts it.
+   * Resolves when every connection has ended. Idempotent.
+   */
   close(options: { readonly graceMs: number }): Promise<void>;
 }
 
-/** Idle connections live longer than those of a proxy in front (75 s behind most), so that none is closed just as it is reused. */
-const keepAliveTimeoutMs = 95_000;
+/** Longer than proxies keep idle connections (75 s behind most), so that none is closed just as it is used again. */
+const keepAliveTimeoutMs = 90_000;
 
-/** Time for a request's head; a slower client is answered 408. */
+/** Longest time for the headers of a request. */
 const headersTimeoutMs = 20_000;
 
-/** Exchanges that run on each connection: the client's departure reaches all of them. */
-const running = Symbol("running exchanges");
+/** A client that has an answer to take and takes nothing of it for this long is disconnected. */
+const stallTimeoutMs = 60_000;
 
-type DoorSocket = Socket & { [running]?: Set<HttpExchange> };
+/** A connection whose last request is younger than this may be about to send the next: it is ended a little later on close. */
+const restlessMs = 1_000;
+const restMs = 150;
 
-/** Makes a door; it listens once told to. */
-export function createHttpDoor(door: HttpDoorOptions): HttpDoor {
-  return new NodeHttpDoor(door);
+/** How long a client that sent no HTTP gets to read what it is told. */
+const malformedLingerMs = 1_000;
+
+/** Makes a door; it listens once told to. Throws a TypeError for routes that contradict each other. */
+export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
+  return new NodeHttpDoor(options);
 }
 
 class NodeHttpDoor implements HttpDoor {
-  readonly #door: HttpDoorOptions;
+  readonly #options: DoorOptions;
+  readonly #context: DoorContext;
   readonly #server: Server;
-  readonly #router: HttpRouter<MeteredRoute>;
-  readonly #context: ExchangeContext;
-  readonly #unrouted: RouteMeter;
-  readonly #open = new Set<HttpExchange>();
-  #draining = false;
-  #drained = (): void => {};
+  readonly #connections = new Map<Socket, Connection>();
   #closing: Promise<void> | undefined;
 
   constructor(door: HttpDoorOptions) {
-    const { metrics, options } = door;
-    this.#door = door;
-    this.#router = new HttpRouter(door.routes.map((route) => withMeter(route, metrics)));
-    this.#unrouted = new RouteMeter({ path: "none", method: "GET" }, metrics);
-    const budget = new BodyBudget(options.maxTotalBodyBytes);
-    metrics.onCollect(() => void (metrics.gauge(httpMetrics.bodyBytes).with().value = budget.held));
+    const meters = createHttpMeters(door.metrics);
+    const { options, pipeline, clock, random, logger } = door;
+    this.#options = options;
     this.#context = {
-      ...door,
-      limits: { maxBodyBytes: options.maxBodyBytes, budget },
-      cors: createCors(door.origins),
-      draining: () => this.#draining,
-      onEnd: (exchange) => this.#ended(exchange),
+      router: new Router(door.routes, meters),
+      pipeline,
+      clock,
+      random,
+      logger,
+      meters,
+      maxBodyBytes: options.maxBodyBytes,
+      budget: new ByteBudget(options.maxTotalBodyBytes, meters.bodyBytes),
+      origins: door.origins.length === 0 ? undefined : new Set(door.origins),
+      unrouted: new RouteMeter(meters, "none", "any"),
+      draining: false,
     };
-    this.#server = createServer(serverOptions(options));
-    this.#server.maxConnections = options.maxConnections;
-    this.#server.on("request", (request, response) => this.#serve(request, response, "nothing"));
-    this.#server.on("checkContinue", (request, response) => this.#serve(request, response, "100-continue"));
-    this.#server.on("connection", watchSocket);
-    this.#server.on("clientError", answerMalformed);
+    this.#server = this.#createServer();
   }
 
   listen(): Promise<{ readonly host: string; readonly port: number }> {
-    return listen(this.#server, this.#door.options);
+    const { host, port } = this.#options;
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      // Stays: once listening, a failed accept (no file descriptors) must not end the process.
+      server.on("error", (error) => reject(listenError(error, { host, port, what: "HTTP" })));
+      server.listen({ host, port, backlog: 511 }, () => {
+        const address = server.address();
+        resolve({ host, port: typeof address === "object" && address !== null ? address.port : port });
+      });
+    });
   }
 
   close({ graceMs }: { readonly graceMs: number }): Promise<void> {
-    this.#closing ??= new Promise((resolve) => {
-      this.#draining = true;
-      const finish = (): void => {
-        this.#server.closeAllConnections();
-        resolve();
-      };
-      this.#server.close();
-      this.#server.closeIdleConnections();
-      if (this.#open.size === 0) return finish();
-      const timer = this.#door.clock.after(graceMs, finish);
-      this.#drained = () => {
-        timer.cancel();
-        setImmediate(finish);
-      };
-    });
+    this.#closing ??= this.#close(graceMs);
     return this.#closing;
   }
 
-  #ended(exchange: HttpExchange): void {
-    this.#open.delete(exchange);
-    if (this.#open.size === 0) this.#drained();
+  inspect(): Snapshot {
+    const { budget, draining, meters } = this.#context;
+    return {
+      host: this.#options.host,
+      port: this.#options.port,
+      connections: this.#connections.size,
+      requestsInFlight: meters.inFlight.value,
+      bodyBytesHeld: budget.held,
+      draining,
+    };
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse, expects: "nothing" | "100-continue"): void {
-    const requestId = givenRequestId(request.headers["x-request-id"]) ?? this.#door.random.id();
-    const preflight = this.#context.cors.preflight(request);
-    if (preflight !== undefined)
-      return void response.writeHead(preflight.status, [...preflight.headers]).end();
-    const url = request.url ?? "/";
-    const mark = url.indexOf("?");
-    const path = mark < 0 ? url : url.slice(0, mark);
-    const match = this.#router.find(request.method ?? "GET", path);
-    if (!isMatch(match)) return answerNoRoute({ request, response, requestId }, match, this.#unrouted);
-    const query = mark < 0 ? "" : url.slice(mark + 1);
-    const exchange = new HttpExchange(
-      this.#context,
-      { request, response, requestId },
-      { match, path, query },
-    );
-    this.#open.add(exchange);
-    track(request.socket, response, exchange);
-    exchange.start(expects);
-  }
-}
-
-function serverOptions(options: DoorOptions): ServerOptions {
-  return {
-    keepAliveTimeout: keepAliveTimeoutMs,
-    headersTimeout: Math.min(headersTimeoutMs, options.receiveTimeoutMs),
-    requestTimeout: options.receiveTimeoutMs,
-    connectionsCheckingInterval: 1_000,
-    maxHeaderSize: 32_768,
-    requireHostHeader: false,
-  };
-}
-
-function withMeter(route: Route, metrics: Metrics): MeteredRoute {
-  return { ...route, handle: (call) => route.handle(call), meter: new RouteMeter(route, metrics) };
-}
-
-/** One listener a connection tells all its exchanges that the client has gone. */
-function watchSocket(socket: DoorSocket): void {
-  const exchanges = new Set<HttpExchange>();
-  socket[running] = exchanges;
-  socket.on("close", () => {
-    for (const exchange of exchanges) exchange.gone();
-  });
-}
-
-function track(socket: DoorSocket, response: ServerResponse, exchange: HttpExchange): void {
-  const exchanges = socket[running];
-  if (exchanges === undefined) return;
-  exchanges.add(exchange);
-  response.on("close", () => exchanges.delete(exchange));
-}
-
-function answerNoRoute(
-  io: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly requestId: string },
-  none: NoMatch,
-  meter: RouteMeter,
-): void {
-  const answer = noRouteAnswer(none.failure, io.requestId, none.writeFailure);
-  const body = Buffer.concat(answer.body);
-  const headers = answerHeaders(answer.headers, body.length, {
-    requestId: io.requestId,
-    retryAfterMs: undefined,
-  });
-  if (none.allow.length > 0) headers.push("allow", none.allow.join(", "));
-  if (!io.request.complete) headers.push("connection", "close");
-  io.request.resume();
-  io.response.writeHead(answer.status, headers).end(body);
-  meter.count(answer.status);
-}
-
-/** What cannot be parsed gets one plain answer and loses its connection. */
-function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
-  const reason = malformedRequest(error.code);
-  const answer = plainFailure(reason, "");
-  const body = Buffer.concat(answer.body);
-  const line = `HTTP/1.1 ${answer.status} ${reason.code}\r\n`;
-  socket.end(
-    `${line}content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body.toString()}`,
-  );
-}
-
-function listen(server: Server, options: DoorOptions): Promise<{ host: string; port: number }> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
-    server.listen(options.port, options.host, () => {
-      const { address, port } = server.address() as AddressInfo;
-      resolve({ host: address, port });
+  #createServer(): Server {
+    const { receiveTimeoutMs, maxConnections } = this.#options;
+    const server = createServer({
+      keepAliveTimeout: keepAliveTimeoutMs,
+      headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
+      requestTimeout: receiveTimeoutMs,
+      connectionsCheckingInterval: Math.max(20, Math.min(1_000, receiveTimeoutMs / 4)),
+      maxHeaderSize: 32_768,
+      requireHostHeader: false,
+      noDelay: true,
     });
-  });
-}
+    // Their size bounds them. A bound on their number would drop the rest in silence, an Origin among them.
+    server.maxHeadersCount = 0;
+    server.maxRequestsPerSocket = 0;
+    server.maxConnections = maxConnections;
+    server.timeout = stallTimeoutMs;
+    server.on("request", (request, response) => this.#serve(request, response, "nothing"));
+    server.on("checkContinue", (request, response) => this.#serve(request, response, "continue"));
+    server.on("connection", (socket) => this.#accept(socket));
+    server.on("timeout", (socket: Socket) => this.#silent(socket));
+    server.on("clientError", (error, socket) => this.#malformed(error, socket as Socket));
+    server.on("drop", () => void this.#context.meters.refused.value++);
+    return server;
+  }
 
-/** What went wrong, in a sentence that says what to do. */
-export function listenError(
-  error: NodeJS.ErrnoException,
-  options: Pick<DoorOptions, "host" | "port">,
-): GatewayError {
-  const where = `${options.host}:${options.port}`;
-  const told: Partial<Record<string, string>> = {
-    EADDRINUSE: `${where} is in use by another program; end it, or choose another port`,
-    EACCES: `${where} needs more rights; choose a port above 1023`,
-    EADDRNOTAVAIL: `${options.host} is not an address of this machine`,
-  };
-  return new GatewayError("internal", told[error.code ?? ""] ?? `${where}: ${error.message}`, {
-    cause: error,
-  });
+  /** One pair of listeners a connection, not a request. A client that half-closes has left. */
+  #accept(socket: Socket): void {
+    const connection = new Connection(socket);
+    this.#connections.set(socket, connection);
+    socket.on("end", () => connection.lost());
+    socket.on("close", () => {
+      this.#connections.delete(socket);
+      connection.lost();
+    });
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse, expects: "nothing" | "continue"): void {
+    const connection = this.#connections.get(request.socket) ?? new Connection(request.socket);
+    new HttpExchange(this.#context, connection, request, response).start(expects);
+  }
+
+  /** Nothing has moved on the connection for a while: it is idle, waits for a model, or its client takes nothing. */
+  #silent(socket: Socket): void {
+    const waits = (this.#connections.get(socket)?.size ?? 0) > 0 && socket.writableLength === 0;
+    if (!waits) socket.destroy();
+  }
+
+  /** What cannot be parsed, or comes too late. */
+  #malformed(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (socket.writableEnded) return;
+    const reason = malformedReason(error);
+    if (reason === undefined || !socket.writable || socket.bytesRead === 0) return void socket.destroy();
+    if (this.#connections.get(socket)?.broken(reason.failure) === true) return;
+    this.#context.unrouted.count(reason.status, 0);
+    socket.end(rawFailure(reason, this.#context.random.id()));
+    this.#context.clock.after(malformedLingerMs, () => socket.destroy());
+  }
+
+  #close(graceMs: number): Promise<void> {
+    const { clock } = this.#context;
+    this.#context.draining = true;
+    if (!this.#server.listening) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cut = clock.after(graceMs, () => this.#server.closeAllConnections());
+      this.#server.close(() => {
+        cut.cancel();
+        resolve();
+      });
+      this.#endIdle(clock.now() - restlessMs);
+      clock.after(Math.min(restMs, graceMs), () => this.#endIdle(Infinity));
+    });
+  }
+
+  /** Ends connections without a request, once what is written has been taken. */
+  #endIdle(before: number): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.size === 0 && connection.lastRequestAt <= before) connection.socket.destroySoon();
+    }
+  }
 }

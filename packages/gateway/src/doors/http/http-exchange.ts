@@ -1,294 +1,392 @@
-/** One HTTP request from its head to the end of its answer: the state machine of the door. */
+/** One HTTP request from the end of its headers to the end of its answer. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Decision, Exchange, Pipeline, ResponseSink } from "../../contracts/pipeline.ts";
+import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
-import type { Logger } from "../../contracts/telemetry.ts";
 import { Cancellation } from "../../core/cancellation.ts";
-import type { Clock } from "../../core/clock.ts";
+import type { Timer } from "../../core/clock.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
-import type { HeaderList } from "../../core/headers.ts";
+import { headerValue, type HeaderList } from "../../core/headers.ts";
+import { requestIdFrom } from "../../core/request-id.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
-import { bodyRefusal, BodyReader, type BodyLimits } from "./body-reader.ts";
-import type { Cors } from "./cors.ts";
-import { answerHeaders, plainFailure } from "./answer-headers.ts";
-import type { RouteMeter } from "./http-metrics.ts";
-import type { Match } from "./router.ts";
-
-/** A route with its counters. */
-export interface MeteredRoute extends Route {
-  readonly meter: RouteMeter;
-}
-
-/** What all exchanges of a door share. */
-export interface ExchangeContext {
-  readonly pipeline: Pipeline;
-  readonly limits: BodyLimits;
-  readonly cors: Cors;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** True once the door closes: answers then end their connection. */
-  readonly draining: () => boolean;
-  readonly onEnd: (exchange: HttpExchange) => void;
-}
-
-/** How much of a refused body is read and thrown away, so that the client gets to see the answer. */
-const lingering = { bytes: 8 * 2 ** 20, ms: 2_000 };
+import { BodyIntake, hasBody } from "./body-intake.ts";
+import type { Attached, Connection } from "./connection.ts";
+import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
+import type { DoorContext } from "./door-context.ts";
+import { answerEncoding, encodeAnswer, minEncodeBytes } from "./encode-answer.ts";
+import { writePlainFailure } from "./plain-failure.ts";
+import type { RouteMatch } from "./router.ts";
+import { endWith, mayHaveBody, retryAfterSeconds, sizeOf } from "./write-answer.ts";
 
 /**
- * The exchange is its own sink. Its phases: admitted → body read → handled → decided → answered; the
- * client may leave in each, which calls the request off wherever it is.
+ * Where a request is.
+ * - `admitting`: the pipeline looks at its head; no byte of its body is kept.
+ * - `reading`: its body arrives.
+ * - `working`: the route, the line or the model has it.
+ * - `streaming`: the head of its answer is written.
+ * - `lingering`: answered before its body was in; the rest is thrown away for a while, so that the
+ *   client gets to read the answer before the connection ends.
+ * - `done`: answered, or the client has left.
  */
-export class HttpExchange implements ResponseSink {
-  readonly #context: ExchangeContext;
+type Phase = "admitting" | "reading" | "working" | "streaming" | "lingering" | "done";
+
+type Found = Extract<RouteMatch, { kind: "found" }>;
+
+/** When an answer comes before the body, a rest of the body up to this size is read and thrown away to keep the connection. */
+const skipBytes = 262_144;
+
+/** Of a larger rest so much is thrown away, for so long, before the connection ends. */
+const linger = { ms: 2_000, bytes: 8_388_608 };
+
+/** Answers above this size count as held until the client has taken them. */
+const largeAnswerBytes = 65_536;
+
+const noBody = new Uint8Array(0);
+
+/** A request and its answer; it is its own sink. */
+export class HttpExchange implements ResponseSink, Attached {
+  readonly #door: DoorContext;
+  readonly #connection: Connection;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #match: Match<MeteredRoute>;
+  readonly #method: string;
   readonly #path: string;
   readonly #query: string;
-  readonly requestId: string;
-  readonly receivedAt: number;
+  readonly #requestId: string;
+  readonly #receivedAt: number;
   readonly #cancellation = new Cancellation();
-  #caller: Caller | undefined;
-  #body: BodyReader | undefined;
-  #running: Exchange | undefined;
-  #state: "open" | "streaming" | "ended" = "open";
+  /** Undefined for a request without a body. */
+  readonly #intake: BodyIntake | undefined;
+  #match: RouteMatch | undefined;
+  #phase: Phase = "admitting";
   #status = 0;
-  /** The client waits for 100 Continue before it sends the body. */
-  #awaitsContinue = false;
+  #expectsContinue = false;
+  #exchange: Exchange | undefined;
+  #lingerTimer: Timer | undefined;
 
-  constructor(
-    context: ExchangeContext,
-    io: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly requestId: string },
-    target: { readonly match: Match<MeteredRoute>; readonly path: string; readonly query: string },
-  ) {
-    this.#context = context;
-    this.#request = io.request;
-    this.#response = io.response;
-    this.requestId = io.requestId;
-    this.#match = target.match;
-    this.#path = target.path;
-    this.#query = target.query;
-    this.receivedAt = context.clock.now();
-    this.#match.route.meter.started();
+  constructor(door: DoorContext, connection: Connection, request: IncomingMessage, response: ServerResponse) {
+    this.#door = door;
+    this.#connection = connection;
+    this.#request = request;
+    this.#response = response;
+    const { url = "", method = "" } = request;
+    const mark = url.indexOf("?");
+    this.#method = method;
+    this.#path = mark < 0 ? url : url.slice(0, mark);
+    this.#query = mark < 0 ? "" : url.slice(mark + 1);
+    this.#requestId = requestIdFrom(headerValue(request.headers, "x-request-id"), door.random);
+    this.#receivedAt = door.clock.now();
+    this.#intake = hasBody(request) ? new BodyIntake(request, door) : undefined;
+    connection.lastRequestAt = this.#receivedAt;
+    connection.attach(this);
+    door.meters.inFlight.value++;
   }
 
-  /** Admits the request and goes on. With `expects` the client is told to send its body only then. */
-  start(expects: "nothing" | "100-continue"): void {
-    this.#awaitsContinue = expects === "100-continue";
-    const { route } = this.#match;
-    const verdict = this.#context.pipeline.admit({
-      door: "http",
-      method: this.#request.method ?? "GET",
-      path: this.#path,
-      headers: this.#request.headers,
-      remoteAddress: this.#request.socket.remoteAddress ?? "",
-      scope: route.scope,
-    });
-    if (verdict instanceof Promise)
-      verdict.then(
-        (later) => this.#admitted(later),
-        (error: unknown) => this.#broke(error),
-      );
-    else this.#admitted(verdict);
+  /** Begins. `continue`: the client sends its body only when told to. */
+  start(expects: "nothing" | "continue"): void {
+    this.#expectsContinue = expects === "continue";
+    const { headers, httpVersion } = this.#request;
+    if (headers.host === undefined && httpVersion === "1.1") {
+      return this.fail(failure("bad_request", "The Host header is missing"));
+    }
+    if (isPreflight(this.#method, headers)) return this.#answerPreflight();
+    const match = this.#door.router.match(this.#method, this.#path);
+    this.#match = match;
+    if (match.kind === "found") this.#admit(match);
+    else this.#answerUnrouted(match);
   }
 
-  /** The client's connection has ended. */
+  /** The connection has ended. */
   gone(): void {
-    if (this.#state === "ended") return;
+    if (this.#phase === "lingering") return this.#endLingering();
+    if (this.#phase === "done") return;
+    this.#finish(499);
     this.#cancellation.cancel("client_gone");
-    this.#running?.cancel("client_gone");
-    this.#end(499);
+    this.#exchange?.cancel("client_gone");
+  }
+
+  broken(reason: Failure): void {
+    this.#response.shouldKeepAlive = false;
+    if (this.#phase === "reading") this.fail(reason);
   }
 
   whole(answer: WireAnswer): void {
-    if (this.#state !== "open") return;
-    this.#finishWhole(answer, undefined);
+    if (this.#phase !== "working") return;
+    const size = sizeOf(answer.body);
+    const encoding = size > minEncodeBytes ? answerEncoding(this.#request.headers, answer) : undefined;
+    if (encoding === undefined) return this.#send(answer, size);
+    encodeAnswer(answer, encoding, (encoded) => {
+      if (this.#phase === "working") this.#send(encoded, sizeOf(encoded.body));
+    });
   }
 
   head(status: number, headers: HeaderList): void {
-    if (this.#state !== "open") return;
-    this.#state = "streaming";
+    if (this.#phase !== "working") return;
+    if (!this.#writeHead(status, this.#headers(headers))) return;
+    this.#phase = "streaming";
     this.#status = status;
-    this.#response.on("drain", () => this.#running?.resume());
-    this.#response.writeHead(status, this.#headers(headers, undefined, undefined));
+    this.#response.on("drain", () => this.#exchange?.resume());
+    this.#response.flushHeaders();
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#state !== "streaming" || this.#response.write(chunk);
+    return this.#phase !== "streaming" || this.#response.write(chunk);
   }
 
   end(): void {
-    if (this.#state !== "streaming") return;
+    if (this.#phase !== "streaming") return;
     this.#response.end();
-    this.#end(this.#status);
+    this.#finish(this.#status);
   }
 
   fail(reason: Failure): void {
-    if (this.#state === "ended") return;
-    this.#logInternal(reason);
-    if (this.#state === "streaming") {
-      this.#response.destroy();
-      return this.#end(this.#status);
+    if (this.#phase === "done" || this.#phase === "lingering") return;
+    if (this.#phase === "streaming") {
+      this.#finish(this.#status);
+      return this.#abort();
     }
-    this.#finishWhole(this.#match.route.writeFailure(reason, this.requestId), reason);
+    const answer = this.#failureAnswer(reason);
+    this.#send(answer, sizeOf(answer.body));
   }
 
-  #admitted(verdict: Caller | Failure): void {
-    if (this.#state !== "open") return;
-    if (isFailure(verdict)) return this.#refuseUnread(verdict);
-    this.#caller = verdict;
-    if (this.#match.route.body === "none") {
-      this.#request.resume();
-      return this.#handle(new Uint8Array(0));
-    }
-    const refusal = bodyRefusal(this.#request, this.#context.limits);
-    if (refusal !== undefined) return this.#refuseUnread(refusal);
-    if (this.#awaitsContinue) this.#response.writeContinue();
-    this.#awaitsContinue = false;
-    this.#body = new BodyReader(this.#request, this.#context.limits, (body) => this.#received(body));
-    this.#body.start();
-  }
-
-  #received(body: Uint8Array | Failure): void {
-    if (this.#state !== "open") return;
-    if (isFailure(body)) this.#refuseUnread(body);
-    else this.#handle(body);
-  }
-
-  #handle(body: Uint8Array): void {
+  #admit(match: Found): void {
     try {
-      const result = this.#match.route.handle(this.#call(body));
-      if (result instanceof Promise)
-        result.then(
-          (later) => this.#handled(later),
-          (error: unknown) => this.#broke(error),
-        );
-      else this.#handled(result);
+      const verdict = this.#door.pipeline.admit({
+        door: "http",
+        method: this.#method,
+        path: this.#path,
+        headers: this.#request.headers,
+        remoteAddress: this.#connection.remoteAddress,
+        scope: match.compiled.route.scope,
+      });
+      if (!(verdict instanceof Promise)) return this.#admitted(match, verdict);
+      verdict.then(
+        (later) => this.#admitted(match, later),
+        (error: unknown) => this.#crashed(error),
+      );
     } catch (error) {
-      this.#broke(error);
+      this.#crashed(error);
     }
   }
 
-  #call(body: Uint8Array): HttpCall {
+  #admitted(match: Found, caller: Caller | Failure): void {
+    if (this.#phase !== "admitting") return;
+    if (isFailure(caller)) return this.fail(caller);
+    const { route } = match.compiled;
+    const intake = this.#intake;
+    if (intake === undefined || route.body === "none") {
+      return this.#handle(route, this.#call(match, caller, noBody));
+    }
+    const refusal = intake.refusal();
+    if (refusal !== undefined) return this.fail(refusal);
+    this.#phase = "reading";
+    intake.read((body) => {
+      if (isFailure(body)) this.fail(body);
+      else this.#handle(route, this.#call(match, caller, body));
+    });
+    if (this.#expectsContinue) this.#response.writeContinue();
+    this.#expectsContinue = false;
+  }
+
+  #call(match: Found, caller: Caller, body: Uint8Array): HttpCall {
     return {
-      method: this.#request.method ?? "GET",
+      method: this.#method,
       path: this.#path,
       query: this.#query,
       headers: this.#request.headers,
-      params: this.#match.params,
+      params: match.params,
       body,
-      caller: this.#caller ?? { id: "unknown", scopes: [] },
-      requestId: this.requestId,
-      receivedAt: this.receivedAt,
+      caller,
+      requestId: this.#requestId,
+      receivedAt: this.#receivedAt,
       cancellation: this.#cancellation,
     };
   }
 
+  #handle(route: Route, call: HttpCall): void {
+    this.#phase = "working";
+    try {
+      const result = route.handle(call);
+      if (!(result instanceof Promise)) return this.#handled(result);
+      result.then(
+        (later) => this.#handled(later),
+        (error: unknown) => this.#crashed(error),
+      );
+    } catch (error) {
+      this.#crashed(error);
+    }
+  }
+
   #handled(result: RouteResult): void {
-    if (this.#state !== "open") return;
-    if (isFailure(result)) return this.fail(result);
-    if ("status" in result) return this.whole(result);
-    this.#decide(result);
+    if (this.#phase !== "working") return;
+    if ("payload" in result) this.#decide(result);
+    else if (isFailure(result)) this.fail(result);
+    else this.whole(result);
   }
 
   #decide(request: InferenceRequest): void {
-    const verdict = this.#context.pipeline.decide(request);
-    if (verdict instanceof Promise)
+    try {
+      const verdict = this.#door.pipeline.decide(request);
+      if (!(verdict instanceof Promise)) return this.#decided(verdict);
       verdict.then(
         (later) => this.#decided(later),
-        (error: unknown) => this.#broke(error),
+        (error: unknown) => this.#crashed(error),
       );
-    else this.#decided(verdict);
+    } catch (error) {
+      this.#crashed(error);
+    }
   }
 
-  /** A decision is carried even when the client has left meanwhile: the upstream then gives the place up. */
-  #decided(verdict: Decision | Failure): void {
-    if (isFailure(verdict)) return this.fail(verdict);
-    this.#running = this.#context.pipeline.carry(verdict, this);
+  /** A decision is carried even when the client has left meanwhile: what it holds is given back there. */
+  #decided(decision: Decision | Failure): void {
+    if (isFailure(decision)) return this.fail(decision);
+    try {
+      this.#exchange = this.#door.pipeline.carry(decision, this);
+    } catch (error) {
+      return this.#crashed(error);
+    }
+    const { reason } = this.#cancellation;
+    if (reason !== undefined) this.#exchange.cancel(reason);
   }
 
-  #broke(error: unknown): void {
-    this.fail(toFailure(error));
+  #crashed(error: unknown): void {
+    const thrown = toFailure(error);
+    if (thrown.code === "internal") this.#log(thrown.cause ?? thrown);
+    this.fail(thrown);
   }
 
-  #logInternal(reason: Failure): void {
-    if (reason.code !== "internal") return;
-    const cause = reason instanceof Error ? (reason.cause ?? reason) : reason.message;
-    const text = cause instanceof Error ? (cause.stack ?? cause.message) : JSON.stringify(cause);
-    this.#context.logger.error("request_failed", {
-      requestId: this.requestId,
-      path: this.#path,
-      cause: text,
-    });
+  #log(error: unknown): void {
+    const text = error instanceof Error ? error.stack : String(error);
+    const fields = { requestId: this.#requestId, path: this.#path, error: text };
+    this.#door.logger.error("http_request_failed", fields);
   }
 
-  /** Answers although the body has not been read: the connection cannot be used again. */
-  #refuseUnread(reason: Failure): void {
-    this.#body?.stop();
-    const { socket } = this.#request;
-    const hasBody = !this.#request.complete && !this.#awaitsContinue;
-    if (!hasBody) return this.fail(reason);
-    this.#response.shouldKeepAlive = false;
-    let thrownAway = 0;
-    this.#request.on("data", (chunk: Buffer) => {
-      thrownAway += chunk.length;
-      if (thrownAway > lingering.bytes) socket.destroy();
-    });
-    this.#request.resume();
-    this.#context.clock.after(lingering.ms, () => socket.destroySoon());
-    this.fail(reason);
+  #answerPreflight(): void {
+    const { headers } = this.#request;
+    if (this.#door.origins?.has(headers.origin ?? "") !== true) {
+      return this.fail(failure("forbidden", "Web pages of this origin may not call; list it to allow them"));
+    }
+    this.#send({ status: 204, headers: preflightHeaders(headers), body: [] }, 0);
   }
 
-  #finishWhole(answer: WireAnswer, reason: Failure | undefined): void {
-    let length = 0;
-    for (const piece of answer.body) length += piece.length;
+  #answerUnrouted(match: Exclude<RouteMatch, Found>): void {
+    switch (match.kind) {
+      case "malformed":
+        return this.fail(failure("bad_request", "The path is not valid percent-encoded UTF-8"));
+      case "no_path":
+        return this.fail(failure("not_found", `Nothing is served at ${this.#path.slice(0, 200)}`));
+      case "no_method":
+        return this.fail(
+          failure("method_not_allowed", `${this.#method} is not taken here; allowed: ${match.allow}`),
+        );
+    }
+  }
+
+  #failureAnswer(reason: Failure): WireAnswer {
+    const match = this.#match;
+    const write = match?.kind === "found" ? match.compiled.route.writeFailure : match?.writeFailure;
+    const answer = (write ?? writePlainFailure)(reason, this.#requestId);
+    const more: [string, string][] = [];
+    const retryAfter = retryAfterSeconds(answer.status, reason);
+    if (retryAfter !== undefined) more.push(["retry-after", retryAfter]);
+    if (match?.kind === "no_method") more.push(["allow", match.allow]);
+    return more.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...more] };
+  }
+
+  #send(answer: WireAnswer, size: number): void {
     const response = this.#response;
-    response.writeHead(answer.status, this.#headers(answer.headers, length, reason));
-    const [first] = answer.body;
-    if (answer.body.length <= 1) response.end(first);
-    else writePieces(response, answer.body);
-    this.#end(answer.status);
+    const { intake, lingers } = this.#unread();
+    if (intake !== undefined && (lingers || this.#expectsContinue)) response.shouldKeepAlive = false;
+    const headers = this.#headers(answer.headers);
+    if (mayHaveBody(answer.status)) headers.push("content-length", String(size));
+    if (!this.#writeHead(answer.status, headers)) return;
+    if (size > largeAnswerBytes) this.#holdUntilTaken(size);
+    if (lingers) return this.#linger(answer);
+    endWith(response, answer.body, size);
+    intake?.close();
+    this.#finish(answer.status);
   }
 
-  #headers(headers: HeaderList, length: number | undefined, reason: Failure | undefined): string[] {
-    const flat = answerHeaders(headers, length, {
-      requestId: this.requestId,
-      retryAfterMs: reason?.retryAfterMs,
-    });
-    this.#context.cors.append(flat, this.#request.headers.origin);
-    if (this.#context.draining()) flat.push("connection", "close");
+  /** The rest of a body that the answer does not wait for. */
+  #unread(): { readonly intake: BodyIntake | undefined; readonly lingers: boolean } {
+    const intake = this.#intake;
+    if (intake === undefined || intake.complete) return { intake: undefined, lingers: false };
+    return { intake, lingers: intake.announced > skipBytes };
+  }
+
+  /** Names and values in turn, as `writeHead` takes them. */
+  #headers(headers: HeaderList): string[] {
+    const flat = ["x-request-id", this.#requestId];
+    for (const [name, value] of headers) flat.push(name, value);
+    const { origins, draining } = this.#door;
+    if (origins !== undefined) addCorsHeaders(flat, origins, this.#request.headers.origin);
+    if (draining) this.#response.shouldKeepAlive = false;
     return flat;
   }
 
-  #end(status: number): void {
-    this.#state = "ended";
-    this.#body?.stop();
-    this.#body?.release();
-    this.#match.route.meter.ended(status, this.#context.clock.now() - this.receivedAt);
-    this.#context.onEnd(this);
+  /** False when the headers hold what HTTP cannot carry; the request has then been answered `internal`. */
+  #writeHead(status: number, headers: string[]): boolean {
+    try {
+      this.#response.writeHead(status, headers);
+      return true;
+    } catch (error) {
+      this.#log(error);
+      const answer = writePlainFailure(failure("internal"));
+      this.#response.writeHead(answer.status, ["x-request-id", this.#requestId]);
+      endWith(this.#response, answer.body, sizeOf(answer.body));
+      this.#finish(answer.status);
+      return false;
+    }
   }
-}
 
-function writePieces(response: ServerResponse, pieces: readonly Uint8Array[]): void {
-  response.cork();
-  for (const piece of pieces) response.write(piece);
-  response.end();
-  response.uncork();
-}
+  #holdUntilTaken(bytes: number): void {
+    const { budget } = this.#door;
+    budget.force(bytes);
+    this.#response.once("close", () => budget.release(bytes));
+  }
 
-/** The answer to a path that has no route. */
-export function noRouteAnswer(
-  reason: Failure,
-  requestId: string,
-  writeFailure: Route["writeFailure"] | undefined,
-): WireAnswer {
-  return (writeFailure ?? plainFailure)(reason, requestId);
-}
+  /** Sends the answer but ends it, and with it the connection, only when the client has had time to read it. */
+  #linger(answer: WireAnswer): void {
+    const request = this.#request;
+    this.#response.flushHeaders();
+    for (const piece of answer.body) this.#response.write(piece);
+    this.#settle(answer.status);
+    this.#phase = "lingering";
+    this.#lingerTimer = this.#door.clock.after(linger.ms, () => this.#endLingering());
+    let thrownAway = 0;
+    request.on("data", (piece: Uint8Array) => {
+      thrownAway += piece.length;
+      if (thrownAway > linger.bytes) this.#endLingering();
+    });
+    request.on("end", () => this.#endLingering());
+  }
 
-/** The failure of a request whose head or body did not arrive as HTTP wants it. */
-export function malformedRequest(code: string | undefined): Failure {
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
-    return failure("request_timeout", "The request did not arrive in time");
-  if (code === "HPE_HEADER_OVERFLOW") return failure("bad_request", "The headers are too large");
-  return failure("bad_request", "This is not an HTTP/1.1 request");
+  #endLingering(): void {
+    if (this.#phase !== "lingering") return;
+    this.#phase = "done";
+    this.#lingerTimer?.cancel();
+    this.#connection.detach(this);
+    this.#response.end();
+  }
+
+  /** Ends the connection so that nobody takes the part for the whole: HTTP/1.0 knows no other end than a reset. */
+  #abort(): void {
+    const { socket } = this.#connection;
+    if (this.#request.httpVersion === "1.0") socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  #finish(status: number): void {
+    this.#settle(status);
+    this.#phase = "done";
+    this.#connection.detach(this);
+  }
+
+  /** Counts the answer and gives back the body. */
+  #settle(status: number): void {
+    const { meters, unrouted, clock } = this.#door;
+    const meter = this.#match?.kind === "found" ? this.#match.compiled.meter : unrouted;
+    meter.count(status, clock.now() - this.#receivedAt);
+    meters.inFlight.value--;
+    this.#intake?.close();
+  }
 }

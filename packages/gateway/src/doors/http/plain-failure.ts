@@ -4,13 +4,7 @@ import { errorTable, type Failure } from "../../core/errors.ts";
 import type { WireAnswer } from "../../core/request.ts";
 
 /** Writes a failure as JSON; the code is the error table's. */
-export function writePlainFailure({ code, message, retryAfterMs }: Failure): WireAnswer {
+export function writePlainFailure({ code, message }: Failure): WireAnswer {
   const body = Buffer.from(JSON.stringify({ error: message, code }));
-  const retry =
-    retryAfterMs === undefined ? [] : ([["retry-after", retryAfterSeconds(retryAfterMs)]] as const);
-  return wireAnswer(errorTable[code].http, "application/json", [body], retry);
-}
-
-function retryAfterSeconds(retryAfterMs: number): string {
-  return String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  return wireAnswer(errorTable[code].http, "application/json", [body]);
 }

@@ -1,11 +1,11 @@
 /** Finds the route of a path: a map for fixed paths, a tree of segments for the rest. */
 import type { FailureWriter, Route } from "../../contracts/route.ts";
-import { RouteMetrics, type HttpMetrics } from "./http-metrics.ts";
+import { RouteMeter, type HttpMeters } from "./http-metrics.ts";
 
 /** A route under one method, with its counters. */
 export interface CompiledRoute {
   readonly route: Route;
-  readonly metrics: RouteMetrics;
+  readonly meter: RouteMeter;
   /** Names of the `{name}` parts, in order. */
   readonly names: readonly string[];
 }
@@ -44,10 +44,10 @@ const capture = /^\{(\w+)\}([^{}]*)$/;
 export class Router {
   readonly #fixed = new Map<string, Address>();
   readonly #root = createNode();
-  readonly #metrics: HttpMetrics;
+  readonly #meters: HttpMeters;
 
-  constructor(routes: readonly Route[], metrics: HttpMetrics) {
-    this.#metrics = metrics;
+  constructor(routes: readonly Route[], meters: HttpMeters) {
+    this.#meters = meters;
     for (const route of routes) this.#add(route);
   }
 
@@ -84,18 +84,18 @@ export class Router {
     if (names.length === 0) this.#fixed.set(route.path, address);
     this.#addMethod(address, route.method, { route, names });
     if (route.method === "GET") this.#addMethod(address, "HEAD", { route, names });
-    address.allow = [...address.methods.keys()].toSorted().join(", ");
+    address.allow = [...address.methods.keys()].join(", ");
   }
 
-  #addMethod(address: Address, method: string, compiled: Omit<CompiledRoute, "metrics">): void {
+  #addMethod(address: Address, method: string, compiled: Omit<CompiledRoute, "meter">): void {
     const { path } = compiled.route;
     const known = address.methods.get(method);
     if (known !== undefined && known.route.method === method) {
       throw new TypeError(`two routes answer ${method} ${path}`);
     }
     if (known !== undefined && compiled.route.method !== method) return;
-    const metrics = new RouteMetrics(this.#metrics, path, method);
-    address.methods.set(method, { ...compiled, metrics });
+    const meter = new RouteMeter(this.#meters, path, method);
+    address.methods.set(method, { ...compiled, meter });
   }
 
   /** The writer of the API whose known addresses share the most leading segments with the path. */
