@@ -1,5 +1,9 @@
 /** The version of this package, for server metadata. */
-import manifest from "../package.json" with { type: "json" };
+import { readFileSync } from "node:fs";
 
-/** As in package.json. */
+const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  readonly version: string;
+};
+
+/** As in package.json, which lies beside both src and dist. */
 export const packageVersion: string = manifest.version;

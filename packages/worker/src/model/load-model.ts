@@ -9,6 +9,7 @@ import type { WorkerLog } from "../log.ts";
 import { createImageDecoder } from "../preprocess/image.ts";
 import { errorText } from "../refusal.ts";
 import type { EngineKind, ModelConfig } from "../repository/model-config.ts";
+import type { Tensor } from "../tensor.ts";
 import { LoadedModel } from "./loaded-model.ts";
 import { checkRows } from "./row-check.ts";
 import { sampleInputs } from "./sample-inputs.ts";
@@ -78,7 +79,7 @@ async function prepare(
   { log, clock }: { log: WorkerLog; clock: WorkerClock },
 ): Promise<Readiness> {
   if (source.engine === "mock") return { calibration: mockCalibration(source), batchable: true };
-  const run = async (rows: number) => void (await engine.infer(sampleInputs(engine.inputs, rows)));
+  const run = sampleRunner(engine);
   try {
     for (const rows of source.config.warmup.batchSizes) await run(engine.dynamicRows ? rows : 1);
     return await findBatch(engine, source, { run, clock });
@@ -89,6 +90,15 @@ async function prepare(
     if (fixed !== undefined) return { calibration: fixed, batchable: engine.dynamicRows };
     return { calibration: fixedBatch(1, reason), batchable: false };
   }
+}
+
+/** Runs the model on made-up rows. Inputs are kept from run to run, so that timed runs do not pay for making them. */
+function sampleRunner(engine: Engine): (rows: number) => Promise<void> {
+  let kept = { rows: 0, inputs: [] as Tensor[] };
+  return async (rows) => {
+    if (kept.rows !== rows) kept = { rows, inputs: sampleInputs(engine.inputs, rows) };
+    await engine.infer(kept.inputs);
+  };
 }
 
 async function findBatch(
