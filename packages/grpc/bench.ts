@@ -53,7 +53,8 @@ function load(channel: GrpcChannel, row: Row, durationMs: number): Promise<numbe
         if (--running === 0) resolve(latencies);
         return;
       }
-      const request = row.timeoutMs === undefined ? { path, message } : { path, message, timeoutMs: row.timeoutMs };
+      const request =
+        row.timeoutMs === undefined ? { path, message } : { path, message, timeoutMs: row.timeoutMs };
       channel.unary(request, {
         done: () => {
           latencies.push(performance.now() - start);

@@ -1,5 +1,6 @@
 /** A gRPC channel: one connection to one address, made when needed and made again after it broke. */
 import type { Socket } from "node:net";
+import type { ReadableSocket } from "./chunk-source.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientCallLink } from "./client-call.ts";
 import { Connection } from "./connection.ts";
@@ -144,13 +145,13 @@ class Channel implements GrpcChannel, ClientCallLink {
     );
     attempt.socket = dial(this.#target, this.#options.tls, (result) => {
       if (this.#attempt !== attempt) {
-        if (!(result instanceof Error)) result.destroy();
+        if (!(result instanceof Error)) result.socket.destroy();
       } else if (result instanceof Error) this.#onBroken(attempt, result.message);
       else attempt.connection = this.#adopt(attempt, result);
     });
   }
 
-  #adopt(attempt: Attempt, socket: Socket): Connection {
+  #adopt(attempt: Attempt, socket: ReadableSocket): Connection {
     const events: ConnectionEvents = {
       onReady: () => this.#onReady(attempt),
       onStreamGone: () => this.#onStreamGone(attempt),

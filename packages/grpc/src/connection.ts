@@ -1,5 +1,6 @@
 /** One HTTP/2 connection over a socket, the same for both roles: reading, sending, ending. */
 import type { Socket } from "node:net";
+import type { ReadableSocket } from "./chunk-source.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import type { DispatchLink } from "./frame-dispatch.ts";
@@ -78,7 +79,7 @@ export class Connection {
   readonly #resetGuard: FloodGuard;
   #heardAtMs = performance.now();
 
-  constructor(socket: Socket, options: ConnectionOptions) {
+  constructor({ socket, chunks }: ReadableSocket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
     this.#writer = new FrameWriter(socket);
@@ -91,7 +92,7 @@ export class Connection {
       expectPreface: options.role === "server",
     });
     this.#greet();
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    chunks((chunk) => this.#onData(chunk));
     socket.on("drain", () => this.#onDrain());
     socket.on("end", () => this.destroy("the peer closed the connection"));
     socket.on("error", (error) => this.destroy(error.message));

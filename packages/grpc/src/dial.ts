@@ -3,6 +3,8 @@ import { connect as connectNet } from "node:net";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
+import { dataEvents, sharedReads } from "./chunk-source.ts";
+import type { ReadableSocket } from "./chunk-source.ts";
 import type { ChannelOptions } from "./types.ts";
 
 /** Where an address leads. */
@@ -30,9 +32,9 @@ export function authorityOf(target: DialTarget, serverName?: string): string {
 export function dial(
   target: DialTarget,
   tls: ChannelOptions["tls"],
-  done: (result: Socket | Error) => void,
+  done: (result: ReadableSocket | Error) => void,
 ): Socket {
-  const socket = tls ? connectTls(tlsOptions(target, tls)) : connectNet(target);
+  const { socket, chunks } = tls ? dataEvents(connectTls(tlsOptions(target, tls))) : openPlain(target);
   if (!("path" in target)) {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
@@ -42,13 +44,18 @@ export function dial(
   socket.once(tls ? "secureConnect" : "connect", () => {
     socket.off("error", fail);
     const protocol = "alpnProtocol" in socket ? socket.alpnProtocol : "h2";
-    if (protocol === "h2") done(socket);
+    if (protocol === "h2") done({ socket, chunks });
     else {
       socket.destroy();
       done(new Error("the server does not offer HTTP/2 (ALPN h2)"));
     }
   });
   return socket;
+}
+
+function openPlain(target: DialTarget): ReadableSocket {
+  const { onread, chunks } = sharedReads();
+  return { socket: connectNet({ ...target, onread }), chunks };
 }
 
 function tlsOptions(target: DialTarget, tls: NonNullable<ChannelOptions["tls"]>): ConnectionOptions {

@@ -111,13 +111,14 @@ export class FrameWriter {
     this.#flushPlanned = false;
     this.#closeSegment();
     const list = this.#list;
-    if (list.length === 0) return;
+    const first = list[0];
+    if (!first) return;
     this.#list = [];
     this.#listBytes = 0;
     const socket = this.#socket;
     if (!socket.writable) return;
     if (list.length === 1) {
-      socket.write(list[0] ?? shared.slab);
+      socket.write(first);
       return;
     }
     socket.cork();

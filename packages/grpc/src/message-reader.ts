@@ -1,7 +1,7 @@
 /**
  * Cuts a stream's bytes into gRPC messages: one byte of flags, four of length, the message
  * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). A message is assembled once into a
- * buffer of its own, or is a view when it fills most of the chunk it came in.
+ * buffer of its own: chunks are never kept.
  */
 import { gunzip } from "node:zlib";
 import type { MemoryAccount } from "./memory-account.ts";
@@ -29,10 +29,10 @@ export interface MessageLimits {
 /** Bytes before each message. */
 export const messagePrefixBytes = 5;
 
-/** A first buffer is at least this large, so that a message of a few chunks is not moved. */
-const firstBufferBytes = 65_536;
 /** A buffer holds at most this many times what has arrived: announcing a size costs its sender a share of it. */
 const growthFactor = 16;
+/** Sizes of a buffer that does not hold the whole message yet; few, so that their memory is used again. */
+const smallestStepBytes = 65_536;
 
 type Entry = { readonly message: Buffer; readonly compressed: boolean } | "end";
 
@@ -141,10 +141,6 @@ export class MessageReader {
 
   #readBody(bytes: Buffer, start: number): number {
     const count = Math.min(this.#length - this.#filled, bytes.length - start);
-    if (this.#filled === 0 && count === this.#length) {
-      if (this.#charge(count)) this.#finish(takeWhole(bytes, start, start + count));
-      return start + count;
-    }
     const body = this.#bodyFor(this.#filled + count);
     if (body) {
       bytes.copy(body, this.#filled, start, start + count);
@@ -158,9 +154,9 @@ export class MessageReader {
   #bodyFor(needed: number): Buffer | undefined {
     const present = this.#body;
     if (present && present.length >= needed) return present;
-    const bytes = Math.min(this.#length, Math.max(firstBufferBytes, needed * growthFactor));
+    const bytes = bufferBytes(this.#length, needed);
     if (!this.#charge(bytes - (present?.length ?? 0))) return undefined;
-    const grown = Buffer.allocUnsafeSlow(bytes);
+    const grown = bytes < smallestStepBytes ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
     present?.copy(grown, 0, 0, this.#filled);
     this.#body = grown;
     return grown;
@@ -234,12 +230,12 @@ export class MessageReader {
   }
 }
 
-/** A view when it keeps at most twice its size alive, else a copy. */
-function takeWhole(bytes: Buffer, start: number, end: number): Buffer {
-  if ((end - start) * 2 >= bytes.buffer.byteLength) return bytes.subarray(start, end);
-  const copy = Buffer.allocUnsafe(end - start);
-  bytes.copy(copy, 0, start, end);
-  return copy;
+/** Size of the buffer for a message of `length` bytes of which `needed` are here. */
+function bufferBytes(length: number, needed: number): number {
+  if (needed * growthFactor >= length) return length;
+  let step = smallestStepBytes;
+  while (step < needed) step *= growthFactor;
+  return Math.min(step, length);
 }
 
 /** The five bytes before an uncompressed message made of pieces. */

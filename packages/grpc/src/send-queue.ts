@@ -12,7 +12,7 @@ const aloneFrameBytes = 1_048_576;
 /** Largest DATA frame when several streams take turns: what a small message waits for at most. */
 const sharedFrameBytes = 131_072;
 /** No further DATA is written while the socket holds this much. */
-const highWaterBytes = 524_288;
+const highWaterBytes = 1_048_576;
 /** Messages up to this size go out at once if the windows allow, copied next to their headers. */
 const smallMessageBytes = 16_384;
 

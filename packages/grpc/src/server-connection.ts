@@ -1,6 +1,6 @@
 /** One client of a server: turns its streams into calls and watches over its manners. */
-import type { Socket } from "node:net";
 import { encodeTrailersOnly } from "./answer-blocks.ts";
+import type { ReadableSocket } from "./chunk-source.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionEvents } from "./connection.ts";
 import type { HeaderBlock } from "./hpack-decoder.ts";
@@ -29,7 +29,7 @@ export interface ServerTimeouts {
 
 /** What a server gives each of its connections. */
 export interface ServerConnectionParts {
-  readonly socket: Socket;
+  readonly socket: ReadableSocket;
   readonly options: GrpcServerOptions;
   readonly timeouts: ServerTimeouts;
   readonly context: CallContext;
@@ -65,7 +65,7 @@ export class ServerConnection implements ConnectionEvents {
 
   constructor(parts: ServerConnectionParts) {
     this.#parts = parts;
-    this.#peer = parts.socket.remoteAddress ?? "unix";
+    this.#peer = parts.socket.socket.remoteAddress ?? "unix";
     this.#connection = new Connection(parts.socket, {
       role: "server",
       maxHeaderListBytes,

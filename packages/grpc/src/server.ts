@@ -1,8 +1,10 @@
 /** A gRPC server on a TCP port or a Unix socket. */
 import { createServer as createNetServer } from "node:net";
-import type { Server as NetServer, Socket } from "node:net";
+import type { Server as NetServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
+import { dataEvents, readAccepted } from "./chunk-source.ts";
+import type { ReadableSocket } from "./chunk-source.ts";
 import { MemoryAccount } from "./memory-account.ts";
 import type { CallContext } from "./server-call.ts";
 import { ServerConnection } from "./server-connection.ts";
@@ -86,7 +88,7 @@ class Server implements GrpcServer {
 
   #createListener(): NetServer {
     const { tls } = this.#options;
-    if (!tls) return createNetServer({ noDelay: true }, (socket) => this.#accept(socket));
+    if (!tls) return createNetServer({ noDelay: true }, (socket) => this.#accept(readAccepted(socket)));
     const server = createTlsServer({
       ...tls,
       ALPNProtocols: ["h2"],
@@ -94,17 +96,17 @@ class Server implements GrpcServer {
       handshakeTimeout: tlsHandshakeMs,
     });
     server.on("secureConnection", (socket: TLSSocket) => {
-      if (socket.alpnProtocol === "h2") this.#accept(socket);
+      if (socket.alpnProtocol === "h2") this.#accept(dataEvents(socket));
       else socket.destroy();
     });
     server.on("tlsClientError", () => {});
     return server;
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: ReadableSocket): void {
     const max = this.#options.maxConnections ?? defaultConnections;
     if (this.#connections.size >= max && !this.#evict()) {
-      socket.destroy();
+      socket.socket.destroy();
       return;
     }
     const connection = new ServerConnection({
