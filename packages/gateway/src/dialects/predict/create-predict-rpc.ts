@@ -66,11 +66,17 @@ function handlePredict(deps: PredictDeps, call: RpcCall): RouteResult {
   });
 }
 
+/** Features are finite, as they are over HTTP; a model that takes NaN for a gap is asked through v2. */
 function readInput({ features, prompt }: inference.PredictRequest): PlainInput | Failure {
-  if (features.length > 0 && prompt === "") return { kind: "features", values: features };
-  if (features.length === 0 && prompt !== "") return { kind: "prompt", text: prompt };
-  const got = prompt === "" ? "none" : "both";
-  return failure("bad_request", `Expected exactly one of "features" and "prompt", got ${got}`);
+  const hasFeatures = features.length > 0;
+  if (hasFeatures === (prompt !== "")) {
+    const got = prompt === "" ? "none" : "both";
+    return failure("bad_request", `Expected exactly one of "features" and "prompt", got ${got}`);
+  }
+  if (prompt !== "") return { kind: "prompt", text: prompt };
+  const odd = features.findIndex((value) => !Number.isFinite(value));
+  if (odd < 0) return { kind: "features", values: features };
+  return failure("bad_request", `"features": expected a finite number at place ${odd}, got ${features[odd]}`);
 }
 
 /** The message has no place for a mock's name; the answer's metadata says it. */
