@@ -63,16 +63,13 @@ export class ModelRegistry {
   find(name: string, version: string): LoadedModel | Refusal {
     const versions = this.#models.get(name);
     if (versions === undefined) return this.#unknownModel(name);
-    if (version === "") {
-      const ready = this.versionsOf(name).findLast(({ state }) => state.state === "ready");
-      if (ready?.state.state === "ready") return ready.state.model;
-    }
-    const entry =
-      version === ""
-        ? this.versionsOf(name).at(-1)
-        : this.versionsOf(name).find((one) => one.version === version);
+    const asked = versions.get(version);
+    if (asked?.state === "ready") return asked.model;
+    const entries = this.versionsOf(name);
+    const latest = entries.findLast((one) => one.state.state === "ready") ?? entries.at(-1);
+    const entry = version === "" ? latest : entries.find((one) => one.version === version);
     if (entry === undefined) {
-      const known = this.versionsOf(name).map((one) => one.version);
+      const known = entries.map((one) => one.version);
       return refuse("notFound", `model "${name}" has no version "${version}"; it has ${known.join(", ")}`);
     }
     const { state } = entry;
