@@ -14,6 +14,9 @@ const memoryCheckMs = 250;
 /** A worker this far over its limit is killed at once; below, it may finish its calls first. */
 const hardLimitFactor = 1.5;
 
+/** The end of a process is reported shortly after that of its connection; one that stays on without it is killed. */
+const lostGraceMs = 1_000;
+
 /** What a process is made of. */
 export interface WorkerProcessOptions {
   readonly spec: WorkerSpec;
@@ -50,6 +53,9 @@ export class WorkerProcess {
     this.channel = createChannel({ address: this.#child.address });
     this.host = new Host(spec.id, () => this.kill("it did not answer in time"));
     this.#child.onExit((exit) => this.#exited(exit));
+    this.channel.onState((state) => {
+      if (this.#ready && state !== "ready") this.#disconnected();
+    });
     this.#startTimer = clock.after(worker.startTimeoutMs, () =>
       this.kill(`it was not ready within ${worker.startTimeoutMs} ms`),
     );
@@ -110,6 +116,13 @@ export class WorkerProcess {
     this.#startTimer.cancel();
     this.#watchMemory();
     this.#options.onReady(models, this);
+  }
+
+  /** No call may start any more, though the process is not known to have ended: each would fail at once. */
+  #disconnected(): void {
+    if (this.#ended || this.host.state === "gone") return;
+    this.host.markGone();
+    this.#options.clock.after(lostGraceMs, () => this.kill("its connection was lost"));
   }
 
   #watchMemory(): void {
