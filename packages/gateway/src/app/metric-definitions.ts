@@ -1,6 +1,7 @@
 /** Every metric family there is: the reference page is made from this list. */
 import type { MetricDefinition } from "../contracts/telemetry.ts";
 import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
+import { httpMetrics } from "../doors/http/http-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
 import { workerMetrics } from "../workers/worker-metrics.ts";
@@ -17,6 +18,7 @@ export interface ListedMetric extends MetricDefinition {
 export const metricDefinitions: readonly ListedMetric[] = [
   modelMetrics,
   workerMetrics,
+  httpMetrics,
   grpcMetrics,
   processMetrics,
 ].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));

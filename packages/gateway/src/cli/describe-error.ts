@@ -1,5 +1,5 @@
 /** Errors as sentences for people. */
-import { GatewayError } from "../core/errors.ts";
+import { errorTable, GatewayError } from "../core/errors.ts";
 import { CommandError } from "./command-error.ts";
 
 /** What the system calls an error, and what it means for whoever runs a command. */
@@ -24,10 +24,10 @@ export function toSentence(error: unknown): string {
   return systemSentence(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
-/** A cause says more where the message is only the table's. */
-function withCause(error: GatewayError): string {
-  const cause = error.cause === undefined ? undefined : toSentence(error.cause);
-  return cause === undefined || error.message.includes(cause) ? error.message : `${error.message}: ${cause}`;
+/** Where the message is only the table's, the cause says more. */
+function withCause({ code, message, cause }: GatewayError): string {
+  if (cause === undefined || message !== errorTable[code].text) return message;
+  return `${message}: ${toSentence(cause)}`;
 }
 
 function systemSentence(error: unknown): string | undefined {

@@ -1,5 +1,5 @@
 /** The first lines that `spillway serve` prints for people. */
-import { relative } from "node:path";
+import { isAbsolute, relative } from "node:path";
 import { findSurprises, type CompiledConfig } from "../config/index.ts";
 
 /** Addresses that are listened on. */
@@ -40,8 +40,8 @@ export function httpUrl({ host, port }: { readonly host: string; readonly port: 
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** Relative to the working folder where that is shorter. */
+/** Relative to the working folder where it lies in there. */
 export function shortPath(path: string, workingDirectory: string): string {
-  const fromHere = relative(workingDirectory, path) || ".";
-  return fromHere.length < path.length ? fromHere : path;
+  const fromHere = relative(workingDirectory, path);
+  return fromHere.startsWith("..") || isAbsolute(fromHere) ? path : `./${fromHere}`;
 }

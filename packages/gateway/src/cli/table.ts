@@ -1,6 +1,6 @@
 /** Tables for people. */
 
-/** Columns padded to their widest cell, two blanks apart, one line a row; numbers are right-aligned. */
+/** Columns padded to their widest cell, two blanks apart, one line a row; columns of numbers are right-aligned. */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly (string | number)[])[],
@@ -11,7 +11,7 @@ export function formatTable(
   const cells = (row: readonly (string | number)[]) =>
     row.map((cell, column) => {
       const width = widths[column] ?? 0;
-      const numeric = rows.length > 0 && rows.every((each) => typeof each[column] === "number");
+      const numeric = rows.every((each) => /^[\d.]*$/.test(String(each[column] ?? "")));
       return numeric ? String(cell).padStart(width) : String(cell).padEnd(width);
     });
   return [header, ...rows].map((row) => `${cells(row).join("  ").trimEnd()}\n`).join("");

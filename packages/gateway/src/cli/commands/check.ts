@@ -1,10 +1,10 @@
 /** `spillway check`: reads everything, starts nothing, and says what would run or what is wrong. */
-import { relative } from "node:path";
 import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import type { DoorOptions, RepositoryOptions } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { shortPath } from "../greeting.ts";
 import { ConfigFileError } from "../command-error.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import { formatTable } from "../table.ts";
@@ -188,7 +188,7 @@ function describe(report: CheckReport, workingDirectory: string): string {
   let text = `configuration  ${report.configuration ?? "built in"}\n`;
   text += `listen         http ${http.join(", ")}; ${grpc === null ? "no gRPC" : `grpc ${grpc}`}\n`;
   text += `callers        ${callers}\n`;
-  text += `models         ${repository === null ? "none" : relative(workingDirectory, repository) || "."}\n`;
+  text += `models         ${repository === null ? "none" : shortPath(repository, workingDirectory)}\n`;
   if (models.length > 0) {
     const rows = models.map(({ name, version, engine, group, instances }) => {
       return [name, version, engine, group === null ? "its own" : `group ${group}`, instances];

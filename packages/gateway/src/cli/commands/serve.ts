@@ -123,7 +123,10 @@ function welcome(
       repository: config.repository?.directory,
       workingDirectory: terminal.workingDirectory,
     });
-    terminal.print(`\n${calls.map((call) => `  ${call}\n`).join("")}\nCtrl-C stops.\n`);
+    const seconds = process.uptime().toFixed(1);
+    terminal.print(
+      `\nReady after ${seconds} s. Try:\n\n${calls.map((call) => `  ${call}\n`).join("")}\nCtrl-C stops.\n`,
+    );
   };
   gateway.onModelChange(look);
   look();
