@@ -1,11 +1,13 @@
 /** Opening the socket of a channel. */
 import { connect as connectNet } from "node:net";
 import type { Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { dataEvents, sharedReads } from "./chunk-source.ts";
 import type { ReadableSocket } from "./chunk-source.ts";
 import type { ChannelOptions } from "./types.ts";
+
+/** Loaded where it is used: most channels are plain, and `node:tls` costs a process 4 MB. */
+const loadTls = (): typeof import("node:tls") => process.getBuiltinModule("node:tls");
 
 /** Where an address leads. */
 export type DialTarget = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -34,7 +36,7 @@ export function dial(
   tls: ChannelOptions["tls"],
   done: (result: ReadableSocket | Error) => void,
 ): Socket {
-  const { socket, chunks } = tls ? dataEvents(connectTls(tlsOptions(target, tls))) : openPlain(target);
+  const { socket, chunks } = tls ? dataEvents(loadTls().connect(tlsOptions(target, tls))) : openPlain(target);
   if (!("path" in target)) {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);

@@ -1,7 +1,6 @@
 /** A gRPC server on a TCP port or a Unix socket. */
 import { createServer as createNetServer } from "node:net";
 import type { Server as NetServer } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { dataEvents, readAccepted } from "./chunk-source.ts";
 import type { ReadableSocket } from "./chunk-source.ts";
@@ -89,7 +88,7 @@ class Server implements GrpcServer {
   #createListener(): NetServer {
     const { tls } = this.#options;
     if (!tls) return createNetServer({ noDelay: true }, (socket) => this.#accept(readAccepted(socket)));
-    const server = createTlsServer({
+    const server = process.getBuiltinModule("node:tls").createServer({
       ...tls,
       ALPNProtocols: ["h2"],
       noDelay: true,
