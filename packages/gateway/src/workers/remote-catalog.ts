@@ -69,7 +69,9 @@ export class RemoteCatalog {
     for (const entry of this.#listed()) {
       if (rows.has(idOf(entry))) continue;
       const state = entry.state === "coming" ? "LOADING" : "UNAVAILABLE";
-      rows.set(idOf(entry), this.#absent(entry, state, entry.reason));
+      const reason =
+        entry.reason === "" && state === "UNAVAILABLE" ? "not loaded by its server" : entry.reason;
+      rows.set(idOf(entry), this.#absent(entry, state, reason));
     }
     const known = new Set([...rows.values()].map((row) => row.name));
     for (const name of this.#options.pool.models) {
