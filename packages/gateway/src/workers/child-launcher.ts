@@ -1,6 +1,7 @@
 /** Starts worker processes as children of the gateway, each on a Unix socket in a private folder. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { getCompileCacheDir } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -76,7 +77,11 @@ class ChildWorker implements LaunchedWorker {
       process.execPath,
       [...inherited, decodeURIComponent(program), "--supervised"],
       {
-        env: { ...pick(process.env), SPILLWAY_WORKER_SPEC: JSON.stringify({ socket, models: spec.models }) },
+        env: {
+          NODE_COMPILE_CACHE: getCompileCacheDir(),
+          ...pick(process.env),
+          SPILLWAY_WORKER_SPEC: JSON.stringify({ socket, models: spec.models }),
+        },
         stdio: ["pipe", "ignore", "pipe"],
       },
     );
