@@ -64,7 +64,7 @@ export function readAccepted(accepted: Socket): ReadableSocket {
   const handle = holder._handle;
   if (!handle) return dataEvents(accepted);
   const { onread, chunks } = sharedReads();
-  const options: SocketConstructorOpts & { handle: object } = { handle, onread };
+  const options = { handle, onread } as SocketConstructorOpts;
   const socket = new Socket(options);
   if ((socket as unknown as HandleHolder)._handle !== handle) return dataEvents(accepted);
   holder._handle = null;

@@ -1,13 +1,14 @@
 /** Opening the socket of a channel. */
 import { connect as connectNet } from "node:net";
 import type { Socket } from "node:net";
+import type NodeTls from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { dataEvents, sharedReads } from "./chunk-source.ts";
 import type { ReadableSocket } from "./chunk-source.ts";
 import type { ChannelOptions } from "./types.ts";
 
 /** Loaded where it is used: most channels are plain, and `node:tls` costs a process 4 MB. */
-const loadTls = (): typeof import("node:tls") => process.getBuiltinModule("node:tls");
+const loadTls = (): typeof NodeTls => process.getBuiltinModule("node:tls");
 
 /** Where an address leads. */
 export type DialTarget = { readonly path: string } | { readonly host: string; readonly port: number };
