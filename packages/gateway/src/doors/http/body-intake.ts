@@ -28,18 +28,12 @@ export class BodyIntake {
   #held = 0;
   #done: (body: Uint8Array | Failure) => void = ignore;
   #stopDecoding: () => void = ignore;
-  #complete = false;
 
   constructor(request: IncomingMessage, bounds: BodyBounds) {
     this.#request = request;
     this.#bounds = bounds;
     const length = request.headers["content-length"];
     this.announced = length === undefined ? Infinity : Number(length);
-  }
-
-  /** False while bytes may still arrive. */
-  get complete(): boolean {
-    return this.#complete;
   }
 
   /** What the headers alone say against the body. Ask before `read`. */
@@ -80,7 +74,6 @@ export class BodyIntake {
   }
 
   #receivedAll(): void {
-    this.#complete = true;
     const body = this.#collector?.bytes();
     if (body === undefined) return;
     if (this.#encoding === "identity") this.#end(body);

@@ -71,12 +71,14 @@ class NodeHttpDoor implements HttpDoor {
   readonly #context: DoorContext;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
+  #port: number;
   #closing: Promise<void> | undefined;
 
   constructor(door: HttpDoorOptions) {
     const meters = createHttpMeters(door.metrics);
     const { options, pipeline, clock, random, logger } = door;
     this.#options = options;
+    this.#port = options.port;
     this.#context = {
       router: new Router(door.routes, meters),
       pipeline,
@@ -101,7 +103,8 @@ class NodeHttpDoor implements HttpDoor {
       server.on("error", (error) => reject(listenError(error, { host, port, what: "HTTP" })));
       server.listen({ host, port, backlog: 511 }, () => {
         const address = server.address();
-        resolve({ host, port: typeof address === "object" && address !== null ? address.port : port });
+        if (typeof address === "object" && address !== null) this.#port = address.port;
+        resolve({ host, port: this.#port });
       });
     });
   }
@@ -112,12 +115,14 @@ class NodeHttpDoor implements HttpDoor {
   }
 
   inspect(): Snapshot {
-    const { budget, draining, meters } = this.#context;
+    const { budget, draining } = this.#context;
+    let requestsInFlight = 0;
+    for (const connection of this.#connections.values()) requestsInFlight += connection.size;
     return {
       host: this.#options.host,
-      port: this.#options.port,
+      port: this.#port,
       connections: this.#connections.size,
-      requestsInFlight: meters.inFlight.value,
+      requestsInFlight,
       bodyBytesHeld: budget.held,
       draining,
     };
@@ -129,7 +134,7 @@ class NodeHttpDoor implements HttpDoor {
       keepAliveTimeout: keepAliveTimeoutMs,
       headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
       requestTimeout: receiveTimeoutMs,
-      connectionsCheckingInterval: Math.max(20, Math.min(1_000, receiveTimeoutMs / 4)),
+      connectionsCheckingInterval: Math.max(20, Math.min(1_000, Math.ceil(receiveTimeoutMs / 4))),
       maxHeaderSize: 32_768,
       requireHostHeader: false,
       noDelay: true,

@@ -34,8 +34,8 @@ type Found = Extract<RouteMatch, { kind: "found" }>;
 /** When an answer comes before the body, a rest of the body up to this size is read and thrown away to keep the connection. */
 const skipBytes = 262_144;
 
-/** Of a larger rest so much is thrown away, for so long, before the connection ends. */
-const linger = { ms: 2_000, bytes: 8_388_608 };
+/** Of a larger rest so much is thrown away, for so long, before the connection ends; less long for what cannot be read. */
+const linger = { ms: 2_000, brokenMs: 250, bytes: 8_388_608 };
 
 /** Answers above this size count as held until the client has taken them. */
 const largeAnswerBytes = 65_536;
@@ -60,6 +60,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #phase: Phase = "admitting";
   #status = 0;
   #expectsContinue = false;
+  #isBroken = false;
   #exchange: Exchange | undefined;
   #lingerTimer: Timer | undefined;
 
@@ -105,8 +106,8 @@ export class HttpExchange implements ResponseSink, Attached {
   }
 
   broken(reason: Failure): void {
-    this.#response.shouldKeepAlive = false;
-    if (this.#phase === "reading") this.fail(reason);
+    this.#isBroken = true;
+    if (this.#phase === "reading" && !this.#request.complete) this.fail(reason);
   }
 
   whole(answer: WireAnswer): void {
@@ -295,7 +296,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #send(answer: WireAnswer, size: number): void {
     const response = this.#response;
     const { intake, lingers } = this.#unread();
-    if (intake !== undefined && (lingers || this.#expectsContinue)) response.shouldKeepAlive = false;
+    if (lingers || (intake !== undefined && this.#expectsContinue)) response.shouldKeepAlive = false;
     const headers = this.#headers(answer.headers);
     if (mayHaveBody(answer.status)) headers.push("content-length", String(size));
     if (!this.#writeHead(answer.status, headers)) return;
@@ -309,7 +310,7 @@ export class HttpExchange implements ResponseSink, Attached {
   /** The rest of a body that the answer does not wait for. */
   #unread(): { readonly intake: BodyIntake | undefined; readonly lingers: boolean } {
     const intake = this.#intake;
-    if (intake === undefined || intake.complete) return { intake: undefined, lingers: false };
+    if (intake === undefined || this.#request.complete) return { intake: undefined, lingers: false };
     return { intake, lingers: intake.announced > skipBytes };
   }
 
@@ -319,7 +320,7 @@ export class HttpExchange implements ResponseSink, Attached {
     for (const [name, value] of headers) flat.push(name, value);
     const { origins, draining } = this.#door;
     if (origins !== undefined) addCorsHeaders(flat, origins, this.#request.headers.origin);
-    if (draining) this.#response.shouldKeepAlive = false;
+    if (draining || this.#isBroken) this.#response.shouldKeepAlive = false;
     return flat;
   }
 
@@ -351,7 +352,8 @@ export class HttpExchange implements ResponseSink, Attached {
     for (const piece of answer.body) this.#response.write(piece);
     this.#settle(answer.status);
     this.#phase = "lingering";
-    this.#lingerTimer = this.#door.clock.after(linger.ms, () => this.#endLingering());
+    const lingerMs = this.#isBroken ? linger.brokenMs : linger.ms;
+    this.#lingerTimer = this.#door.clock.after(lingerMs, () => this.#endLingering());
     let thrownAway = 0;
     request.on("data", (piece: Uint8Array) => {
       thrownAway += piece.length;

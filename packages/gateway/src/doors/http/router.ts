@@ -89,11 +89,10 @@ export class Router {
 
   #addMethod(address: Address, method: string, compiled: Omit<CompiledRoute, "meter">): void {
     const { path } = compiled.route;
-    const known = address.methods.get(method);
-    if (known !== undefined && known.route.method === method) {
+    if (address.methods.get(method)?.route.method === method) {
+      if (compiled.route.method !== method) return;
       throw new TypeError(`two routes answer ${method} ${path}`);
     }
-    if (known !== undefined && compiled.route.method !== method) return;
     const meter = new RouteMeter(this.#meters, path, method);
     address.methods.set(method, { ...compiled, meter });
   }
