@@ -144,6 +144,7 @@ test("configuration in Triton's words", async () => {
 
 test("statistics of all, of one, of none yet, and of what is unknown", async () => {
   const some = { count: 4, ns: 4_000_000 };
+  const measured = { count: 4, ns: 3_999_999.75 };
   const none = { count: 0, ns: 0 };
   const entry = {
     name: "iris",
@@ -151,13 +152,13 @@ test("statistics of all, of one, of none yet, and of what is unknown", async () 
     lastInferenceMs: 1_700_000_000_000,
     inferenceCount: 8,
     executionCount: 2,
-    success: some,
+    success: measured,
     fail: none,
-    queue: some,
+    queue: measured,
     computeInput: none,
-    computeInfer: some,
+    computeInfer: measured,
     computeOutput: none,
-    batches: [{ size: 4, compute: some }],
+    batches: [{ size: 4, compute: measured }],
   };
   const { call } = start({ statistics: [entry] });
   const expected = {

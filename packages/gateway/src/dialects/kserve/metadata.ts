@@ -1,5 +1,5 @@
 /** What v2 tells of the server, its models and their configuration, as the JSON forms; the gRPC forms have the same members. */
-import type { ModelCatalog, ModelStatistics } from "../../contracts/models.ts";
+import type { CountAndTime, ModelCatalog, ModelStatistics } from "../../contracts/models.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { Datatype, TensorSpec } from "../../core/tensor.ts";
 
@@ -99,22 +99,27 @@ export function statisticsJson(statistics: readonly ModelStatistics[]): unknown 
   return { model_stats: statistics.map(statisticsEntry) };
 }
 
-const nothing = { count: 0, ns: 0 };
+const nothing: CountAndTime = { count: 0, ns: 0 };
+
+/** Whole nanoseconds, which is all that the protocol's integers hold. */
+export function wholeNs({ count, ns }: CountAndTime): CountAndTime {
+  return { count, ns: Math.round(ns) };
+}
 
 function statisticsEntry(entry: ModelStatistics): unknown {
   return {
     name: entry.name,
     version: entry.version,
-    last_inference: entry.lastInferenceMs,
+    last_inference: Math.round(entry.lastInferenceMs),
     inference_count: entry.inferenceCount,
     execution_count: entry.executionCount,
     inference_stats: {
-      success: entry.success,
-      fail: entry.fail,
-      queue: entry.queue,
-      compute_input: entry.computeInput,
-      compute_infer: entry.computeInfer,
-      compute_output: entry.computeOutput,
+      success: wholeNs(entry.success),
+      fail: wholeNs(entry.fail),
+      queue: wholeNs(entry.queue),
+      compute_input: wholeNs(entry.computeInput),
+      compute_infer: wholeNs(entry.computeInfer),
+      compute_output: wholeNs(entry.computeOutput),
       cache_hit: nothing,
       cache_miss: nothing,
     },
@@ -122,7 +127,7 @@ function statisticsEntry(entry: ModelStatistics): unknown {
     batch_stats: entry.batches.map(({ size, compute }) => ({
       batch_size: size,
       compute_input: nothing,
-      compute_infer: compute,
+      compute_infer: wholeNs(compute),
       compute_output: nothing,
     })),
     memory_usage: [],

@@ -1,8 +1,8 @@
 /** Configuration and statistics of models as protobuf messages. */
 import { inference } from "@spillway/protocol";
-import type { CountAndTime, ModelCatalog, ModelStatistics } from "../../contracts/models.ts";
+import type { ModelCatalog, ModelStatistics } from "../../contracts/models.ts";
 import type { ServedModel } from "../../core/model.ts";
-import { modelConfig, type ConfigTensor } from "./metadata.ts";
+import { modelConfig, wholeNs, type ConfigTensor } from "./metadata.ts";
 
 /** An encoded `ModelConfigResponse`. */
 export function configMessage(catalog: ModelCatalog, model: ServedModel): Uint8Array {
@@ -54,10 +54,6 @@ export function statisticsMessage(statistics: readonly ModelStatistics[]): Uint8
   return inference.ModelStatisticsResponse.encode({ modelStats: statistics.map(statisticsFields) }).finish();
 }
 
-function duration({ count, ns }: CountAndTime): inference.StatisticDuration.$Properties {
-  return { count, ns: Math.round(ns) };
-}
-
 function statisticsFields(entry: ModelStatistics): inference.ModelStatistics.$Properties {
   return {
     name: entry.name,
@@ -66,16 +62,16 @@ function statisticsFields(entry: ModelStatistics): inference.ModelStatistics.$Pr
     inferenceCount: entry.inferenceCount,
     executionCount: entry.executionCount,
     inferenceStats: {
-      success: duration(entry.success),
-      fail: duration(entry.fail),
-      queue: duration(entry.queue),
-      computeInput: duration(entry.computeInput),
-      computeInfer: duration(entry.computeInfer),
-      computeOutput: duration(entry.computeOutput),
+      success: wholeNs(entry.success),
+      fail: wholeNs(entry.fail),
+      queue: wholeNs(entry.queue),
+      computeInput: wholeNs(entry.computeInput),
+      computeInfer: wholeNs(entry.computeInfer),
+      computeOutput: wholeNs(entry.computeOutput),
     },
     batchStats: entry.batches.map(({ size, compute }) => ({
       batchSize: size,
-      computeInfer: duration(compute),
+      computeInfer: wholeNs(compute),
     })),
   };
 }
