@@ -54,6 +54,7 @@ export class RepositorySync implements RepositoryControl {
   loadAll(): Promise<void> {
     return this.#inOrder(async () => {
       const models = await this.#scan();
+      this.#seen = printsOf(models);
       for (const model of models.values())
         for (const version of model.selected)
           this.#options.registry.set(model.name, version, { state: "loading" });
@@ -63,18 +64,19 @@ export class RepositorySync implements RepositoryControl {
 
   /**
    * Brings models in step that changed on disk and have kept still since the previous poll, so that a
-   * copy under way is not read half. Models that are gone are removed.
+   * copy under way is not read half. Models that are gone at two polls in a row are removed.
    */
   poll(): Promise<void> {
     return this.#inOrder(async () => {
       const models = await this.#scan();
-      const seen = new Map([...models].map(([name, model]) => [name, fingerprintOf(model)]));
+      const seen = printsOf(models);
       for (const [name, model] of models) {
         const print = seen.get(name) ?? "";
         const changed = this.#applied.get(name) !== print;
         if (changed && this.#seen.get(name) === print && !this.#unloaded.has(name)) await this.#apply(model);
       }
-      for (const name of this.#applied.keys()) if (!models.has(name)) await this.#remove(name);
+      for (const name of this.#applied.keys())
+        if (!seen.has(name) && !this.#seen.has(name)) await this.#remove(name);
       this.#seen = seen;
     });
   }
@@ -212,6 +214,10 @@ export class RepositorySync implements RepositoryControl {
 
 function keyOf(name: string, version: string): string {
   return `${name}/${version}`;
+}
+
+function printsOf(models: RepositorySnapshot["models"]): Map<string, string> {
+  return new Map([...models].map(([name, model]) => [name, fingerprintOf(model)]));
 }
 
 /** Changes when anything of the model does. */
