@@ -8,7 +8,7 @@ import { after, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import { requireProgram } from "../harness/requires.ts";
-import { startSpillway } from "../harness/spillway.ts";
+import { runSpillway, startSpillway } from "../harness/spillway.ts";
 import type { Running } from "../harness/spillway.ts";
 
 const run = promisify(execFile);
@@ -153,4 +153,40 @@ test("with --log-format json everything is JSON lines on standard error", async 
     ["http", "grpc"],
   );
   assert.equal(events.at(-1)?.event, "stopped");
+});
+
+test("a worker of its own, a gateway that has it in a pool, and the commands that ask the gateway", async (t) => {
+  const cwd = mkdtempSync(join(folder, "pool-"));
+  const models = join(import.meta.dirname, "../../models");
+  const worker = startSpillway(["worker", "--models", models, "--port", "0", "--log-format", "json"], {
+    cwd,
+  });
+  t.after(async () => {
+    worker.kill("SIGINT");
+    assert.equal((await worker.ended).code, 0);
+  });
+  const [, port = ""] = await worker.printed(/"event":"listening".*"port":(\d+)/, "stderr");
+  await worker.printed(/"event":"loaded"/, "stderr");
+  writeFileSync(
+    join(cwd, "spillway.yaml"),
+    `models: false\ngrpc: false\nlisten: [{ port: 0 }]\npools: { workers: { endpoints: ["grpc://127.0.0.1:${port}"] } }\n`,
+  );
+  const gateway = startSpillway(["serve"], { cwd });
+  t.after(async () => {
+    gateway.kill("SIGINT");
+    assert.equal((await gateway.ended).code, 0);
+  });
+  const [, url = ""] = await gateway.printed(/http {4}(http:\S+)/);
+  await gateway.printed(/ready {3}digits 1/);
+  const ask = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runSpillway(args, { cwd, env: { SPILLWAY_URL: url } });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  assert.match(await ask("models"), /^iris +1 +READY$/m);
+  assert.match(await ask("predict", "iris", "--features", "5.1,3.5,1.4,0.2"), /^setosa \(class 0\)/);
+  assert.match(await ask("predict", "sentiment", "--prompt", "I love it"), /^positive \(class 1\)/);
+  const picture = join(models, "digits/samples/7.png");
+  assert.match(await ask("predict", "digits", "--image", picture), /^7 \(class 7\)/);
+  assert.match(await ask("models", "stats", "iris"), /^iris +1 +1 +0 +1 +1 /m);
 });

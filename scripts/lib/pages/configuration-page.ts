@@ -10,7 +10,8 @@ export function configurationPage(schema: SchemaNode): string {
 \`spillway serve --config spillway.yaml\`; without \`--config\`, \`./spillway.yaml\` where there is one. No file is needed:
 every key has a default. An unknown key, a key given twice and a value out of range are errors, all told at once with
 their line; \`spillway check\` tells them without starting anything. [config/examples](../../config/examples) has whole
-files, and [config/spillway.schema.json](../../config/spillway.schema.json) is this page for editors.
+files. [config/spillway.schema.json](../../config/spillway.schema.json) is this page for editors: those with a YAML
+language server complete and check a file whose first line is \`# yaml-language-server: $schema=PATH-OR-URL\`.
 
 - **Durations** have a unit: \`500ms\`, \`10s\`, \`2m\`, \`1h\`, \`1d\`. So have **sizes**: \`64MiB\` is 64 × 2^20 bytes, \`64MB\`
   64 × 10^6.

@@ -89,7 +89,8 @@ function compileRepository(
   return {
     directory: models.repository === undefined ? repository : resolve(directory, models.repository),
     pollMs: ms(models.poll),
-    instances: models.instances,
+    // Without a prototype: a model may be called "constructor".
+    instances: Object.assign(Object.create(null) as Record<string, number>, models.instances),
     control: models.control,
   } satisfies RepositoryOptions;
 }

@@ -123,7 +123,12 @@ test("an empty file means every default", () => {
       drainTimeoutMs: 30_000,
       backoffMs: { initial: 250, max: 30_000 },
     },
-    repository: { directory: builtinModels(), pollMs: 2_000, instances: {}, control: "all" },
+    repository: {
+      directory: builtinModels(),
+      pollMs: 2_000,
+      instances: Object.create(null) as object,
+      control: "all",
+    },
     pools: [],
     predict: { featuresModel: "iris", promptModel: "sentiment" },
     log: { level: undefined, format: "auto" },
@@ -147,6 +152,12 @@ test("variables of the environment take the type that the key has", () => {
   assert.deepEqual(errorsOf('hosts: [ "$${PORT}" ]'), [
     'spillway.yaml:1:10: hosts[0]: expected a host name without a port, such as spillway.example, got "${PORT}" from $${PORT}',
   ]);
+});
+
+test("a model may have the name of what every object has", () => {
+  const repository = parse("models: { instances: { toString: 2 } }").repository;
+  assert.equal(repository?.instances["toString"], 2);
+  assert.equal(repository?.instances["constructor"], undefined);
 });
 
 test("surprises are told", () => {
