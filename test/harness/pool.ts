@@ -1,7 +1,6 @@
 /** A pool under test, asked through the pipeline as doors do. */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import type { EndpointState } from "../../packages/gateway/src/contracts/endpoint.ts";
 import type { PoolOptions } from "../../packages/gateway/src/contracts/options.ts";
 import { Cancellation } from "../../packages/gateway/src/core/cancellation.ts";
@@ -153,15 +152,6 @@ export function numbers(name: string, rows: readonly (readonly number[])[]): Ten
 export function floats(tensor: Tensor | undefined): number[] {
   assert.equal(tensor?.datatype, "FP32");
   return [...new Float32Array(Uint8Array.from(tensor.data).buffer)];
-}
-
-/** Waits until it holds; fails with what was waited for after ten seconds. */
-export async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > end) assert.fail(`waited in vain: ${what}`);
-    await pause(5);
-  }
 }
 
 /** Asks again and again, `width` at a time, until stopped; `stop` gives how many were answered and by whom. Fails at the first refusal. */

@@ -5,7 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { grpc, inference } from "@spillway/protocol";
 import { startTestGateway, testConfig, type TestGateway } from "../harness/gateway.ts";
 import { serveMethods, type Answer, type Answerer } from "../harness/model-server.ts";
-import { until } from "../harness/pool.ts";
+import { until } from "../harness/until.ts";
 
 const { SERVING, NOT_SERVING } = grpc.health.v1.HealthCheckResponse.ServingStatus;
 

@@ -5,7 +5,8 @@ import type { PoolOptions } from "../../packages/gateway/src/contracts/options.t
 import { GatewayError } from "../../packages/gateway/src/core/errors.ts";
 import { createAuthority } from "../harness/certificates.ts";
 import { startModelServer } from "../harness/model-server.ts";
-import { startPool, until, type TestPool } from "../harness/pool.ts";
+import { startPool, type TestPool } from "../harness/pool.ts";
+import { until } from "../harness/until.ts";
 
 /** A pool whose every name leads to one server with a certificate for `models.test`; undefined without openssl. */
 async function connect(

@@ -8,7 +8,8 @@ import { describe, it, type TestContext } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { isFailure } from "../../packages/gateway/src/core/errors.ts";
 import { startModelServer, type ModelServer, type ModelServerOptions } from "../harness/model-server.ts";
-import { floats, keepAsking, numbers, startPool, until } from "../harness/pool.ts";
+import { floats, keepAsking, numbers, startPool } from "../harness/pool.ts";
+import { until } from "../harness/until.ts";
 
 async function start(test: TestContext, options?: ModelServerOptions): Promise<ModelServer> {
   const server = await startModelServer(options);

@@ -13,7 +13,7 @@ import {
   testConfig,
   type TestGateway,
 } from "../harness/gateway.ts";
-import { until } from "../harness/pool.ts";
+import { until } from "../harness/until.ts";
 
 /** A port that was free a moment ago on both addresses. */
 async function freePort(): Promise<number> {

@@ -9,7 +9,8 @@ import type { Tensor } from "../../../packages/gateway/src/core/tensor.ts";
 import { classifyRows } from "../../../packages/gateway/src/dialects/tensors/classify.ts";
 import { decodeInferResponse } from "../../../packages/gateway/src/workers/model-infer.ts";
 import { serveMethods, type Answer, type Answerer } from "../../harness/model-server.ts";
-import { startPool, until, type TestPool } from "../../harness/pool.ts";
+import { startPool, type TestPool } from "../../harness/pool.ts";
+import { until } from "../../harness/until.ts";
 
 const folder = path.join(import.meta.dirname, "fixtures");
 const bytesOf = (name: string): Buffer => readFileSync(path.join(folder, `${name}.bin`));

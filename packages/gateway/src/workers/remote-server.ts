@@ -30,7 +30,7 @@ export interface RemoteTiming {
   readonly checkMs: number;
   /** How long connecting may take, ms. Default 5,000. */
   readonly connectTimeoutMs: number;
-  /** First and longest pause between tries to connect, ms; each is up to twice the one before. Default 100 and 10,000. */
+  /** First and longest pause between tries to connect, ms; each is up to twice the one before. Default 100 and 3,000. */
   readonly backoffMs: { readonly initial: number; readonly max: number };
 }
 
@@ -39,7 +39,7 @@ export const defaultRemoteTiming: RemoteTiming = {
   resolveMs: 5_000,
   checkMs: 2_000,
   connectTimeoutMs: 5_000,
-  backoffMs: { initial: 100, max: 10_000 },
+  backoffMs: { initial: 100, max: 3_000 },
 };
 
 /** What a server is made of. */
