@@ -64,5 +64,7 @@ test("a terminal's last line names what still loads, and goes when all is told",
   assert.equal(update(status("a", "READY"), status("b", "LOADING")), `${clear}  ready   a 1\n  loading b …`);
   assert.equal(update(status("a", "READY"), status("b", "READY")), `${clear}  ready   b 1\n`);
   assert.equal(settled(), "");
+  const many = Array.from({ length: 30 }, (_, index) => status(`model-${index}`, "LOADING"));
+  assert.equal(progress(true).update(...many), "  loading 30 models …");
   assert.equal(update(status("a", "READY"), status("b", "LOADING")), "", "after that only news are told");
 });

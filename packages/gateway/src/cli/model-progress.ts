@@ -3,6 +3,7 @@ import type { ModelStatus } from "../contracts/models.ts";
 import type { Terminal } from "./terminal.ts";
 
 const clearLine = "\r\u001B[2K";
+const maxStatusLength = 64;
 
 /** Prints each version once as it becomes ready or fails; on a terminal the last line names what still loads. */
 export class ModelProgress {
@@ -58,10 +59,16 @@ export class ModelProgress {
     const { print, interactive } = this.#terminal;
     const clear = this.#statusShown ? clearLine : "";
     const status =
-      interactive && !this.#settled && loading.length > 0 ? `  loading ${loading.join(", ")} …` : "";
+      interactive && !this.#settled && loading.length > 0 ? `  loading ${shortList(loading)} …` : "";
     this.#statusShown = status !== "";
     if (clear + lines + status !== "") print(clear + lines + status);
   }
+}
+
+/** At most so many names that the line fits: one that wraps cannot be cleared. */
+function shortList(names: readonly string[]): string {
+  const all = names.join(", ");
+  return all.length <= maxStatusLength ? all : `${names.length} models`;
 }
 
 function keyOf({ pool, name, version }: ModelStatus): string {

@@ -87,6 +87,6 @@ export function findSurprises(config: CompiledConfig): string[] {
 }
 
 /** True for an address that only this machine reaches. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseExposition } from "../../../../test/harness/exposition.ts";
 import { systemClock } from "../core/clock.ts";
+import { createManualClock } from "../testing.ts";
 import { createMetrics, type MetricRegistry } from "./metrics.ts";
 import { exposeProcess } from "./process-metrics.ts";
 
@@ -159,11 +160,39 @@ test("the process describes itself", async () => {
   }
 });
 
-/** The loop is looked at every 20 ms. */
-async function waitForLoopSample(metrics: MetricRegistry): Promise<void> {
+test("quantiles of the loop's delay begin anew every ten seconds, sum and count do not", async () => {
+  const metrics = createMetrics();
+  const clock = createManualClock();
+  const process = exposeProcess(metrics, { clock, version: "1.2.3" });
+  const read = () => ({
+    count: sample(metrics, "nodejs_eventloop_delay_seconds_count") ?? 0,
+    worst: sample(metrics, 'nodejs_eventloop_delay_seconds{quantile="1"}') ?? 0,
+  });
+  try {
+    await waitForLoopSample(metrics);
+    const blockedUntil = performance.now() + 600;
+    while (performance.now() < blockedUntil);
+    await untilTrue(() => read().worst > 0.4, "the block was never seen");
+    clock.advance(10_000);
+    const before = read();
+    await untilTrue(() => read().count > before.count, "nothing was counted any more");
+    assert.ok(before.worst > 0.4);
+    assert.ok(read().worst < before.worst, "the block is still shown");
+  } finally {
+    process.close();
+  }
+});
+
+async function untilTrue(isTrue: () => boolean, complaint: string): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
-    if ((sample(metrics, "nodejs_eventloop_delay_seconds_count") ?? 0) > 0) return;
+    if (isTrue()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  assert.fail("the event loop was never looked at");
+  assert.fail(complaint);
+}
+
+/** The loop is looked at every 20 ms. */
+function waitForLoopSample(metrics: MetricRegistry): Promise<void> {
+  const seen = () => (sample(metrics, "nodejs_eventloop_delay_seconds_count") ?? 0) > 0;
+  return untilTrue(seen, "the event loop was never looked at");
 }
