@@ -8,6 +8,8 @@ export interface WorkerModel {
   readonly directory: string;
   /** Known from an earlier start: calibration is left out. */
   readonly maxBatch?: number;
+  /** The model's configuration and engine as they were read, in the worker's own terms; without them the worker reads them again. */
+  readonly settings?: { readonly config: unknown; readonly engine: unknown };
 }
 
 /** What to start. */

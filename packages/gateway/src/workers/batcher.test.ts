@@ -312,6 +312,27 @@ describe("Batcher", () => {
     );
   });
 
+  it("answers the requests a host finds at fault and sends the others again together", async () => {
+    const { batcher, ask } = setup();
+    const instance = new HandInstance("a");
+    batcher.attach(instance);
+    const asked = ["1", "bad", "3"].map((name) => ask(name));
+    await turn();
+    await turn();
+    const reason = failure("invalid_image", "truncated");
+    instance.calls.shift()?.handler.failed({ kind: "refused", failure: reason, atFault: new Set([1]) });
+    assert.deepEqual(
+      instance.calls.map((call) => call.names),
+      [["1", "3"]],
+    );
+    instance.answer();
+    await turn();
+    assert.deepEqual(
+      asked.map((one) => one.answers),
+      [["ok"], ["invalid_image"], ["ok"]],
+    );
+  });
+
   it("ends a host that holds a call past its deadline", async () => {
     const { batcher, ask, clock } = setup({ timeoutMs: 100 });
     const [hung, fresh] = [new HandInstance("hung"), new HandInstance("fresh")];

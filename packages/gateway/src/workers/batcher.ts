@@ -231,7 +231,7 @@ export class Batcher implements SeatOwner {
         },
         failed: (reason) => {
           ended();
-          this.#failed(seats, reason);
+          this.#failed(seats, reason, entry);
         },
       },
     );
@@ -260,9 +260,28 @@ export class Batcher implements SeatOwner {
     setImmediate(deliver);
   }
 
-  #failed(seats: Seat[], reason: InstanceFailure): void {
-    for (const seat of seats) this.#decideAgain(seat, seats.length, reason);
+  #failed(seats: Seat[], reason: InstanceFailure, entry: Attached): void {
+    const { atFault } = reason;
+    if (atFault === undefined || atFault.size === 0) {
+      for (const seat of seats) this.#decideAgain(seat, seats.length, reason);
+    } else {
+      const innocent = seats.filter((seat, index) => {
+        if (atFault.has(index)) seat.fail(reason.failure);
+        return !atFault.has(index);
+      });
+      this.#sendAgain(innocent, reason, entry);
+    }
     this.#schedule();
+  }
+
+  /** Requests that shared a call with a bad one go out again together, where they were. */
+  #sendAgain(seats: Seat[], reason: InstanceFailure, entry: Attached): void {
+    if (!entry.instance.host.open) {
+      for (const seat of seats) this.#decideAgain(seat, seats.length + 1, reason);
+      return;
+    }
+    this.#begin(entry, "shared");
+    this.#send(new Batch(seats), entry, "shared");
   }
 
   /** What becomes of a request whose call failed. */

@@ -5,7 +5,8 @@ import { getCompileCacheDir } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { LaunchedWorker, Launcher, WorkerExit, WorkerSpec } from "../contracts/launcher.ts";
+import { formatWorkerSpec, workerSpecVariable, type WorkerModelSpec } from "@spillway/worker";
+import type { LaunchedWorker, Launcher, WorkerExit, WorkerModel, WorkerSpec } from "../contracts/launcher.ts";
 import type { LogFields, Logger } from "../contracts/telemetry.ts";
 import { GatewayError } from "../core/errors.ts";
 
@@ -73,18 +74,14 @@ class ChildWorker implements LaunchedWorker {
   constructor(spec: WorkerSpec, socket: string, options: ChildLauncherOptions) {
     const program = options.program.startsWith("file:") ? new URL(options.program).pathname : options.program;
     const inherited = process.execArgv.filter((option) => inheritedOption.test(option));
-    this.#child = spawn(
-      process.execPath,
-      [...inherited, decodeURIComponent(program), "--supervised"],
-      {
-        env: {
-          NODE_COMPILE_CACHE: getCompileCacheDir(),
-          ...pick(process.env),
-          SPILLWAY_WORKER_SPEC: JSON.stringify({ socket, models: spec.models }),
-        },
-        stdio: ["pipe", "ignore", "pipe"],
+    this.#child = spawn(process.execPath, [...inherited, decodeURIComponent(program), "--supervised"], {
+      env: {
+        NODE_COMPILE_CACHE: getCompileCacheDir(),
+        ...pick(process.env),
+        [workerSpecVariable]: formatWorkerSpec({ socket, models: spec.models.map(toModelSpec) }),
       },
-    );
+      stdio: ["pipe", "ignore", "pipe"],
+    });
     this.pid = this.#child.pid ?? 0;
     this.address = `unix:${socket}`;
     this.#child.on("error", () => this.#ended({ code: null, signal: null }));
@@ -112,6 +109,11 @@ class ChildWorker implements LaunchedWorker {
     this.#exit = exit;
     for (const listener of this.#listeners) listener(exit);
   }
+}
+
+/** What the repository read goes to the worker as it is: it then loads neither the YAML parser nor the schema. */
+function toModelSpec({ settings, ...model }: WorkerModel): WorkerModelSpec {
+  return { ...model, ...(settings as Pick<WorkerModelSpec, "config" | "engine"> | undefined) };
 }
 
 function pick(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -19,6 +19,7 @@ export interface Member {
   readonly name: string;
   readonly version: string;
   readonly directory: string;
+  readonly settings?: NonNullable<WorkerModel["settings"]>;
 }
 
 /** What a deployment is made of. */

@@ -41,7 +41,13 @@ export function planDeployments(
       const { config } = version;
       const key = config.group === undefined ? id : `group:${config.group}`;
       const group = groups.get(key) ?? { members: [], fingerprints: [], count: 1 };
-      group.members.push({ name: model.name, version: version.version, directory: version.directory });
+      const settings = { config, engine: version.engine };
+      group.members.push({
+        name: model.name,
+        version: version.version,
+        directory: version.directory,
+        settings,
+      });
       group.fingerprints.push(`${id}=${version.fingerprint}`);
       group.count = Math.max(group.count, options.instances[model.name] ?? config.instances);
       groups.set(key, group);

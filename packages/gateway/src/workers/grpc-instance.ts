@@ -11,6 +11,9 @@ import type {
   ModelInstance,
 } from "./model-instance.ts";
 
+/** Rows at fault, from 0, separated by commas. */
+const badRowsTrailer = "spillway-bad-rows";
+
 const inferPath = "/inference.GRPCInferenceService/ModelInfer";
 
 /** What an instance is made of. */
@@ -32,7 +35,7 @@ export function createGrpcInstance(options: GrpcInstanceOptions): ModelInstance 
         { path: inferPath, message: encodeInferRequest(model, call.requests) },
         {
           done: (message) => deliver(message, call, handler),
-          failed: (reason) => handler.failed(classifyFailure(reason, channel)),
+          failed: (reason) => handler.failed(withCulprits(classifyFailure(reason, channel), reason, call)),
         },
       ),
   };
@@ -64,6 +67,20 @@ export function classifyFailure(reason: GrpcFailure, channel: GrpcChannel): Inst
     return { kind: reason.unsent ? "unsent" : "died", failure: failure("model_unavailable", text, 1_000) };
   }
   return { kind: "refused", failure: upstreamFailure(reason) };
+}
+
+/** Our worker names the rows whose pictures cannot be read, so that the rest of the call need not suffer. */
+function withCulprits(seen: InstanceFailure, reason: GrpcFailure, call: InstanceCall): InstanceFailure {
+  const trailer = reason.metadata.find(([name]) => name === badRowsTrailer)?.[1];
+  if (seen.kind !== "refused" || trailer === undefined) return seen;
+  const badRows = new Set(trailer.split(",").map(Number));
+  const atFault = new Set<number>();
+  let row = 0;
+  for (const [index, request] of call.requests.entries()) {
+    const end = row + request.rows;
+    for (; row < end; row++) if (badRows.has(row)) atFault.add(index);
+  }
+  return { kind: "refused", failure: failure("invalid_image", reason.message), atFault };
 }
 
 const codes: Partial<Record<number, ErrorCode>> = {

@@ -28,6 +28,8 @@ export interface InstanceAnswer {
 export interface InstanceFailure {
   readonly kind: "unsent" | "died" | "refused";
   readonly failure: Failure;
+  /** Which requests of the call are at fault, by their place in it, where the host says so. The others may be sent again. */
+  readonly atFault?: ReadonlySet<number>;
 }
 
 /** Exactly one of the two is called, once, unless the call is cancelled first. */

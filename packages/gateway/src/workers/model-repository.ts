@@ -41,6 +41,16 @@ export interface ModelRepositoryOptions {
   readonly onRestart: (deployment: string, reason: string) => void;
 }
 
+/**
+ * Why the folder is looked at.
+ * - `poll`: a change counts when the next look finds it unchanged, so that a file that is still being
+ *   copied is left alone.
+ * - `start`: everything counts at once.
+ * - `named`: of that model every change counts at once, and it is started anew when it has failed; of
+ *   the others as with `poll`.
+ */
+type Look = { readonly why: "start" | "poll" } | { readonly why: "named"; readonly name: string };
+
 /** Follows a folder of models and keeps them served. */
 export class ModelRepository {
   readonly #options: ModelRepositoryOptions;
@@ -50,7 +60,10 @@ export class ModelRepository {
   /** Under `explicit` control the models that were loaded; else those that were unloaded. */
   readonly #named = new Set<string>();
   readonly #waiting: { readonly name: string; readonly done: () => void }[] = [];
-  readonly #seen = new Map<string, string>();
+  /** Signatures at the last look, by key of the deployment; of those that are wanted. */
+  #seen: ReadonlyMap<string, string> = new Map();
+  /** Looks at the folder one after the other: an older state never comes after a newer one. */
+  #looking: Promise<void> = Promise.resolve();
   #snapshot: RepositorySnapshot | undefined;
   #desired: DesiredState = { deployments: new Map(), problems: new Map(), batching: new Map() };
   #timer: Timer | undefined;
@@ -62,7 +75,7 @@ export class ModelRepository {
 
   /** Reads the folder and starts what it holds. Throws when the folder cannot be read. */
   async start(): Promise<void> {
-    await this.#scan({ atOnce: true });
+    await this.#look({ why: "start" });
     this.#schedule();
   }
 
@@ -121,9 +134,12 @@ export class ModelRepository {
   async load(name: string): Promise<Failure | undefined> {
     if (this.#options.repository.control === "explicit") this.#named.add(name);
     else this.#named.delete(name);
-    await this.#scan({ atOnce: true, retry: name });
+    await this.#look({ why: "named", name });
     const model = this.#snapshot?.models.get(name);
-    if (model === undefined) return failure("model_not_found", `The repository has no model ${name}`);
+    if (model === undefined) {
+      if (this.#options.repository.control === "explicit") this.#named.delete(name);
+      return failure("model_not_found", `The repository has no model ${name}`);
+    }
     await new Promise<void>((done) => {
       this.#waiting.push({ name, done });
       this.#notifyWaiting();
@@ -141,7 +157,7 @@ export class ModelRepository {
     }
     if (this.#options.repository.control === "explicit") this.#named.delete(name);
     else this.#named.add(name);
-    await this.#scan({ atOnce: true });
+    await this.#look({ why: "named", name });
     return undefined;
   }
 
@@ -156,7 +172,7 @@ export class ModelRepository {
     const { pollMs } = this.#options.repository;
     if (pollMs === 0 || this.#closed) return;
     this.#timer = this.#options.clock.after(pollMs, () => {
-      this.#scan({ atOnce: false })
+      this.#look({ why: "poll" })
         .catch((error: unknown) =>
           this.#options.logger.error("repository_unreadable", { reason: String(error) }),
         )
@@ -164,19 +180,23 @@ export class ModelRepository {
     });
   }
 
-  /**
-   * Looks at the folder. Unless `atOnce`, a change counts only when the next look finds it unchanged,
-   * so that a file that is still being copied is left alone. `retry` starts a model anew that failed.
-   */
-  async #scan(how: { readonly atOnce: boolean; readonly retry?: string }): Promise<void> {
+  #look(look: Look): Promise<void> {
+    const looked = this.#looking.then(() => this.#scan(look));
+    this.#looking = looked.catch(() => {});
+    return looked;
+  }
+
+  async #scan(look: Look): Promise<void> {
+    if (this.#closed) return;
     const { repository } = this.#options;
     const previous = this.#snapshot === undefined ? {} : { previous: this.#snapshot };
     this.#snapshot = await scanRepository(repository.directory, previous);
     if (this.#closed) return;
     this.#desired = planDeployments(this.#snapshot, repository, (model) => this.#isWanted(model));
-    for (const [key, wanted] of this.#desired.deployments) this.#ensure(key, wanted, how);
-    for (const [key, deployment] of this.#current)
-      if (!this.#desired.deployments.has(key)) this.#replace(key, deployment);
+    const { deployments } = this.#desired;
+    for (const [key, wanted] of deployments) this.#ensure(key, wanted, look);
+    this.#seen = new Map([...deployments].map(([key, { signature }]) => [key, signature]));
+    for (const [key, deployment] of this.#current) if (!deployments.has(key)) this.#replace(key, deployment);
     this.#promote();
   }
 
@@ -184,20 +204,13 @@ export class ModelRepository {
     return this.#options.repository.control === "explicit" ? this.#named.has(model) : !this.#named.has(model);
   }
 
-  #ensure(
-    key: string,
-    wanted: DesiredDeployment,
-    how: { readonly atOnce: boolean; readonly retry?: string },
-  ): void {
+  #ensure(key: string, wanted: DesiredDeployment, look: Look): void {
     const running = this.#current.get(key);
-    const failed =
-      running !== undefined &&
-      running.problems.size > 0 &&
-      wanted.members.some((member) => member.name === how.retry);
+    const isNamed = look.why === "named" && [wanted, running].some((one) => hasMember(one, look.name));
+    const failed = isNamed && running !== undefined && running.problems.size > 0;
     if (running?.signature === wanted.signature && running.count === wanted.count && !failed) return;
     const stable = this.#seen.get(key) === wanted.signature;
-    this.#seen.set(key, wanted.signature);
-    if (!how.atOnce && !stable) return;
+    if (!stable && !isNamed && look.why !== "start") return;
     if (running !== undefined) this.#replace(key, running);
     this.#current.set(key, this.#deploy(wanted));
   }
@@ -286,7 +299,7 @@ export class ModelRepository {
 
   #modelSettled(name: string): boolean {
     return [...this.#current.values()].every(
-      (deployment) => deployment.settled || !deployment.members.some((member) => member.name === name),
+      (deployment) => deployment.settled || !hasMember(deployment, name),
     );
   }
 
@@ -328,4 +341,11 @@ export class ModelRepository {
       instances: { wanted: 0, ready: 0 },
     };
   }
+}
+
+function hasMember(
+  deployment: { readonly members: DesiredDeployment["members"] } | undefined,
+  model: string,
+): boolean {
+  return deployment?.members.some((member) => member.name === model) === true;
 }

@@ -1,6 +1,7 @@
 /** Series about instances and their processes. */
 import type { ModelStatus } from "../contracts/models.ts";
 import type { MetricDefinition, Metrics } from "../contracts/telemetry.ts";
+import { isFailure } from "../core/errors.ts";
 import type { ModelSource } from "./catalog.ts";
 import type { ModelRepository } from "./model-repository.ts";
 
@@ -14,6 +15,11 @@ export const workerMetrics = {
   ready: {
     name: "spillway_model_ready",
     help: "1 when the model version can answer, else 0.",
+    labels: ["model", "version"],
+  },
+  waiting: {
+    name: "spillway_model_queue_requests",
+    help: "Requests in line now, not yet sent to an instance.",
     labels: ["model", "version"],
   },
   memory: {
@@ -33,7 +39,16 @@ export function countRestart(metrics: Metrics, deployment: string): void {
   metrics.counter(workerMetrics.restarts).with(deployment).value++;
 }
 
-/** Reads instances, readiness and memory at each scrape; what is gone is no longer shown. */
+/** Length of the line where requests for the version are sent now; 0 where there is none. */
+function waitingAt(sources: readonly ModelSource[], name: string, version: string): number {
+  for (const source of sources) {
+    const endpoint = source.endpointFor(name, version);
+    if (endpoint !== undefined) return isFailure(endpoint) ? 0 : endpoint.line.length;
+  }
+  return 0;
+}
+
+/** Reads instances, readiness, lines and memory at each scrape; what is gone is no longer shown. */
 export function exposeWorkers(
   metrics: Metrics,
   repository: ModelRepository | undefined,
@@ -41,18 +56,21 @@ export function exposeWorkers(
 ): void {
   const instances = metrics.gauge(workerMetrics.instances);
   const ready = metrics.gauge(workerMetrics.ready);
+  const waiting = metrics.gauge(workerMetrics.waiting);
   const memory = metrics.gauge(workerMetrics.memory);
   let shownModels: ModelStatus[] = [];
   let shownProcesses: { readonly deployment: string; readonly pid: number }[] = [];
   metrics.onCollect(() => {
     for (const { name, version } of shownModels) {
       ready.remove(name, version);
+      waiting.remove(name, version);
       instances.remove(name, version, "wanted");
       instances.remove(name, version, "ready");
     }
     shownModels = sources.flatMap((source) => source.list());
     for (const { name, version, state, instances: count } of shownModels) {
       ready.with(name, version).value = state === "READY" ? 1 : 0;
+      waiting.with(name, version).value = waitingAt(sources, name, version);
       instances.with(name, version, "wanted").value = count.wanted;
       instances.with(name, version, "ready").value = count.ready;
     }
