@@ -1,5 +1,5 @@
 /**
- * Threads that read and write JSON too large for the event loop. Started when first needed, ended
+ * Threads that read and write JSON, and typed protobuf contents, too large for the event loop. Started when first needed, ended
  * when idle; one task at a time each; what waits is bounded.
  */
 import { Worker } from "node:worker_threads";
@@ -114,6 +114,12 @@ export class JsonThreads {
     return this.#write("writePredictions", { rows, tensors: copies }, copies) as Promise<
       Uint8Array | Failure
     >;
+  }
+
+  /** Writes outputs with typed contents for gRPC. The tensors are copied. */
+  writeTyped(tensors: readonly Tensor[]): Promise<Uint8Array | Failure> {
+    const copies = tensors.map(copyOf);
+    return this.#write("writeTyped", copies, copies) as Promise<Uint8Array | Failure>;
   }
 
   #write(

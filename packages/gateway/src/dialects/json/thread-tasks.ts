@@ -1,8 +1,10 @@
-/** What a JSON thread can be asked to do. Pure functions from plain values to plain values; the thread and tests run the same ones. */
+/** What a thread can be asked to do. Pure functions from plain values to plain values; the thread and tests run the same ones. */
 import { isFailure, type Failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { InferBody } from "../kserve/infer-body.ts";
 import { readInferBody, type InferBytes } from "../kserve/read-infer.ts";
+import { readRpcInfer, type RpcInferBody } from "../kserve/read-rpc-infer.ts";
+import { encodeTypedOutputs } from "../kserve/typed-contents.ts";
 import { readPredictBody, type PredictBody } from "../predict/read-predict.ts";
 import { readInstances, type InstancesBody } from "../tfserving/read-instances.ts";
 import { predictionsText, type PredictionTensors } from "../tfserving/predictions-text.ts";
@@ -25,6 +27,10 @@ export const threadTasks = {
   /** Reads the JSON of a `:predict` request. */
   readInstances: (input: { readonly body: Uint8Array }, limits: JsonLimits): InstancesBody | Failure =>
     readInstances(input, limits),
+  /** Reads a v2 inference request that came over gRPC with typed contents. */
+  readRpcInfer: (input: { readonly body: Uint8Array }): RpcInferBody | Failure => readRpcInfer(input),
+  /** Writes outputs with typed contents for gRPC. */
+  writeTyped: (tensors: readonly Tensor[]): Uint8Array | Failure => encodeTypedOutputs(tensors),
   /** Writes the value of `predictions` or `outputs`. */
   writePredictions: (request: PredictionTensors): Uint8Array | Failure => {
     const text = predictionsText(request);

@@ -122,6 +122,48 @@ test("typed contents are answered with typed contents, 16-bit floats raw", async
   );
 });
 
+test("large typed contents are decoded and encoded in a thread, too many are refused unread", async () => {
+  const count = 150_000;
+  const model = testModel({ inputs: [{ name: "x", datatype: "FP32", shape: [-1, -1] }] });
+  const fp32Contents = Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i)));
+  const inputs = [{ name: "x", datatype: "FP32", shape: [1, count], contents: { fp32Contents } }];
+  const echo: Answerer = (bound) => bound.inputs.map((input) => ({ ...input, name: "y" }));
+  const infer = methodNamed(methods, "ModelInfer");
+  const handled = infer.handle(rpcCall(encodeInfer({ modelName: "iris", id: "9", inputs })));
+  assert.ok(handled instanceof Promise);
+  const { answer, request } = await serve(handled, model, echo);
+  const response = inference.ModelInferResponse.decode(bodyOf(answer));
+  assert.deepEqual([request?.model, response.id, response.modelName], ["iris", "9", "iris"]);
+  assert.deepEqual(response.outputs[0]?.contents?.fp32Contents, fp32Contents);
+  const zeros = new Uint8Array(9_000_000);
+  const flags = encodeInfer({ inputs: [{ name: "x", datatype: "BOOL", shape: [9_000_000] }] });
+  const contents = Buffer.concat([Buffer.from([0x0a]), varint(zeros.length), zeros]);
+  const input = Buffer.concat([Buffer.from([0x2a]), varint(contents.length), contents]);
+  const many = Buffer.concat([flags, Buffer.from([0x2a]), varint(input.length), input]);
+  const { failure: reason } = await serve(infer.handle(rpcCall(many)), model);
+  assert.equal(reason?.code, "body_too_large");
+  assert.match(reason.message, /more than 8388608 values in typed contents; send raw_input_contents/);
+});
+
+/** A protobuf varint. */
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 128))
+    bytes.push((rest % 128) | (rest > 127 ? 128 : 0));
+  return Uint8Array.from(bytes);
+}
+
+test("a large picture in typed BYTES weighs little", async () => {
+  const picture = new Uint8Array(10_000_000).fill(200);
+  const model = testModel({ inputs: [{ name: "x", datatype: "BYTES", shape: [-1] }] });
+  const message = encodeInfer({
+    modelName: "iris",
+    inputs: [{ name: "x", datatype: "BYTES", shape: [1], contents: { bytesContents: [picture] } }],
+  });
+  const { bound } = await serve(methodNamed(methods, "ModelInfer").handle(rpcCall(message)), model);
+  assert.equal(bound?.inputs[0]?.data.length, 10_000_004);
+});
+
 test("parameters: timeout, priority, classification, and the client's own deadline", async () => {
   const parameters = { timeout: { int64Param: 250_000 }, priority: { uint64Param: 1 } };
   const { request } = await call("ModelInfer", encodeInfer({ ...rawRequest, parameters, modelVersion: "3" }));

@@ -1,18 +1,15 @@
 /** `inference.GRPCInferenceService`: the protocol's six calls and Triton's extensions over gRPC. */
 import { inference } from "@spillway/protocol";
-import type { RouteResult, RpcCall, RpcMethod } from "../../contracts/route.ts";
+import type { RouteResult, RpcMethod } from "../../contracts/route.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { Scope } from "../../core/request.ts";
 import { decodeMessage } from "../decode-message.ts";
-import { createRequest } from "../request.ts";
 import { rpcAnswer } from "../rpc-answer.ts";
-import { bindTensors } from "../tensors/bind-tensors.ts";
 import type { KserveDeps } from "./deps.ts";
 import { modelMetadata, serverExtensions } from "./metadata.ts";
 import { changeModel, repositoryIndex } from "./repository-calls.ts";
+import { encodeStreamError, handleRpcInfer } from "./infer-rpc.ts";
 import { configMessage, statisticsMessage } from "./rpc-messages.ts";
-import { readRpcInfer, writeRpcInfer, writeStreamInfer } from "./rpc-infer.ts";
-import { priorityOf, timeoutMsOf } from "./schedule.ts";
 
 const service = "/inference.GRPCInferenceService/";
 
@@ -185,42 +182,14 @@ function inferMethods(deps: KserveDeps): RpcMethod[] {
       path: `${service}ModelInfer`,
       scope: "infer",
       kind: "unary",
-      handle: (call) => handleInfer(deps, call, writeRpcInfer),
+      handle: (call) => handleRpcInfer(deps, call, "none"),
     },
     {
       path: `${service}ModelStreamInfer`,
       scope: "infer",
       kind: "messages",
       writeFailure: (reason, call) => [encodeStreamError(reason, call)],
-      handle: (call) => handleInfer(deps, call, writeStreamInfer),
+      handle: (call) => handleRpcInfer(deps, call, "stream"),
     },
   ];
-}
-
-function handleInfer(deps: KserveDeps, call: RpcCall, write: typeof writeRpcInfer): RouteResult {
-  const message = decodeMessage(inference.ModelInferRequest, call.message);
-  if (isFailure(message)) return message;
-  const request = readRpcInfer(message);
-  if (isFailure(request)) return request;
-  const outputs = request.outputs?.map((output) => output.name);
-  return createRequest(call, {
-    model: message.modelName,
-    version: message.modelVersion === "" ? undefined : message.modelVersion,
-    payload: {
-      bind: (model) => bindTensors(model, { inputs: request.inputs, outputs }),
-      write: (answer) => write(answer, request),
-    },
-    timeoutMs: timeoutMsOf(request.parameters, deps.defaults.requestTimeoutMs, call.timeoutMs),
-    priority: priorityOf(request.parameters.priorityLevel),
-  });
-}
-
-/** A failed message of a stream: the text, and the id of the request so that the client can tell which one. */
-function encodeStreamError(reason: Failure, call: RpcCall): Uint8Array {
-  const message = decodeMessage(inference.ModelInferRequest, call.message);
-  const request = isFailure(message) ? undefined : message;
-  return inference.ModelStreamInferResponse.encode({
-    errorMessage: reason.message,
-    inferResponse: { id: request?.id ?? "", modelName: request?.modelName ?? "" },
-  }).finish();
 }

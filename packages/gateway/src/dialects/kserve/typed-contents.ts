@@ -1,14 +1,15 @@
 /** Tensors of the gRPC form: typed `contents` on one side, raw little-endian bytes on the other. */
-import type { inference } from "@spillway/protocol";
-import { failure, type Failure } from "../../core/errors.ts";
+import { inference } from "@spillway/protocol";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { elementCount, type Datatype, type Tensor } from "../../core/tensor.ts";
 import { joinElements, splitElements } from "../tensors/bytes-elements.ts";
 import { quoted, shownShape } from "../tensors/describe.ts";
 import { bytesOf, numbersOf, wideNumbersOf } from "../tensors/numbers.ts";
 import { packFlat, type PackTarget } from "../tensors/pack-values.ts";
+import { contentsProblem } from "../tensors/write-values.ts";
 
 /** Which field of `InferTensorContents` carries a datatype; undefined for the 16-bit floats, which are only ever raw. */
-export const contentsField = {
+const contentsField = {
   BOOL: "boolContents",
   INT8: "intContents",
   INT16: "intContents",
@@ -55,18 +56,33 @@ function fieldName(field: string): string {
   return field.replace("Contents", "_contents");
 }
 
-/** Typed contents of raw ones; undefined where the datatype has none or the bytes are no whole elements. */
-export function unpackContents({
-  datatype,
-  data,
-}: Tensor): inference.InferTensorContents.$Properties | undefined {
+/** Whether a tensor can be written as typed contents: the 16-bit floats cannot. */
+export function hasTypedForm({ datatype }: Tensor): boolean {
+  return contentsField[datatype] !== undefined;
+}
+
+/** The `outputs` of a `ModelInferResponse` with typed contents, encoded as the fields of a message. */
+export function encodeTypedOutputs(tensors: readonly Tensor[]): Uint8Array | Failure {
+  const outputs: inference.ModelInferResponse.InferOutputTensor.$Properties[] = [];
+  for (const tensor of tensors) {
+    const contents = contentsProblem(tensor) ?? unpackContents(tensor);
+    if (isFailure(contents)) return contents;
+    outputs.push({ name: tensor.name, datatype: tensor.datatype, shape: [...tensor.shape], contents });
+  }
+  return inference.ModelInferResponse.encode({ outputs }).finish();
+}
+
+/** Typed contents of raw ones. Expects a datatype that has them and whole elements. */
+function unpackContents(tensor: Tensor): inference.InferTensorContents.$Properties | Failure {
+  const { name, datatype, data } = tensor;
   switch (datatype) {
     case "FP16":
     case "BF16":
-      return undefined;
+      return failure("internal", `Output ${quoted(name)}: ${datatype} has no typed contents`);
     case "BYTES": {
       const bytesContents = splitElements(data);
-      return bytesContents && { bytesContents };
+      if (bytesContents !== undefined) return { bytesContents };
+      return failure("bad_upstream_answer", `Output ${quoted(name)} came with BYTES elements cut short`);
     }
     case "INT64":
       return { int64Contents: Array.from(wideNumbersOf(datatype, data)) };

@@ -62,6 +62,7 @@ test("wrong requests, each with what was expected", async () => {
     [{ features: [1, 2] }, /Model "iris" expects 4 features .*, got 2/],
     [{ prompt: "a" }, /"model_name" is missing, and there is no default model for prompt/],
     [{ features: [1, Number.NaN, 3, 4] }, /"features": expected a finite number at place 1, got NaN/],
+    [{ features: Array(300_000).fill(1) }, /Predict takes up to 1048576 bytes/],
     [new Uint8Array([0xff]), /not a valid PredictRequest/],
   ];
   for (const [fields, message] of cases) {

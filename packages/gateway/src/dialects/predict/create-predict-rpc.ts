@@ -51,7 +51,15 @@ function encodeError({ message }: Failure): Uint8Array {
   return inference.PredictResponse.encode({ classId: -1, confidence: 0, error: message }).finish();
 }
 
+/** A message of this size decodes within a few milliseconds: 262,144 features. */
+const maxMessageBytes = 1024 * 1024;
+
 function handlePredict(deps: PredictDeps, call: RpcCall): RouteResult {
+  if (call.message.length > maxMessageBytes)
+    return failure(
+      "body_too_large",
+      `Predict takes up to ${maxMessageBytes} bytes; send larger tensors through ModelInfer`,
+    );
   const message = decodeMessage(inference.PredictRequest, call.message);
   if (isFailure(message)) return message;
   const input = readInput(message);

@@ -6,7 +6,7 @@ import { isFailure } from "../../core/errors.ts";
 import { datatypeBytes, elementCount, type Datatype, type Tensor } from "../../core/tensor.ts";
 import { defaultJsonLimits } from "../json/scan-json.ts";
 import { readInferBody } from "../kserve/read-infer.ts";
-import { packContents, unpackContents } from "../kserve/typed-contents.ts";
+import { encodeTypedOutputs, hasTypedForm, packContents } from "../kserve/typed-contents.ts";
 import { joinElements } from "./bytes-elements.ts";
 import { nestedText } from "./nest-values.ts";
 import { roundedNumbers } from "./numbers.ts";
@@ -115,13 +115,12 @@ function checkBinary(tensor: Tensor): void {
 }
 
 function checkTyped(tensor: Tensor): void {
-  const contents = unpackContents(tensor);
-  if (contents === undefined) {
-    assert.ok(tensor.datatype === "FP16" || tensor.datatype === "BF16");
-    return;
-  }
-  const message = inference.InferTensorContents.encode(contents).finish();
-  const packed = packContents(tensor, inference.InferTensorContents.decode(message));
+  assert.equal(hasTypedForm(tensor), tensor.datatype !== "FP16" && tensor.datatype !== "BF16");
+  if (!hasTypedForm(tensor)) return;
+  const encoded = encodeTypedOutputs([tensor]);
+  assert.ok(encoded instanceof Uint8Array);
+  const [output] = inference.ModelInferResponse.decode(encoded).outputs;
+  const packed = packContents(tensor, output?.contents ?? {});
   assert.ok(packed instanceof Uint8Array);
   assertSame({ ...tensor, data: packed }, tensor, "typed contents");
 }
