@@ -59,10 +59,14 @@ function readAnswer(message: Uint8Array, call: InstanceCall): InstanceAnswer {
   return { outputs: perRequest, computeNs, preprocessNs };
 }
 
-/** A call that a broken connection ended may have killed the server; anything a live server says is its answer. */
+/**
+ * A call that the server did not look at is sent again without doubt: a departing server (GOAWAY)
+ * refuses the last ones so, on a connection that is still up. One that a broken connection ended may
+ * have killed the server; anything else a live server says is its answer.
+ */
 export function classifyFailure(reason: GrpcFailure, channel: GrpcChannel): InstanceFailure {
   const lost = reason.code === grpcStatus.unavailable && channel.state !== "ready";
-  if (lost) {
+  if (reason.unsent || lost) {
     const text = "The model's process went away";
     return { kind: reason.unsent ? "unsent" : "died", failure: failure("model_unavailable", text, 1_000) };
   }
