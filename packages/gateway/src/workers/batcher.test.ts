@@ -201,7 +201,9 @@ describe("Batcher", () => {
     await turn();
     assert.deepEqual(asked.answers, ["ok"]);
   });
+});
 
+describe("Batcher, when calls fail", () => {
   it("sends the requests of a dead host again, each alone, and answers the innocent", async () => {
     const { batcher, ask } = setup();
     const [a, b] = [new HandInstance("a"), new HandInstance("b")];
