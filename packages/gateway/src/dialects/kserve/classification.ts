@@ -58,10 +58,7 @@ interface BestOptions {
 }
 
 function bestOf(values: NumberArray, { count, labels, datatype }: BestOptions): string[] {
-  const order = Array.from(values, (_, index) => index).toSorted((a, b) =>
-    compare(values[b] ?? 0, values[a] ?? 0),
-  );
-  return order.slice(0, count).map((index) => {
+  return bestIndexes(values, count).map((index) => {
     const value = values[index] ?? 0;
     const text = `${datatype === "FP32" ? shortFloat(value) : value}:${index}`;
     const label = labels[index];
@@ -69,9 +66,30 @@ function bestOf(values: NumberArray, { count, labels, datatype }: BestOptions): 
   });
 }
 
-/** Ascending, NaN below everything. */
+/** Up to this many are kept in order while looking; for more, sorting all is cheaper. */
+const maxInserted = 32;
+
+/** Places of the `count` largest values, largest first, NaN last, ties in order. */
+function bestIndexes(values: NumberArray, count: number): number[] {
+  const rank = (index: number): number => {
+    const value = values[index] ?? Number.NaN;
+    return Number.isNaN(value) ? -Infinity : value;
+  };
+  if (count > maxInserted) {
+    const all = Array.from(values, (_, index) => index);
+    return all.toSorted((a, b) => compare(rank(b), rank(a))).slice(0, count);
+  }
+  const best: number[] = [];
+  for (let index = 0; index < values.length; index++) {
+    if (best.length === count && rank(index) <= rank(best[count - 1] ?? 0)) continue;
+    if (best.length === count) best.pop();
+    let place = best.length;
+    while (place > 0 && rank(best[place - 1] ?? 0) < rank(index)) place--;
+    best.splice(place, 0, index);
+  }
+  return best;
+}
+
 function compare(a: number, b: number): number {
-  if (a === b) return 0;
-  if (Number.isNaN(a)) return Number.isNaN(b) ? 0 : -1;
-  return Number.isNaN(b) || a > b ? 1 : -1;
+  return a === b ? 0 : a < b ? -1 : 1;
 }
