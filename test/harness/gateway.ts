@@ -1,5 +1,5 @@
 /** A whole gateway for integration tests: real sockets on free ports, real worker processes, a model folder of its own. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,9 +8,13 @@ import { workerEntry } from "@spillway/worker";
 import { startGateway, type RunningGateway } from "../../packages/gateway/src/app/gateway.ts";
 import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
 import type { Logger } from "../../packages/gateway/src/contracts/telemetry.ts";
-import { systemClock } from "../../packages/gateway/src/core/clock.ts";
+import { systemClock, type Clock } from "../../packages/gateway/src/core/clock.ts";
 import { createSystemRandom } from "../../packages/gateway/src/core/random.ts";
 import { createMetrics } from "../../packages/gateway/src/telemetry/index.ts";
+import { parseExposition, type ParsedFamily } from "./exposition.ts";
+import { createHttpClient, type HttpClient } from "./http-client.ts";
+import { createRpcClient, type RpcClient } from "./rpc-client.ts";
+import { until } from "./until.ts";
 
 /** The repository's root folder. */
 export const repositoryRoot = fileURLToPath(new URL("../../", import.meta.url));
@@ -48,6 +52,10 @@ export interface ModelFolder {
   readonly path: string;
   /** Writes `<name>/model.yaml` and an empty `<name>/<version>/`. */
   addMock(name: string, yaml: string, version?: string): void;
+  /** Writes a file at once, as a rename of a finished one does. */
+  write(file: string, contents: string | Uint8Array): void;
+  /** Removes a file or folder. */
+  remove(path: string): void;
   /** Copies a model that comes with the repository. */
   addBuiltin(name: string): void;
   /** Writes `<name>/<version>/model.onnx`. */
@@ -59,15 +67,21 @@ export interface ModelFolder {
 }
 
 /** Makes a model folder that goes away with the test. */
-export function createModelFolder(test: TestContext): ModelFolder {
+export function createModelFolder(test: Pick<TestContext, "after">): ModelFolder {
   const path = mkdtempSync(join(tmpdir(), "spillway-models-"));
   test.after(() => rmSync(path, { recursive: true, force: true }));
   const write = (file: string, contents: string | Uint8Array): void => {
-    mkdirSync(dirname(join(path, file)), { recursive: true });
-    writeFileSync(join(path, file), contents);
+    const target = join(path, file);
+    mkdirSync(dirname(target), { recursive: true });
+    // Files that start with a point are not looked at while they are written.
+    const draft = join(path, ".draft");
+    writeFileSync(draft, contents);
+    renameSync(draft, target);
   };
   return {
     path,
+    write,
+    remove: (file) => rmSync(join(path, file), { recursive: true }),
     addMock(name, yaml, version = "1") {
       mkdirSync(join(path, name, version), { recursive: true });
       write(`${name}/model.yaml`, `engine: mock\n${yaml}\n`);
@@ -96,6 +110,14 @@ export interface TestGateway extends RunningGateway {
   readonly events: LoggedEvent[];
   /** POSTs JSON and reads the JSON that comes back. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<JsonAnswer>;
+  /** A client with connections of its own, at most 64 unless said otherwise; ends with the test. */
+  client(options?: { readonly connections?: number }): HttpClient;
+  /** A gRPC client that ends with the test. */
+  rpc(): RpcClient;
+  /** `/metrics`, read strictly. */
+  metrics(): Promise<Map<string, ParsedFamily>>;
+  /** Resolves when at least so many requests wait in the line of a model's version 1. */
+  waiting(model: string, count: number): Promise<void>;
   /** Process ids of the workers of a deployment (`name/version` or `group:name`), from the log. */
   pids(deployment: string): number[];
 }
@@ -108,11 +130,15 @@ export interface JsonAnswer {
 }
 
 /** Starts a gateway over a model folder and waits until every model has come up or failed. Ends with the test. */
-export async function startTestGateway(test: TestContext, config: GatewayConfig): Promise<TestGateway> {
+export async function startTestGateway(
+  test: Pick<TestContext, "after">,
+  config: GatewayConfig,
+  { clock = systemClock }: { readonly clock?: Clock } = {},
+): Promise<TestGateway> {
   const events: LoggedEvent[] = [];
   const running = await startGateway(config, {
     version: "0.0.0-test",
-    clock: systemClock,
+    clock,
     random: createSystemRandom(),
     logger: collectingLogger(events),
     metrics: createMetrics(),
@@ -121,12 +147,30 @@ export async function startTestGateway(test: TestContext, config: GatewayConfig)
   test.after(() => running.close({ graceMs: 0 }));
   await whenReady(running);
   const url = `http://127.0.0.1:${running.listening.http[0]?.port}`;
+  const grpc = `127.0.0.1:${running.listening.grpc?.port}`;
   return {
     ...running,
     url,
-    grpc: `127.0.0.1:${running.listening.grpc?.port}`,
+    grpc,
     events,
     post: (path, body, headers) => postJson(url + path, body, headers),
+    client(options) {
+      const client = createHttpClient(url, options);
+      test.after(() => client.close());
+      return client;
+    },
+    rpc() {
+      const client = createRpcClient(grpc);
+      test.after(() => client.close());
+      return client;
+    },
+    waiting: (model, count) =>
+      until(`${count} requests wait for ${model}`, async () => {
+        const text = await (await fetch(`${url}/metrics`)).text();
+        const line = new RegExp(`^spillway_model_queue_requests{model="${model}",version="1"} (\\d+)$`, "m");
+        return Number(line.exec(text)?.[1]) >= count;
+      }).then(() => {}),
+    metrics: async () => parseExposition(await (await fetch(`${url}/metrics`)).text()),
     pids: (deployment) => alivePids(events, deployment),
   };
 }
