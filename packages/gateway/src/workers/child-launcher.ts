@@ -33,6 +33,8 @@ export function createChildLauncher(options: ChildLauncherOptions): Launcher {
   const folder = makeSocketFolder(options.temporary ?? tmpdir());
   const running = new Set<ChildWorker>();
   let launched = 0;
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
+  process.on("exit", removeFolder);
   return {
     launch(spec) {
       const socket = join(folder, `${launched++}.sock`);
@@ -46,7 +48,8 @@ export function createChildLauncher(options: ChildLauncherOptions): Launcher {
     },
     close() {
       for (const worker of running) worker.kill();
-      rmSync(folder, { recursive: true, force: true });
+      process.off("exit", removeFolder);
+      removeFolder();
     },
   };
 }

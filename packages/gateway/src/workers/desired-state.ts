@@ -9,6 +9,15 @@ export interface DesiredDeployment {
   readonly signature: string;
   readonly members: readonly Member[];
   readonly count: number;
+  /** The largest limit that a member's model.yaml asks for; undefined: the gateway's default. */
+  readonly memoryLimitBytes: number | undefined;
+}
+
+interface Group {
+  readonly members: Member[];
+  readonly fingerprints: string[];
+  readonly limits: number[];
+  count: number;
 }
 
 /** What should run, and what cannot. */
@@ -26,7 +35,7 @@ export function planDeployments(
   options: Pick<RepositoryOptions, "instances">,
   isWanted: (model: string) => boolean,
 ): DesiredState {
-  const groups = new Map<string, { members: Member[]; fingerprints: string[]; count: number }>();
+  const groups = new Map<string, Group>();
   const problems = new Map<string, string>();
   const batching = new Map<string, ModelConfig["batching"]>();
   for (const model of snapshot.models.values()) {
@@ -40,7 +49,7 @@ export function planDeployments(
       }
       const { config } = version;
       const key = config.group === undefined ? id : `group:${config.group}`;
-      const group = groups.get(key) ?? { members: [], fingerprints: [], count: 1 };
+      const group = groups.get(key) ?? { members: [], fingerprints: [], count: 1, limits: [] };
       const settings = { config, engine: version.engine };
       group.members.push({
         name: model.name,
@@ -50,13 +59,15 @@ export function planDeployments(
       });
       group.fingerprints.push(`${id}=${version.fingerprint}`);
       group.count = Math.max(group.count, options.instances[model.name] ?? config.instances);
+      if (config.memoryLimitMb !== undefined) group.limits.push(config.memoryLimitMb * 2 ** 20);
       groups.set(key, group);
       batching.set(id, config.batching);
     }
   }
   const deployments = new Map<string, DesiredDeployment>();
-  for (const [key, { members, fingerprints, count }] of groups) {
-    deployments.set(key, { key, signature: fingerprints.join("\n"), members, count });
+  for (const [key, { members, fingerprints, count, limits }] of groups) {
+    const memoryLimitBytes = limits.length === 0 ? undefined : Math.max(...limits);
+    deployments.set(key, { key, signature: fingerprints.join("\n"), members, count, memoryLimitBytes });
   }
   return { deployments, problems, batching };
 }

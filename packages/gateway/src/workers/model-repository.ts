@@ -224,12 +224,13 @@ export class ModelRepository {
     const { launcher, clock, logger, worker, onRestart } = this.#options;
     const models = wanted.members.map(memberId).join(" ");
     logger.info("deployment_started", { deployment: wanted.key, models, processes: wanted.count });
+    const { memoryLimitBytes = worker.memoryLimitBytes } = wanted;
     return new Deployment({
       ...wanted,
       launcher,
       clock,
       logger,
-      worker,
+      worker: { ...worker, memoryLimitBytes },
       createEndpoint: (model) => this.#createEndpoint(model),
       onChange: () => this.#promote(),
       onRestart,
