@@ -29,9 +29,11 @@ export interface DoorFixture {
   readonly port: number;
   readonly heads: RequestHead[];
   readonly logs: { readonly event: string; readonly fields: LogFields }[];
-  connect(): Promise<RawHttpClient>;
+  readonly connect: () => Promise<RawHttpClient>;
   /** Value of a sample as it is written in the exposition, 0 when it is not there. */
-  metric(sample: string): number;
+  readonly metric: (sample: string) => number;
+  /** Bytes of bodies and large answers held now. */
+  readonly heldBytes: () => number;
 }
 
 const defaults: DoorOptions = {
@@ -84,6 +86,7 @@ export async function startDoor(t: TestContext, setup: DoorSetup = {}): Promise<
       clients.push(client);
       return client;
     },
+    heldBytes: () => (door.inspect() as { bodyBytesHeld: number }).bodyBytesHeld,
     metric(sample) {
       const line = metrics
         .render()

@@ -17,14 +17,16 @@ export class RawHttpClient {
   readonly socket: Socket;
   /** Resolves when the server has ended or cut the connection. */
   readonly ended: Promise<void>;
-  #received = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
+  #length = 0;
   #isEnded = false;
   #wake: () => void = () => {};
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on("data", (chunk) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#pieces.push(chunk);
+      this.#length += chunk.length;
       this.#wake();
     });
     socket.on("error", () => {});
@@ -48,7 +50,10 @@ export class RawHttpClient {
 
   /** Bytes that have arrived and belong to no answer read so far. */
   get rest(): Buffer {
-    return this.#received;
+    const [only] = this.#pieces;
+    const joined = this.#pieces.length === 1 && only !== undefined ? only : Buffer.concat(this.#pieces);
+    this.#pieces = [joined];
+    return joined;
   }
 
   write(data: string | Uint8Array): void {
@@ -115,22 +120,23 @@ export class RawHttpClient {
 
   async #until(mark: string): Promise<Buffer> {
     for (;;) {
-      const at = this.#received.indexOf(mark);
+      const at = this.rest.indexOf(mark);
       if (at >= 0) return this.#take(at + mark.length);
       await this.#more();
     }
   }
 
   async #take(length: number): Promise<Buffer> {
-    while (this.#received.length < length) await this.#more();
-    const taken = this.#received.subarray(0, length);
-    this.#received = this.#received.subarray(length);
-    return taken;
+    while (this.#length < length) await this.#more();
+    const { rest } = this;
+    this.#pieces = [rest.subarray(length)];
+    this.#length -= length;
+    return rest.subarray(0, length);
   }
 
   #more(): Promise<void> {
     if (this.#isEnded) {
-      const got = this.#received.toString("latin1", 0, 200);
+      const got = this.rest.toString("latin1", 0, 200);
       return Promise.reject(new Error(`the connection ended in the middle of an answer, after "${got}"`));
     }
     return new Promise((resolve) => (this.#wake = resolve));

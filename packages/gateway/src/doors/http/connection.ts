@@ -15,12 +15,13 @@ export class Connection {
   readonly socket: Socket;
   /** Without the port; empty when the peer left before it could be asked. */
   readonly remoteAddress: string;
-  /** When the last request arrived, ms on the door's clock. */
-  lastRequestAt = 0;
+  /** When it was accepted or its last request arrived, ms on the door's clock. */
+  lastSeenAt: number;
   readonly #attached = new Set<Attached>();
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, acceptedAt: number) {
     this.socket = socket;
+    this.lastSeenAt = acceptedAt;
     this.remoteAddress = socket.remoteAddress ?? "";
   }
 

@@ -22,9 +22,9 @@ const withinMs = 50;
 interface Phase {
   readonly setup: DoorSetup;
   /** Brings the request into the phase; resolves once it is there. */
-  enter(client: RawHttpClient): Promise<void>;
+  enter(client: RawHttpClient, fixture: DoorFixture): Promise<void>;
   /** Resolves when the departure was noticed. */
-  noticed(): Promise<void>;
+  noticed(fixture: DoorFixture): Promise<void>;
 }
 
 /** Runs the phase with FIN and RST by turns and gives the times to notice, ms, ascending. */
@@ -33,8 +33,8 @@ async function timesOf(t: TestContext, phase: Phase): Promise<{ times: number[];
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const client = await fixture.connect();
-    await phase.enter(client);
-    const noticed = phase.noticed();
+    await phase.enter(client, fixture);
+    const noticed = phase.noticed(fixture);
     const start = performance.now();
     if (round % 2 === 0) client.leave();
     else client.reset();
@@ -59,29 +59,17 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe("a client that leaves", () => {
   it("while its body arrives gives back what was held", async (t) => {
-    let fixture: DoorFixture | undefined;
-    const held = () => (fixture?.door.inspect() as { bodyBytesHeld: number }).bodyBytesHeld;
     const phase: Phase = {
       setup: { routes: [route("/a", () => assert.fail("the body never ended"))] },
-      async enter(client) {
+      async enter(client, { heldBytes }) {
         client.write("POST /a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n");
         client.write(Buffer.alloc(400_000));
-        await until(() => held() === 400_000);
+        await until(() => heldBytes() === 400_000);
       },
-      noticed: () => until(() => held() === 0),
+      noticed: ({ heldBytes }) => until(() => heldBytes() === 0),
     };
-    fixture = await startDoor(t, phase.setup);
-    const times: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const client = await fixture.connect();
-      await phase.enter(client);
-      const start = performance.now();
-      if (round % 2 === 0) client.leave();
-      else client.reset();
-      await phase.noticed();
-      times.push(performance.now() - start);
-    }
-    assertPrompt(times.toSorted((a, b) => a - b));
+    const { times, fixture } = await timesOf(t, phase);
+    assertPrompt(times);
     assert.equal(fixture.metric('spillway_http_requests_total{route="/a",method="POST",status="499"}'), 5);
     assert.equal(fixture.metric("spillway_http_body_bytes"), 0);
   });
@@ -133,7 +121,7 @@ describe("a client that leaves", () => {
     const { times, fixture } = await timesOf(t, phase);
     assertPrompt(times);
     assert.equal(upstream.sinks.length, 0);
-    assert.equal((fixture.door.inspect() as { bodyBytesHeld: number }).bodyBytesHeld, 0);
+    assert.equal(fixture.heldBytes(), 0);
   });
 
   it("before its decision came is called off where it was decided", async (t) => {

@@ -149,8 +149,10 @@ describe("an HTTP door", () => {
     }
     assert.equal((await ask("/echo")).status, 200);
   });
+});
 
-  it("carries a request through the pipeline, whole or in pieces", async (t) => {
+describe("an answer", () => {
+  it("of the pipeline arrives whole or in pieces", async (t) => {
     const upstream = new PlayedUpstream();
     const { connect, metric } = await startDoor(t, {
       routes: [route("/infer", pipelineRequest)],
@@ -268,8 +270,10 @@ describe("an HTTP door", () => {
     client.send("POST", "/echo", { body: "x", headers: { broken: "yes" } });
     assert.equal((await client.answer()).status, 500);
   });
+});
 
-  it("answers what is no HTTP once, plainly, and ends the connection", async (t) => {
+describe("a connection", () => {
+  it("that speaks no HTTP is answered once, plainly, and ended", async (t) => {
     const { connect, metric } = await startDoor(t);
     const cases: [string, number, RegExp][] = [
       ["hello there\r\n\r\n", 400, /not HTTP/],

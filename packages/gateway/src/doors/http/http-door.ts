@@ -1,6 +1,6 @@
 /** The HTTP/1.1 door: owns sockets, framing, bounds and the route table; knows no dialect. */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
 import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
 import type { DoorOptions } from "../../contracts/options.ts";
 import type { Pipeline } from "../../contracts/pipeline.ts";
@@ -73,6 +73,7 @@ class NodeHttpDoor implements HttpDoor {
   readonly #connections = new Map<Socket, Connection>();
   #port: number;
   #closing: Promise<void> | undefined;
+  #whenEmpty: () => void = () => {};
 
   constructor(door: HttpDoorOptions) {
     const meters = createHttpMeters(door.metrics);
@@ -155,17 +156,19 @@ class NodeHttpDoor implements HttpDoor {
 
   /** One pair of listeners a connection, not a request. A client that half-closes has left. */
   #accept(socket: Socket): void {
-    const connection = new Connection(socket);
+    const connection = new Connection(socket, this.#context.clock.now());
     this.#connections.set(socket, connection);
     socket.on("end", () => connection.lost());
     socket.on("close", () => {
-      this.#connections.delete(socket);
       connection.lost();
+      this.#connections.delete(socket);
+      if (this.#connections.size === 0) this.#whenEmpty();
     });
   }
 
   #serve(request: IncomingMessage, response: ServerResponse, expects: "nothing" | "continue"): void {
-    const connection = this.#connections.get(request.socket) ?? new Connection(request.socket);
+    const connection = this.#connections.get(request.socket);
+    if (connection === undefined) return void response.destroy();
     new HttpExchange(this.#context, connection, request, response).start(expects);
   }
 
@@ -186,25 +189,30 @@ class NodeHttpDoor implements HttpDoor {
     this.#context.clock.after(malformedLingerMs, () => socket.destroy());
   }
 
-  #close(graceMs: number): Promise<void> {
+  async #close(graceMs: number): Promise<void> {
     const { clock } = this.#context;
     this.#context.draining = true;
-    if (!this.#server.listening) return Promise.resolve();
-    return new Promise((resolve) => {
-      const cut = clock.after(graceMs, () => this.#server.closeAllConnections());
-      this.#server.close(() => {
-        cut.cancel();
-        resolve();
-      });
-      this.#endIdle(clock.now() - restlessMs);
-      clock.after(Math.min(restMs, graceMs), () => this.#endIdle(Infinity));
-    });
+    if (!this.#server.listening) return;
+    const cut = clock.after(graceMs, () => this.#server.closeAllConnections());
+    const stopped = stopAccepting(this.#server);
+    this.#endIdle(clock.now() - restlessMs);
+    clock.after(Math.min(restMs, graceMs), () => this.#endIdle(Infinity));
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
+    await stopped;
+    cut.cancel();
+    // Nothing is left to close; this ends Node's own look at slow requests.
+    this.#server.close();
   }
 
   /** Ends connections without a request, once what is written has been taken. */
   #endIdle(before: number): void {
     for (const connection of this.#connections.values()) {
-      if (connection.size === 0 && connection.lastRequestAt <= before) connection.socket.destroySoon();
+      if (connection.size === 0 && connection.lastSeenAt <= before) connection.socket.destroySoon();
     }
   }
+}
+
+/** As `net.Server` does it: that of `http.Server` cuts idle connections at once, just as their next request may be under way. */
+function stopAccepting(server: Server): Promise<void> {
+  return new Promise((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
 }

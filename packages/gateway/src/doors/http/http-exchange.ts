@@ -77,7 +77,7 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#requestId = requestIdFrom(headerValue(request.headers, "x-request-id"), door.random);
     this.#receivedAt = door.clock.now();
     this.#intake = hasBody(request) ? new BodyIntake(request, door) : undefined;
-    connection.lastRequestAt = this.#receivedAt;
+    connection.lastSeenAt = this.#receivedAt;
     connection.attach(this);
     door.meters.inFlight.value++;
   }

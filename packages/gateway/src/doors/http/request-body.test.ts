@@ -3,15 +3,11 @@ import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { wireAnswer } from "../../contracts/route.ts";
-import { echoRoute, route, startDoor, type DoorFixture } from "../../../test/support/http-door.ts";
+import { echoRoute, route, startDoor } from "../../../test/support/http-door.ts";
 import type { RawAnswer } from "../../../test/support/raw-http-client.ts";
 
 function codeOf({ body }: RawAnswer): string {
   return (JSON.parse(body.toString()) as { code: string }).code;
-}
-
-function heldBytes({ door }: DoorFixture): number {
-  return (door.inspect() as { bodyBytesHeld: number }).bodyBytesHeld;
 }
 
 describe("a request body", () => {
@@ -61,7 +57,7 @@ describe("a request body", () => {
     await client.ended;
     await sending;
     assert.ok(sent < 40_000_000, `${sent} bytes were taken`);
-    assert.equal(heldBytes(fixture), 0);
+    assert.equal(fixture.heldBytes(), 0);
     const other = await fixture.connect();
     other.send("POST", "/echo", { body: "x" });
     assert.equal((await other.answer()).status, 200);
@@ -75,7 +71,7 @@ describe("a request body", () => {
     client.write(Buffer.alloc(1_500_000));
     const answer = await client.answer();
     assert.equal(answer.status, 413);
-    assert.equal(heldBytes(fixture), 0);
+    assert.equal(fixture.heldBytes(), 0);
     // The client sees the answer and stops: the door ends the connection.
     client.socket.end();
     await client.ended;
@@ -115,19 +111,19 @@ describe("a request body", () => {
     const first = await fixture.connect();
     first.write("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n");
     first.write(Buffer.alloc(999_999));
-    while (heldBytes(fixture) < 999_999) await pause(1);
+    while (fixture.heldBytes() < 999_999) await pause(1);
     const second = await fixture.connect();
     second.send("POST", "/echo", { body: Buffer.alloc(900_000) });
     const refused = await second.answer();
     assert.equal(refused.status, 503);
     assert.equal(codeOf(refused), "overloaded");
     assert.equal(refused.headers["retry-after"], "1");
-    assert.equal(heldBytes(fixture), 999_999);
+    assert.equal(fixture.heldBytes(), 999_999);
     first.write("x");
     assert.equal((await first.answer()).body.length, 1_000_000);
-    await first.socket.end();
+    first.socket.end();
     await first.ended;
-    while (heldBytes(fixture) > 0) await pause(1);
+    while (fixture.heldBytes() > 0) await pause(1);
   });
 
   it("may be compressed", async (t) => {
@@ -146,7 +142,7 @@ describe("a request body", () => {
       const answer = await client.answer();
       assert.equal(answer.status, 200, name);
       assert.ok(answer.body.equals(text), name);
-      assert.equal(heldBytes(fixture), 0);
+      assert.equal(fixture.heldBytes(), 0);
     }
     for (const [name, body, status] of [
       ["gzip", Buffer.from("no gzip"), 400],
@@ -176,13 +172,13 @@ describe("a request body", () => {
       const answer = await client.answer();
       assert.equal(answer.status, 413);
       assert.match(answer.body.toString(), /decompressed/);
-      assert.equal(heldBytes(fixture), 0);
+      assert.equal(fixture.heldBytes(), 0);
     }
     const small = await startDoor(t, { options: { maxTotalBodyBytes: 500_000 } });
     const client = await small.connect();
     client.send("POST", "/echo", { body: bomb, headers: { "content-encoding": "gzip" } });
     assert.equal((await client.answer()).status, 503);
-    assert.equal(heldBytes(small), 0);
+    assert.equal(small.heldBytes(), 0);
   });
 
   it("that comes too slowly is answered 408 in the API's words, and ends the connection", async (t) => {
@@ -214,7 +210,7 @@ describe("a request body", () => {
       assert.equal(codeOf(answer), "bad_request");
       await client.ended;
     }
-    assert.equal(heldBytes(fixture), 0);
+    assert.equal(fixture.heldBytes(), 0);
   });
 
   it("is not read where a route takes none", async (t) => {
