@@ -30,7 +30,7 @@ export interface MessageLimits {
 export const messagePrefixBytes = 5;
 
 /** A buffer holds at most this many times what has arrived: announcing a size costs its sender a share of it. */
-const growthFactor = 16;
+const growthFactor = 32;
 /** Sizes of a buffer that does not hold the whole message yet; few, so that their memory is used again. */
 const smallestStepBytes = 65_536;
 
