@@ -2,7 +2,7 @@
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildMlp } from "../../test/harness/onnx-build.ts";
-import { cacheDirectory, repositoryRoot } from "./paths.ts";
+import { repositoryRoot } from "./paths.ts";
 import type { ModelSpec, Workload } from "./workload.ts";
 
 /** A repository folder made for a workload. */
@@ -14,11 +14,8 @@ export interface BenchModels {
   readonly onnxFiles: Readonly<Record<string, string>>;
 }
 
-/** Writes the workload's models anew below `parent`, by default `bench/.cache/models`. The same workload gives the same bytes. */
-export async function prepareModels(
-  workload: Workload,
-  parent = join(cacheDirectory, "models"),
-): Promise<BenchModels> {
+/** Writes the workload's models anew to a folder named after it below `parent`. The same workload gives the same bytes. */
+export async function prepareModels(workload: Workload, parent: string): Promise<BenchModels> {
   const directory = join(parent, workload.id);
   await rm(directory, { recursive: true, force: true });
   const onnxFiles: Record<string, string> = {};

@@ -45,6 +45,6 @@ export async function runInProcess(options: InProcessOptions): Promise<InProcess
 }
 
 /** The batch size with the highest rate. Throws RangeError for a result without any. */
-export function bestBatch(result: InProcessResult): BatchResult {
+export function bestBatch(result: Pick<InProcessResult, "batches">): BatchResult {
   return result.batches.reduce((best, one) => (one.itemsPerSecond > best.itemsPerSecond ? one : best));
 }

@@ -52,7 +52,8 @@ async function watchWindow(
   running: LoadProcess,
   { servers }: MeasureOptions,
 ): Promise<Pick<MeasuredLoad, "processes" | "loopDelays">> {
-  for (const server of servers) server.resetLoopDelay();
+  const resets = Promise.all(servers.map((server) => server.resetLoopDelay()));
+  resets.catch(() => undefined);
   const roots = Object.fromEntries(servers.map((server) => [server.name, server.pid]));
   const watch = new ProcessWatch({ roots });
   try {
@@ -60,6 +61,7 @@ async function watchWindow(
   } finally {
     watch.close();
   }
+  await resets;
   const delays = servers.map(async (server) => [server.name, await server.loopDelay()] as const);
   return { processes: watch.close(), loopDelays: Object.fromEntries(await Promise.all(delays)) };
 }

@@ -62,13 +62,18 @@ export function processTree(root: number): ProcessEntry[] {
   return tree;
 }
 
-/** The program of a process, for people: `node main.ts`, `wrk`. */
+/** The program of a process, for people: `node gateway/src/cli/main.ts`, `node echo-json.ts`, `wrk`. */
 export function describeProcess(pid: number): string {
   const [program = "?", ...args] = (read(`/proc/${pid}/cmdline`) ?? "?")
     .split("\0")
     .filter((part) => part !== "");
   const script = args.find((argument) => /\.[cm]?[jt]s$/.test(argument));
-  return [basename(program), ...(script === undefined ? [] : [basename(script)])].join(" ");
+  return [basename(program), ...(script === undefined ? [] : [shortPath(script)])].join(" ");
+}
+
+/** From below `packages/` on, since programs of packages share their names; of others the name. */
+function shortPath(script: string): string {
+  return /\/packages\/(.+)$/.exec(script)?.[1] ?? basename(script);
 }
 
 /** The command name may hold spaces and parentheses, so fields count from the last closing one. */

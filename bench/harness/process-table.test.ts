@@ -5,11 +5,11 @@ import type { LoadResult } from "../load/load-result.ts";
 import type { MeasuredLoad } from "./measure.ts";
 import { processLines, warnings } from "./process-table.ts";
 
-const MEGABYTE = 2 ** 20;
+const MEGABYTE = 1e6;
 const still = { meanMs: 0, p50Ms: 0, p99Ms: 1, maxMs: 2 };
 const empty = new LatencyHistogram().summary();
 
-/** A thousand answers in a second, by a gateway of 100 ms CPU and two workers of 50 ms each. */
+/** A thousand answers in a second, by a gateway of 100 ms CPU and workers of 100 ms, one of which has ended. */
 function measured(changes: Partial<LoadResult> = {}): MeasuredLoad {
   const load: LoadResult = {
     requests: 1000,
@@ -26,13 +26,14 @@ function measured(changes: Partial<LoadResult> = {}): MeasuredLoad {
     ...changes,
   };
   const memory = { firstBytes: MEGABYTE, lastBytes: MEGABYTE, maxBytes: 10 * MEGABYTE };
-  const one = { server: "gateway", rss: memory, pss: memory };
+  const one = { server: "gateway", rss: memory, pss: memory, alive: true };
   return {
     load,
     processes: [
       { ...one, program: "node main.ts", pid: 1, cpuMs: 100 },
       { ...one, program: "node worker.ts", pid: 2, cpuMs: 50 },
-      { ...one, program: "node worker.ts", pid: 3, cpuMs: 50, pss: null },
+      { ...one, program: "node worker.ts", pid: 3, cpuMs: 40, pss: null },
+      { ...one, program: "node worker.ts", pid: 4, cpuMs: 10, alive: false },
     ],
     loopDelays: { gateway: still, silent: null },
   };

@@ -1,7 +1,7 @@
 /** Tells what every process of a comparison used, and what speaks against a measurement. */
 import type { MeasuredLoad } from "./measure.ts";
 import { maxMemoryBytes } from "./processes.ts";
-import { digits } from "./figure.ts";
+import { digits, megabytes } from "./figure.ts";
 import { spreadOf } from "./spread.ts";
 
 /** A generator busier than this was part of what was measured. */
@@ -16,7 +16,10 @@ interface ProcessLine {
   readonly memoryMb: readonly number[];
 }
 
-/** Lines for people: each process of each side with medians over its runs, then warnings. */
+/**
+ * Lines for people: each process of each side with medians over its runs, then warnings. Memory is of the processes that
+ * were there at the end of a run.
+ */
 export function processLines(sides: Readonly<Record<string, readonly MeasuredLoad[]>>): string[] {
   return Object.entries(sides).flatMap(([side, runs]) => [
     ...serverLines(runs).map(
@@ -50,7 +53,7 @@ function serverLines(runs: readonly MeasuredLoad[]): ProcessLine[] {
   return [...names].map((name) => ({
     name,
     cpuUs: runs.map((run) => sum(run, name, (one) => one.cpuMs * 1000) / answersOf(run)),
-    memoryMb: runs.map((run) => sum(run, name, maxMemoryBytes) / 2 ** 20),
+    memoryMb: runs.map((run) => megabytes(sum(run, name, (one) => (one.alive ? maxMemoryBytes(one) : 0)))),
   }));
 }
 

@@ -12,7 +12,7 @@ export interface MemoryReport {
 export interface ProcessReport {
   /** Name of the server it belongs to. */
   readonly server: string;
-  /** Its program, such as `node main.ts`. */
+  /** Its program, such as `node echo-json.ts`. */
   readonly program: string;
   readonly pid: number;
   /** Within the watch. The last moments of a process that ended meanwhile are missing. */
@@ -20,6 +20,8 @@ export interface ProcessReport {
   readonly rss: MemoryReport;
   /** Null where the kernel does not tell. */
   readonly pss: MemoryReport | null;
+  /** Whether it was there when the watch ended. */
+  readonly alive: boolean;
 }
 
 /** What to watch. */
@@ -39,6 +41,7 @@ interface Watched {
   readonly program: string;
   readonly startCpuMs: number;
   cpuMs: number;
+  alive: boolean;
   readonly rss: Range;
   readonly pss: Range;
 }
@@ -82,6 +85,7 @@ export class ProcessWatch {
   close(): ProcessReport[] {
     if (this.#reports !== null) return this.#reports;
     clearInterval(this.#timer);
+    for (const watched of this.#watched.values()) watched.alive = false;
     this.#look("end");
     this.#reports = [...this.#watched].map(([pid, watched]) => report(pid, watched));
     return this.#reports;
@@ -104,10 +108,12 @@ export class ProcessWatch {
       program: describeProcess(pid),
       startCpuMs: when === "start" ? reading.cpuMs : 0,
       cpuMs: 0,
+      alive: true,
       rss: new Range(),
       pss: new Range(),
     };
     this.#watched.set(pid, watched);
+    watched.alive = true;
     watched.cpuMs = reading.cpuMs - watched.startCpuMs;
     watched.rss.add(reading.rssBytes);
     if (what === "with-pss") watched.pss.add(readPssBytes(pid));
@@ -135,5 +141,6 @@ function report(pid: number, watched: Watched): ProcessReport {
     cpuMs: watched.cpuMs,
     rss: watched.rss.report() ?? nothing,
     pss: watched.pss.report(),
+    alive: watched.alive,
   };
 }

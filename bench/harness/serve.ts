@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDelay } from "../load/loop-delay.ts";
 import { nodeBinary, repositoryRoot } from "./paths.ts";
@@ -31,9 +32,16 @@ export interface ServerSpec {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: the repository root. */
   readonly cwd?: string;
+  /** The Node that runs it. Default: the one that the lockfile installs. */
+  readonly node?: string;
   readonly ready: Readiness;
-  /** Reads the event-loop delay of a server that does not speak by messages, out of its metrics for instance. */
+  /**
+   * Reads the event-loop delay of a server that does not speak by messages, out of its metrics for instance. Called at
+   * the start of a measured window too, for servers that count anew when they are read.
+   */
   readonly loopDelay?: (address: Address) => Promise<LoopDelay | null>;
+  /** Called with each line that the server writes to stderr. */
+  readonly onLine?: (line: string) => void;
   /** Default 30 s. */
   readonly readyTimeoutMs?: number;
   /** Time between the request to stop and SIGKILL. Default 10 s. */
@@ -110,9 +118,10 @@ export class ServerProcess {
     return this.#running.output;
   }
 
-  /** Counts event-loop delay anew, where the server speaks by messages. */
-  resetLoopDelay(): void {
-    this.#running.order({ type: "reset" });
+  /** Counts event-loop delay anew, where the server can. */
+  async resetLoopDelay(): Promise<void> {
+    if (this.#spec.loopDelay === undefined) this.#running.order({ type: "reset" });
+    else await this.#spec.loopDelay(this.address);
   }
 
   /** Event-loop delay since the last reset, or since the server started; null when it does not tell. */
@@ -137,6 +146,19 @@ export class ServerProcess {
   }
 }
 
+/** Starts a server, uses it and closes it, whatever happens. */
+export async function withServer<Result>(
+  spec: ServerSpec,
+  use: (server: ServerProcess) => Promise<Result>,
+): Promise<Result> {
+  const server = await ServerProcess.start(spec);
+  try {
+    return await use(server);
+  } finally {
+    await server.close();
+  }
+}
+
 /** The child process and what it has said. */
 class Running {
   readonly child: ChildProcess;
@@ -148,7 +170,7 @@ class Running {
   constructor(spec: ServerSpec) {
     const speaks = spec.ready.kind === "message";
     this.child = spawn(
-      nodeBinary,
+      spec.node ?? nodeBinary,
       ["--conditions=source", join(repositoryRoot, spec.script), ...(spec.args ?? [])],
       {
         cwd: spec.cwd ?? repositoryRoot,
@@ -171,6 +193,8 @@ class Running {
     });
     this.child.stdout?.on("data", (chunk: Buffer) => this.#keep(chunk.toString()));
     this.child.stderr?.on("data", (chunk: Buffer) => this.#keep(chunk.toString()));
+    if (spec.onLine !== undefined && this.child.stderr !== null)
+      createInterface({ input: this.child.stderr }).on("line", spec.onLine);
     this.child.on("message", (message: ServerMessage) => this.#hear(message));
   }
 

@@ -1,0 +1,24 @@
+/** Every figure, in the order in which they run and are told. */
+import type { Figure } from "../harness/figure.ts";
+import { figure as generator } from "./generator.ts";
+import { figure as identity602k } from "./identity-602k.ts";
+import { figure as kill } from "./kill.ts";
+import { figure as latencyOneConnection } from "./latency-one-connection.ts";
+import { figure as memory } from "./memory.ts";
+import { figure as mix } from "./mix.ts";
+import { figure as mlp2048Binary } from "./mlp2048-binary.ts";
+import { figure as mlp64Json } from "./mlp64-json.ts";
+import { figure as poison } from "./poison.ts";
+
+/** The figures. Those of the product first, then the one that the measuring itself is held to. */
+export const figures: readonly Figure[] = [
+  mlp64Json,
+  mlp2048Binary,
+  identity602k,
+  latencyOneConnection,
+  memory,
+  kill,
+  mix,
+  poison,
+  generator,
+];
