@@ -1,7 +1,7 @@
 /**
  * What the v2 JSON dialect costs a request of 64 floats answered with 10: reading, binding and
  * writing, in microseconds, beside a bare JSON.parse and JSON.stringify of the same texts.
- * Run: `npm run bench -- micro/kserve-json` or this file with `--conditions=source`.
+ * Run: `node scripts/run.mjs bench/micro/kserve-json.ts`.
  */
 import { systemClock } from "../../packages/gateway/src/core/clock.ts";
 import { isFailure } from "../../packages/gateway/src/core/errors.ts";

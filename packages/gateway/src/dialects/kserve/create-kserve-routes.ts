@@ -3,7 +3,7 @@
  * Source: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
  */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
-import { failure, isFailure, type Failure } from "../../core/errors.ts";
+import { failure, isFailure } from "../../core/errors.ts";
 import type { Scope } from "../../core/request.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { quoted } from "../tensors/describe.ts";
@@ -74,11 +74,7 @@ function modelRoutes(deps: KserveDeps): Route[] {
 function modelReady({ catalog }: KserveDeps, { params }: HttpCall): RouteResult {
   const { model: name = "", version } = params;
   if (catalog.isReady(name, version)) return jsonAnswer(200, { name, ready: true });
-  const unready = notReady(name, catalog.find(name, version));
-  return unready;
-}
-
-function notReady(name: string, found: object): Failure {
+  const found = catalog.find(name, version);
   if (isFailure(found)) return found;
   return failure("model_unavailable", `Model ${quoted(name)} is not ready`, 1_000);
 }

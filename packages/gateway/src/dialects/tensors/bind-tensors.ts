@@ -192,9 +192,9 @@ function shapeKey(
     const usual = complete && tensor?.name === spec?.name;
     if (tensor === undefined || (usual && !variesInside(spec?.shape ?? [], model.batchable))) continue;
     const shape = model.batchable ? tensor.shape.slice(1) : tensor.shape;
-    key += `${tensor.name}\u0000${tensor.datatype}${shape.join(",")}\u0000`;
+    key += `${tensor.name.length}:${tensor.name}${tensor.datatype}${shape.join(",")};`;
   }
-  return outputs === undefined ? key : `${key}\u0001${outputs.toSorted().join("\u0000")}`;
+  return outputs === undefined ? key : `${key}>${JSON.stringify(outputs.toSorted())}`;
 }
 
 function variesInside(shape: readonly number[], batchable: boolean): boolean {

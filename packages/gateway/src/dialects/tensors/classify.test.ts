@@ -7,18 +7,17 @@ import type { Tensor } from "../../core/tensor.ts";
 import { joinTexts } from "./bytes-elements.ts";
 import { classifyRows, type Classification } from "./classify.ts";
 
-const timing = { queueMs: 0, computeMs: undefined, batchRows: 1, instance: "" };
 const iris = testModel({ task: irisTask });
 const foreign = testModel();
 
 function classify(model: ServedModel, outputs: readonly Tensor[], rows = 1): Classification[] {
-  const found = classifyRows({ model, outputs, timing }, rows);
+  const found = classifyRows({ model, outputs }, rows);
   assert.ok(Array.isArray(found), JSON.stringify(found));
   return found;
 }
 
 function refusal(model: ServedModel, outputs: readonly Tensor[]): string {
-  const found = classifyRows({ model, outputs, timing }, 1);
+  const found = classifyRows({ model, outputs }, 1);
   assert.ok(!Array.isArray(found));
   return `${found.code}: ${found.message}`;
 }

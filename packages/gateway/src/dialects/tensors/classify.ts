@@ -23,8 +23,11 @@ export interface Classification {
   readonly scores: readonly number[] | undefined;
 }
 
+/** The part of an answer that says a class. */
+export type ModelOutputs = Pick<TensorAnswer, "model" | "outputs">;
+
 /** The class of every row of an answer, `rows` in sum. */
-export function classifyRows(answer: TensorAnswer, rows: number): Classification[] | Failure {
+export function classifyRows(answer: ModelOutputs, rows: number): Classification[] | Failure {
   const classes = readClasses(answer, rows);
   if (!Array.isArray(classes)) return classes;
   const threshold = answer.model.task?.thresholds.confidence;
@@ -35,7 +38,7 @@ function claimed(row: Classification, threshold: number): Classification {
   return row.confidence >= threshold ? row : { ...row, classId: -1, label: "" };
 }
 
-function readClasses({ model, outputs }: TensorAnswer, rows: number): Classification[] | Failure {
+function readClasses({ model, outputs }: ModelOutputs, rows: number): Classification[] | Failure {
   const byName = (name: string | undefined): Tensor | undefined =>
     name === undefined ? undefined : outputs.find((output) => output.name === name);
   const roles = model.task?.outputs ?? {};

@@ -223,6 +223,14 @@ test("large instances and large predictions go through a thread", async () => {
   const { answer } = await predict({ instances: [row] });
   const { predictions } = jsonOf(answer) as { predictions: number[][] };
   assert.deepEqual(predictions[0]?.map(Math.fround), row);
+  const classes = await predict(
+    { instances: [row] },
+    testModel({ ...plain, task: { ...irisTask, labels: [] } }),
+  );
+  const [best] = (jsonOf(classes.answer) as { predictions: { class_id: number; scores: number[] }[] })
+    .predictions;
+  assert.deepEqual(best?.scores.map(Math.fround), row);
+  assert.equal(best.class_id, row.indexOf(Math.max(...row)));
   const columns = await predict({ inputs: [row] });
   assert.equal((jsonOf(columns.answer) as { outputs: number[][] }).outputs[0]?.length, 40_000);
 });

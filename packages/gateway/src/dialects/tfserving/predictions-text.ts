@@ -1,6 +1,8 @@
 /** The text of `predictions` and `outputs`. Needs no thread of its own: a thread runs it too. */
 import { failure, type Failure } from "../../core/errors.ts";
+import type { ServedModel } from "../../core/model.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { classifyRows } from "../tensors/classify.ts";
 import { quoted } from "../tensors/describe.ts";
 import { nestedText, rowsOf } from "../tensors/nest-values.ts";
 
@@ -9,11 +11,30 @@ export interface PredictionTensors {
   /** `one`: the answer is the tensors themselves. Else each is cut into that many rows. */
   readonly rows: number | "one";
   readonly tensors: readonly Tensor[];
+  /** Set where the rows are to be told as classes. */
+  readonly classifier: ServedModel | undefined;
 }
 
-/** The value of `predictions` or `outputs`: that of the only tensor, or an object of all by name. */
-export function predictionsText({ rows, tensors }: PredictionTensors): string | Failure {
+/** The value of `predictions` or `outputs`: classes, or the only tensor, or an object of all by name. */
+export function predictionsText({ rows, tensors, classifier }: PredictionTensors): string | Failure {
   if (rows === "one") return namedText(tensors);
+  return classifier === undefined ? rowsText(tensors, rows) : classesText(classifier, tensors, rows);
+}
+
+function classesText(model: ServedModel, outputs: readonly Tensor[], rows: number): string | Failure {
+  const classes = classifyRows({ model, outputs }, rows);
+  if (!Array.isArray(classes)) return classes;
+  return JSON.stringify(
+    classes.map(({ classId, label, confidence, scores }) => ({
+      class_id: classId,
+      label,
+      confidence,
+      scores,
+    })),
+  );
+}
+
+function rowsText(tensors: readonly Tensor[], rows: number): string | Failure {
   const cut = tensors.map((tensor) => rowsOf(tensor, rows));
   const texts: string[] = [];
   for (let row = 0; row < rows; row++) {

@@ -4,7 +4,6 @@ import { isFailure, type Failure } from "../../core/errors.ts";
 import type { TensorAnswer, WireAnswer } from "../../core/request.ts";
 import { answerHeaders } from "../answer-headers.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
-import { classifyRows } from "../tensors/classify.ts";
 import { predictionsText, type PredictionTensors } from "./predictions-text.ts";
 
 /** How an answer is to look. */
@@ -21,8 +20,11 @@ export function writePredictions(
   options: WritePredictionsOptions,
 ): WireAnswer | Failure | Promise<WireAnswer | Failure> {
   const { form, rows, threads } = options;
-  if (form === "rows" && isClassifier(answer)) return toAnswer(answer, form, classesText(answer, rows));
-  const request: PredictionTensors = { rows: form === "rows" ? rows : "one", tensors: answer.outputs };
+  const request: PredictionTensors = {
+    rows: form === "rows" ? rows : "one",
+    tensors: answer.outputs,
+    classifier: isClassifier(answer) ? answer.model : undefined,
+  };
   let bytes = 0;
   for (const { data } of answer.outputs) bytes += data.length;
   if (bytes <= threads.limits.writeInPlaceBytes) return toAnswer(answer, form, predictionsText(request));
@@ -31,19 +33,6 @@ export function writePredictions(
 
 function isClassifier({ model }: TensorAnswer): boolean {
   return model.task?.kind === "classify" || model.task?.outputs.scores !== undefined;
-}
-
-function classesText(answer: TensorAnswer, rows: number): string | Failure {
-  const classes = classifyRows(answer, rows);
-  if (!Array.isArray(classes)) return classes;
-  return JSON.stringify(
-    classes.map(({ classId, label, confidence, scores }) => ({
-      class_id: classId,
-      label,
-      confidence,
-      scores,
-    })),
-  );
 }
 
 function toAnswer(
