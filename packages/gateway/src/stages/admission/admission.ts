@@ -10,100 +10,93 @@ import type { AccessOptions } from "../../contracts/options.ts";
 import { failure, type Failure } from "../../core/errors.ts";
 import { headerValue } from "../../core/headers.ts";
 import type { Caller, RequestHead, Scope } from "../../core/request.ts";
+import { isLoopbackAddress, isLoopbackHost, hostName } from "./loopback.ts";
 
 const local: Caller = { id: "local", scopes: ["infer", "status", "admin"] };
 const anonymous: Caller = { id: "anonymous", scopes: ["infer", "status"] };
 
-/** Addresses that were judged, kept to spare the parsing; cleared when full. */
-const maxKnownAddresses = 10_000;
+/** Texts of requests that were found good, kept to spare the parsing; each kind is cleared when full. */
+const maxKnown = 1_024;
 
-/** The admission stage. */
+/** The admission stage. Doors may await it: callers with credentials will take time to be verified. */
 export function createAdmission(access: AccessOptions): (head: RequestHead) => Caller | Failure {
-  const hosts = new Set(access.hosts.map((host) => host.toLowerCase()));
-  const origins = new Set(access.origins);
-  const known = new Map<string, boolean>();
-  const isLocal = (address: string): boolean => {
-    let answer = known.get(address);
-    if (answer !== undefined) return answer;
-    answer = isLoopbackAddress(address);
-    if (known.size >= maxKnownAddresses) known.clear();
-    known.set(address, answer);
-    return answer;
-  };
-  return (head) => {
-    const origin = headerValue(head.headers, "origin");
-    if (origin !== undefined && !origins.has(origin) && !isOwnOrigin(origin, head))
-      return foreignOrigin(origin);
-    if (access.mode === "none") return withScope(anonymous, head.scope);
-    if (!isLocal(head.remoteAddress)) return strangerRefused(head.remoteAddress);
-    const host = headerValue(head.headers, "host");
-    if (host !== undefined && !isLocalHost(host) && !isListed(host, hosts)) return foreignHost(host);
-    return withScope(local, head.scope);
-  };
+  if (access.mode === "none") return (head) => withScope(anonymous, head.scope);
+  const gate = new LoopbackGate(access);
+  return (head) => gate.refusal(head) ?? withScope(local, head.scope);
 }
 
 function withScope(caller: Caller, scope: Scope): Caller | Failure {
   if (caller.scopes.includes(scope)) return caller;
   return failure(
     "forbidden",
-    `This call needs the scope ${scope}; without credentials there is ${caller.scopes.join(" and ")}`,
+    `This call needs the scope ${scope}; auth: none gives everyone ${caller.scopes.join(" and ")} only. ` +
+      "Without auth: none, callers on the gateway's own machine have it",
   );
 }
 
-/** 127.0.0.0/8, ::1, and the first mapped into IPv6; `unix` for a Unix socket. */
-export function isLoopbackAddress(address: string): boolean {
-  const plain = address.startsWith("::ffff:") ? address.slice(7) : address;
-  return plain === "::1" || plain === "unix" || /^127(\.\d{1,3}){3}$/.test(plain);
+/** Lets in what comes from this machine and knows it. */
+class LoopbackGate {
+  readonly #hosts: ReadonlySet<string>;
+  readonly #origins: ReadonlySet<string>;
+  readonly #goodAddresses = new Set<string>();
+  readonly #goodHosts = new Set<string>();
+
+  constructor({ hosts, origins }: AccessOptions) {
+    this.#hosts = new Set(hosts.map((host) => host.toLowerCase()));
+    this.#origins = new Set(origins);
+  }
+
+  refusal({ headers, remoteAddress }: RequestHead): Failure | undefined {
+    if (!this.#isGood(remoteAddress, this.#goodAddresses, isLoopbackAddress)) return stranger(remoteAddress);
+    const host = headerValue(headers, "host");
+    if (host !== undefined && !this.#isGood(host, this.#goodHosts, (text) => this.#isOwnHost(text))) {
+      return foreignHost(host);
+    }
+    const origin = headerValue(headers, "origin");
+    if (origin === undefined || this.#origins.has(origin) || isSameOrigin(origin, host)) return undefined;
+    return foreignOrigin(origin);
+  }
+
+  #isGood(text: string, good: Set<string>, check: (text: string) => boolean): boolean {
+    if (good.has(text)) return true;
+    if (!check(text)) return false;
+    if (good.size >= maxKnown) good.clear();
+    good.add(text);
+    return true;
+  }
+
+  #isOwnHost(host: string): boolean {
+    return isLoopbackHost(host) || this.#hosts.has(host.toLowerCase()) || this.#hosts.has(hostName(host));
+  }
 }
 
-/** A `Host` header that names this machine: localhost, *.localhost, or a loopback address, with or without a port. */
-function isLocalHost(host: string): boolean {
-  const name = hostName(host);
-  return name === "localhost" || name.endsWith(".localhost") || isLoopbackAddress(name);
+/** A page that this gateway itself served. The host is known to be good. */
+function isSameOrigin(origin: string, host: string | undefined): boolean {
+  return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
 }
 
-function isListed(host: string, hosts: ReadonlySet<string>): boolean {
-  return hosts.has(host.toLowerCase()) || hosts.has(hostName(host));
-}
-
-/** The name without port and brackets, in lower case. */
-function hostName(host: string): string {
-  const lower = host.toLowerCase();
-  if (lower.startsWith("[")) return lower.slice(1, Math.max(1, lower.indexOf("]")));
-  const colon = lower.lastIndexOf(":");
-  return colon < 0 ? lower : lower.slice(0, colon);
-}
-
-/** A page that this gateway itself served. */
-function isOwnOrigin(origin: string, head: RequestHead): boolean {
-  const host = headerValue(head.headers, "host");
-  return (
-    host !== undefined && isLocalHost(host) && (origin === `http://${host}` || origin === `https://${host}`)
-  );
-}
-
-function foreignOrigin(origin: string): Failure {
+function stranger(address: string): Failure {
   return failure(
     "forbidden",
-    `Web pages of ${printable(origin)} may not call; list the origin under cors.origins to allow them`,
+    `Only callers on the gateway's own machine are let in while no credentials are configured, not ${address}. ` +
+      'To let everyone infer and see the status, say "auth: none" in its configuration',
   );
 }
 
 function foreignHost(host: string): Failure {
   return failure(
     "forbidden",
-    `Host ${printable(host)} is not a name of this machine; list it under hosts to allow it`,
+    `Host ${quoted(host)} is not a name of the gateway's own machine. To allow it, list it under "hosts" in the configuration`,
   );
 }
 
-function strangerRefused(address: string): Failure {
-  const how = 'say "auth: none" in spillway.yaml to let everyone infer and see the status';
+function foreignOrigin(origin: string): Failure {
   return failure(
     "forbidden",
-    `Only this machine may call while no credentials are configured, not ${address}; ${how}`,
+    `Web pages of ${quoted(origin)} may not call. To allow them, list the origin under "cors.origins" in the configuration`,
   );
 }
 
-function printable(text: string): string {
+function quoted(text: string): string {
   return JSON.stringify(text.slice(0, 200));
 }

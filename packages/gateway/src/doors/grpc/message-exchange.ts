@@ -1,0 +1,161 @@
+/** One message of a gRPC call from its arrival to its answer. */
+import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
+import type { RouteResult, RpcCall } from "../../contracts/route.ts";
+import { Cancellation, type CancelReason } from "../../core/cancellation.ts";
+import { errorTable, isFailure, toFailure, type Failure } from "../../core/errors.ts";
+import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
+import type { AdmittedHead, MeteredMethod, RpcContext } from "./rpc-context.ts";
+
+/** How a message was answered: with a message, in pieces, or with a status. */
+export type MessageOutcome = { readonly message: readonly Uint8Array[] } | { readonly failure: Failure };
+
+/** What an exchange is made from. */
+export interface MessageParts extends MeteredMethod {
+  readonly context: RpcContext;
+  readonly head: AdmittedHead;
+  readonly path: string;
+  readonly timeoutMs: number | undefined;
+  readonly message: Uint8Array;
+  /** Ms on the door's clock: of the head for a unary call, of the message in a stream. */
+  readonly receivedAt: number;
+  /** Called once, perhaps before `start` returns; never after `cancel`. */
+  readonly done: (outcome: MessageOutcome) => void;
+}
+
+const cancelledStatus = errorTable.client_gone.grpc;
+const deadlineStatus = 4;
+
+/** It is its own sink: an answer over gRPC is one message, however many pieces it comes in. */
+export class MessageExchange implements ResponseSink {
+  readonly #parts: MessageParts;
+  readonly #cancellation = new Cancellation();
+  #call: RpcCall | undefined;
+  #exchange: Exchange | undefined;
+  #pieces: Uint8Array[] = [];
+  #isOpen = true;
+
+  constructor(parts: MessageParts) {
+    this.#parts = parts;
+    parts.meter.started();
+  }
+
+  /** Begins. */
+  start(): void {
+    const { caller } = this.#parts.head;
+    if (!(caller instanceof Promise)) return this.#handle(caller);
+    caller.then(
+      (later) => (isFailure(later) ? this.fail(later) : this.#handle(later)),
+      (error: unknown) => this.#crashed(error),
+    );
+  }
+
+  /** Nobody waits for the answer any more. */
+  cancel(reason: CancelReason): void {
+    if (!this.#isOpen) return;
+    this.#end(reason === "deadline" ? deadlineStatus : cancelledStatus);
+    this.#cancellation.cancel(reason);
+    this.#exchange?.cancel(reason);
+  }
+
+  whole(answer: WireAnswer): void {
+    this.#answer({ message: answer.body });
+  }
+
+  /** A message has no head. */
+  head(): void {}
+
+  data(chunk: Uint8Array): boolean {
+    if (this.#isOpen) this.#pieces.push(chunk);
+    return true;
+  }
+
+  end(): void {
+    this.#answer({ message: this.#pieces });
+  }
+
+  fail(reason: Failure): void {
+    if (!this.#isOpen) return;
+    const message = this.#call && this.#parts.method.writeFailure?.(reason, this.#call);
+    if (message === undefined) this.#answer({ failure: reason });
+    else this.#answer({ message }, errorTable[reason.code].grpc);
+  }
+
+  #handle(caller: Caller): void {
+    if (!this.#isOpen) return;
+    const { head, path, timeoutMs, message, receivedAt, method } = this.#parts;
+    const { metadata, requestId } = head;
+    const cancellation = this.#cancellation;
+    const call = { path, metadata, message, caller, requestId, receivedAt, timeoutMs, cancellation };
+    this.#call = call;
+    try {
+      const result = method.handle(call);
+      if (!(result instanceof Promise)) return this.#handled(result);
+      result.then(
+        (later) => this.#handled(later),
+        (error: unknown) => this.#crashed(error),
+      );
+    } catch (error) {
+      this.#crashed(error);
+    }
+  }
+
+  #handled(result: RouteResult): void {
+    if (!this.#isOpen) return;
+    if ("payload" in result) this.#decide(result);
+    else if (isFailure(result)) this.fail(result);
+    else this.whole(result);
+  }
+
+  #decide(request: InferenceRequest): void {
+    try {
+      const verdict = this.#parts.context.pipeline.decide(request);
+      if (!(verdict instanceof Promise)) return this.#decided(verdict);
+      verdict.then(
+        (later) => this.#decided(later),
+        (error: unknown) => this.#crashed(error),
+      );
+    } catch (error) {
+      this.#crashed(error);
+    }
+  }
+
+  /** A decision is carried even when the client has left meanwhile: what it holds is given back there. */
+  #decided(decision: Decision | Failure): void {
+    if (isFailure(decision)) return this.fail(decision);
+    try {
+      this.#exchange = this.#parts.context.pipeline.carry(decision, this);
+    } catch (error) {
+      return this.#crashed(error);
+    }
+    const { reason } = this.#cancellation;
+    if (reason !== undefined) this.#exchange.cancel(reason);
+  }
+
+  #crashed(error: unknown): void {
+    const thrown = toFailure(error);
+    if (thrown.code === "internal") {
+      const cause: unknown = thrown.cause ?? thrown;
+      const { logger } = this.#parts.context;
+      logger.error("grpc_request_failed", {
+        requestId: this.#parts.head.requestId,
+        path: this.#parts.path,
+        error: cause instanceof Error ? cause.stack : String(cause),
+      });
+    }
+    this.fail(thrown);
+  }
+
+  /** `status` is what is counted where a failure is said inside a message. */
+  #answer(outcome: MessageOutcome, status = 0): void {
+    if (!this.#isOpen) return;
+    this.#end("failure" in outcome ? errorTable[outcome.failure.code].grpc : status);
+    this.#parts.done(outcome);
+  }
+
+  #end(status: number): void {
+    this.#isOpen = false;
+    this.#pieces = [];
+    const { meter, context, receivedAt } = this.#parts;
+    meter.ended(status, context.clock.now() - receivedAt);
+  }
+}

@@ -1,0 +1,65 @@
+/** What all calls of a door share, and what one call is made from. */
+import type { Metadata, ServerCallHead } from "@spillway/grpc";
+import type { Pipeline } from "../../contracts/pipeline.ts";
+import type { RpcMethod } from "../../contracts/route.ts";
+import type { Logger } from "../../contracts/telemetry.ts";
+import type { CancelReason } from "../../core/cancellation.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Failure } from "../../core/errors.ts";
+import type { HeaderMap } from "../../core/headers.ts";
+import type { Random } from "../../core/random.ts";
+import type { Caller } from "../../core/request.ts";
+import type { MethodMeter } from "./grpc-metrics.ts";
+
+/** Made once a door. */
+export interface RpcContext {
+  readonly pipeline: Pipeline;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** A method with its counters. */
+export interface MeteredMethod {
+  readonly method: RpcMethod;
+  readonly meter: MethodMeter;
+}
+
+/** What became known of a call when its head was in. */
+export interface AdmittedHead {
+  /** Ms on the door's clock. */
+  readonly receivedAt: number;
+  readonly metadata: HeaderMap;
+  readonly requestId: string;
+  /** A promise where the caller's credentials take time; its failure then answers the call. */
+  readonly caller: Caller | Promise<Caller | Failure>;
+}
+
+/** A call as the server hands it over, with what its head said. */
+export interface OpenCall<Call extends ServerCallHead> extends MeteredMethod {
+  readonly context: RpcContext;
+  readonly call: Call;
+  readonly head: AdmittedHead;
+}
+
+/** Metadata by name; of a repeated name all values. */
+export function toHeaderMap(metadata: Metadata): HeaderMap {
+  const headers: Record<string, string | string[]> = {};
+  for (const [name, value] of metadata) {
+    const known = headers[name];
+    if (known === undefined) headers[name] = value;
+    else if (typeof known === "string") headers[name] = [known, value];
+    else known.push(value);
+  }
+  return headers;
+}
+
+/** Why a call has ended from the client's side: it left, or the time it gave has passed. */
+export function cancelReason(
+  { timeoutMs }: ServerCallHead,
+  { receivedAt }: AdmittedHead,
+  { clock }: RpcContext,
+): CancelReason {
+  const isLate = timeoutMs !== undefined && clock.now() - receivedAt >= timeoutMs;
+  return isLate ? "deadline" : "client_gone";
+}

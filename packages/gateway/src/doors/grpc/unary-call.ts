@@ -1,0 +1,26 @@
+/** Unary calls: one message in, one out. */
+import type { UnaryServerCall } from "@spillway/grpc";
+import { MessageExchange } from "./message-exchange.ts";
+import { cancelReason, type OpenCall } from "./rpc-context.ts";
+import { failureMetadata, statusOf } from "./rpc-status.ts";
+
+/** Answers a call whose message is in. */
+export function answerUnary({ call, head, ...about }: OpenCall<UnaryServerCall>): void {
+  const { requestId, receivedAt } = head;
+  const { path, message, timeoutMs } = call;
+  const exchange = new MessageExchange({
+    ...about,
+    head,
+    path,
+    message,
+    timeoutMs,
+    receivedAt,
+    done(outcome) {
+      if ("message" in outcome) return call.respond(outcome.message, [["x-request-id", requestId]]);
+      const { failure } = outcome;
+      call.fail(statusOf(failure), failure.message, failureMetadata(failure, requestId));
+    },
+  });
+  call.onCancel(() => exchange.cancel(cancelReason(call, head, about.context)));
+  exchange.start();
+}
