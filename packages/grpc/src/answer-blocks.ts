@@ -1,5 +1,6 @@
 /** Header blocks a server answers with, encoded. */
 import { encodeHeaders } from "./hpack-encoder.ts";
+import { cleanMetadata } from "./metadata.ts";
 import { encodeGrpcMessage } from "./status-text.ts";
 import { grpcStatus } from "./types.ts";
 import type { GrpcStatusCode, Metadata } from "./types.ts";
@@ -22,20 +23,10 @@ export interface CallStatus {
   readonly metadata: Metadata;
 }
 
-/** Line breaks and NUL would end a header early at some peers; they become spaces. */
-function clean([name, value]: readonly [string, string]): [string, string] {
-  return [name, /[\0\r\n]/.test(value) ? value.replaceAll(/[\0\r\n]/g, " ") : value];
-}
-
-/** Metadata as a block to append. */
-export function encodeMetadata(metadata: Metadata): Buffer {
-  return encodeHeaders(metadata.map(clean));
-}
-
-function statusFields(status: CallStatus): [string, string][] {
+function statusFields(status: CallStatus): Metadata {
   const message: [string, string][] =
     status.message === "" ? [] : [["grpc-message", encodeGrpcMessage(status.message)]];
-  return [["grpc-status", String(status.code)], ...message, ...status.metadata.map(clean)];
+  return [["grpc-status", String(status.code)], ...message, ...cleanMetadata(status.metadata)];
 }
 
 /** Ends an answer after its messages. */

@@ -5,6 +5,7 @@ import type { HeaderBlock } from "./hpack-decoder.ts";
 import { http2Error } from "./http2-codes.ts";
 import type { Connection } from "./connection.ts";
 import type { MemoryAccount } from "./memory-account.ts";
+import { cleanMetadata } from "./metadata.ts";
 import { MessageReader, messagePrefix } from "./message-reader.ts";
 import type { MessageSink } from "./message-reader.ts";
 import { readResponseBlock } from "./response-head.ts";
@@ -117,9 +118,12 @@ export class ClientCall implements Call, StreamHandler, MessageSink {
   }
 
   streamEnd(): void {
-    if (this.#state === "over") return;
-    if (this.#reader) this.#reader.end();
-    else this.takeMessagesEnd();
+    if (this.#state !== "over") {
+      if (this.#reader) this.#reader.end();
+      else this.takeMessagesEnd();
+    }
+    // The answer is complete: what is left of the upload is of no use.
+    if (this.#stream && !this.#stream.localClosed) this.#abandon();
   }
 
   streamReset(code: number, cause: ResetCause): void {
@@ -171,7 +175,7 @@ export class ClientCall implements Call, StreamHandler, MessageSink {
       timeoutMs === undefined
         ? []
         : [["grpc-timeout", encodeGrpcTimeout(this.#deadlineMs - performance.now())]];
-    return encodeHeaders([...(metadata ?? noMetadata), ...timeout]);
+    return encodeHeaders([...cleanMetadata(metadata ?? noMetadata), ...timeout]);
   }
 
   #expire(): void {
@@ -193,13 +197,14 @@ export class ClientCall implements Call, StreamHandler, MessageSink {
   ): void {
     if (this.#state === "over") return;
     this.#finish();
-    this.#handler.failed({ code, message, metadata: more.metadata ?? noMetadata, unsent: more.unsent });
+    const failure = { code, message, metadata: more.metadata ?? noMetadata, unsent: more.unsent };
+    tell(() => this.#handler.failed(failure));
   }
 
   #done(message: Buffer, metadata: Metadata): void {
     if (this.#state === "over") return;
     this.#finish();
-    this.#handler.done(message, metadata);
+    tell(() => this.#handler.done(message, metadata));
   }
 
   #finish(): void {
@@ -212,5 +217,16 @@ export class ClientCall implements Call, StreamHandler, MessageSink {
 
   #abandon(): void {
     if (this.#stream) this.#connection?.reset(this.#stream, http2Error.cancel);
+  }
+}
+
+/** What a handler throws is thrown again outside of the connection, which would otherwise lose its place. */
+function tell(callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }

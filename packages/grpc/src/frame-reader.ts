@@ -71,11 +71,6 @@ export class FrameReader {
     this.#missing = limits.expectPreface ? prefaceBytes.length : frameHeaderBytes;
   }
 
-  /** True once the preface has been read, or when none is expected. */
-  get started(): boolean {
-    return this.#state !== "preface";
-  }
-
   /** Takes the next bytes of the connection. Throws ConnectionError when they break the framing. */
   read(chunk: Buffer): void {
     this.#chunk = chunk;

@@ -9,11 +9,6 @@ export class MemoryAccount {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes kept now. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Adds if the bound allows; false changes nothing. */
   take(bytes: number): boolean {
     if (this.#bytes + bytes > this.#maxBytes) return false;

@@ -70,7 +70,7 @@ class Server implements GrpcServer {
 
   async #close(graceMs: number): Promise<void> {
     clearInterval(this.#sweeper);
-    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    this.#listener.close();
     const empty = new Promise<void>((resolve) => {
       this.#whenEmpty = resolve;
     });
@@ -78,7 +78,6 @@ class Server implements GrpcServer {
     for (const connection of this.#connections) connection.drain();
     if (this.#connections.size > 0) await empty;
     clearTimeout(timer);
-    if (this.#listener.listening) await closed;
   }
 
   #destroyAll(): void {

@@ -270,6 +270,36 @@ test("keep-alive finds a peer that has stopped", async (t) => {
   assert.deepEqual([failure.code, failure.unsent], [grpcStatus.unavailable, false]);
 });
 
+test("whoever hears of a lost connection finds the channel ready to try again", async (t) => {
+  const path = socketPath(t);
+  const child = fork(new URL("echo-server.ts", import.meta.url), [path], { execArgv: process.execArgv });
+  t.after(() => child.kill("SIGKILL"));
+  await once(child, "message");
+  const channel = openChannel(t, path);
+  await call(channel);
+  const state = new Promise<ChannelState>((resolve) => {
+    const failed = (): void => resolve(channel.state);
+    channel.unary({ path: "/t.T/Never", message: [] }, { done: () => {}, failed });
+  });
+  child.kill("SIGKILL");
+  assert.equal(await state, "failed");
+});
+
+test("a handler that throws is heard of and the connection goes on", async (t) => {
+  const path = await startServer(t);
+  const client = fork(new URL("throwing-client.ts", import.meta.url), [path], { execArgv: process.execArgv });
+  const heard = Promise.withResolvers<unknown>();
+  client.once("message", heard.resolve);
+  client.once("exit", heard.resolve);
+  assert.equal(await heard.promise, "from a handler");
+});
+
+test("metadata that HTTP/2 forbids is made harmless", async (t) => {
+  const channel = openChannel(t, await startServer(t));
+  const good = await call(channel, { metadata: [["X-Key", "a\r\nb"]] });
+  assert.deepEqual(good.ok && good.metadata, [["x-key", "a  b"]]);
+});
+
 test("a malformed address is refused", () => {
   for (const address of ["", "unix:", "localhost", "localhost:0", "localhost:99999", "a:b:1"])
     assert.throws(() => createChannel({ address }), TypeError, address);

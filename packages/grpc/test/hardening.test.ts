@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { frameFlag, frameType, http2Error, largestWindowBytes } from "../src/http2-codes.ts";
-import { grpcStatus } from "../src/index.ts";
+import { encodeHeaders } from "../src/hpack-encoder.ts";
+import { createGrpcServer, grpcStatus } from "../src/index.ts";
 import type { GrpcServerOptions, MethodHandler, UnaryServerCall } from "../src/index.ts";
 import {
   call,
@@ -15,6 +16,7 @@ import {
   rawPeer,
   requestBlock,
   seededRandom,
+  socketPath,
   startServer,
   uint32,
 } from "./harness.ts";
@@ -260,6 +262,36 @@ test("connections beyond the bound are refused, and an idle one makes room", asy
   }
   await second.untilClosed();
   assert.equal(first.closed, false);
+});
+
+test("a call goes on when the client answers our GOAWAY with its own", async (t) => {
+  const path = socketPath(t);
+  const waiting = Promise.withResolvers<UnaryServerCall>();
+  const wait: MethodHandler = { kind: "unary", handle: (each) => waiting.resolve(each) };
+  const server = createGrpcServer({ methods: new Map([["/t.T/Wait", wait]]) });
+  await server.listen({ path });
+  const peer = rawPeer(t, path);
+  peer.greet(openRequest(1, "/t.T/Wait"), frame(data, 1, 1, grpcMessage(Buffer.alloc(0))));
+  const held = await waiting.promise;
+  const closed = server.close();
+  assert.equal(await peer.goAwayCode(), http2Error.noError);
+  peer.send(frame(goAway, 0, 0, Buffer.alloc(8)), frame(ping, 0, 0, Buffer.alloc(8)));
+  await peer.see(ping);
+  held.respond([Buffer.from("late")]);
+  assert.ok((await peer.see(data, 1))?.payload.includes(Buffer.from("late")));
+  await closed;
+});
+
+test("what is not gRPC is answered in HTTP's own words", async (t) => {
+  const { peer } = await greeted(t);
+  const get = encodeHeaders([
+    [":method", "GET"],
+    [":scheme", "http"],
+    [":path", "/"],
+    [":authority", "x"],
+  ]);
+  peer.send(frame(headers, 5, 1, get));
+  assert.equal((await peer.see(data, 1))?.payload.toString(), "This port speaks gRPC only.\n");
 });
 
 test("random bytes and random frames neither hang nor harm the server", async (t) => {
