@@ -29,7 +29,7 @@ export interface RpcOptions {
 
 /** A client of one address. */
 export interface RpcClient {
-  /** `service` with its package, such as `inference.ModelInference`. A refused call is an answer too. */
+  /** `service` with its package, such as `inference.ModelInference`; bytes go out as they are. A refused call is an answer too. */
   call(service: string, method: string, message: object, options?: RpcOptions): Promise<RpcAnswer>;
   /** The same; a refusal throws with its text. */
   ask(service: string, method: string, message: object, options?: RpcOptions): Promise<Message>;
@@ -80,7 +80,7 @@ function unary(
     };
     const call = client.makeUnaryRequest(
       target,
-      requestSerialize,
+      message instanceof Uint8Array ? Buffer.from : requestSerialize,
       responseDeserialize,
       message,
       sent,

@@ -1,6 +1,5 @@
 /** Versions of models: side by side, new ones, broken ones, changed ones; and what callers notice of it, which should be nothing. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import {
   createModelFolder,
@@ -13,6 +12,7 @@ import {
 import { linearModel, linearYaml, seedOf } from "../harness/linear-model.ts";
 import { startLoad, type Load } from "../harness/load.ts";
 import { createPollClock, type PollClock } from "../harness/poll-clock.ts";
+import { isRunning } from "../harness/processes.ts";
 import { until } from "../harness/until.ts";
 
 const row = [1, -2, 0.5, 3];
@@ -97,10 +97,6 @@ function untilState(gateway: TestGateway, version: string, state: string): Promi
   return until(`version ${version} is ${state}`, async () =>
     (await indexOf(gateway)).find((entry) => entry["version"] === version && entry["state"] === state),
   );
-}
-
-function isRunning(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
 }
 
 describe("versions side by side", () => {
