@@ -1,9 +1,9 @@
 /** Health of the gateway, for people, load balancers and orchestrators. */
 import type { ModelCatalog } from "../contracts/models.ts";
+import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
 import type { Clock } from "../core/clock.ts";
 import type { WireAnswer } from "../core/request.ts";
-import { plainJsonFailure } from "./plain-failure.ts";
 
 /** What the routes read. */
 export interface HealthDeps {
@@ -14,8 +14,10 @@ export interface HealthDeps {
   readonly draining: () => boolean;
 }
 
+/** Never kept by anybody on the way: it is true for this moment only. */
 function json(status: number, value: object): WireAnswer {
-  return wireAnswer(status, "application/json", [Buffer.from(`${JSON.stringify(value)}\n`)]);
+  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+  return wireAnswer(status, "application/json", [body], [["cache-control", "no-store"]]);
 }
 
 /**
@@ -25,7 +27,7 @@ function json(status: number, value: object): WireAnswer {
 export function createHealthRoutes(deps: HealthDeps): Route[] {
   const startedAt = deps.clock.now();
   const route = (path: string, handle: () => WireAnswer): Route => {
-    return { method: "GET", path, scope: "status", body: "none", writeFailure: plainJsonFailure, handle };
+    return { method: "GET", path, scope: "status", body: "none", writeFailure: writePlainFailure, handle };
   };
   return [
     route("/health", () => {

@@ -1,7 +1,7 @@
 /** `/metrics` for Prometheus. */
+import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
 import type { Metrics } from "../contracts/telemetry.ts";
-import { plainJsonFailure } from "./plain-failure.ts";
 
 /** The text exposition format 0.0.4. */
 export function createMetricsRoute(metrics: Metrics, contentType: string): Route {
@@ -10,7 +10,7 @@ export function createMetricsRoute(metrics: Metrics, contentType: string): Route
     path: "/metrics",
     scope: "status",
     body: "none",
-    writeFailure: plainJsonFailure,
+    writeFailure: writePlainFailure,
     handle: () => wireAnswer(200, contentType, [Buffer.from(metrics.render())]),
   };
 }

@@ -1,7 +1,7 @@
 /** `GET /`: what this is, for whoever opens the address in a browser. */
 import type { ModelCatalog } from "../contracts/models.ts";
+import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
-import { plainJsonFailure } from "./plain-failure.ts";
 
 /** A page of plain text: the version, the models and addresses to try. */
 export function createWelcomeRoute(catalog: ModelCatalog, version: string): Route {
@@ -10,7 +10,7 @@ export function createWelcomeRoute(catalog: ModelCatalog, version: string): Rout
     path: "/",
     scope: "status",
     body: "none",
-    writeFailure: plainJsonFailure,
+    writeFailure: writePlainFailure,
     handle: () => wireAnswer(200, "text/plain; charset=utf-8", [Buffer.from(page(catalog, version))]),
   };
 }

@@ -13,7 +13,7 @@ import type { Attached, Connection } from "./connection.ts";
 import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
 import { answerEncoding, encodeAnswer, minEncodeBytes } from "./encode-answer.ts";
-import { writePlainFailure } from "./plain-failure.ts";
+import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import type { RouteMatch } from "./router.ts";
 import { endWith, mayHaveBody, retryAfterSeconds, sizeOf } from "./write-answer.ts";
 
