@@ -29,8 +29,7 @@ function withScope(caller: Caller, scope: Scope): Caller | Failure {
   if (caller.scopes.includes(scope)) return caller;
   return failure(
     "forbidden",
-    `This call needs the scope ${scope}; auth: none gives everyone ${caller.scopes.join(" and ")} only. ` +
-      "Without auth: none, callers on the gateway's own machine have it",
+    `This call needs the scope ${scope}; without credentials there is ${caller.scopes.join(" and ")}`,
   );
 }
 
