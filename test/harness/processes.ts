@@ -1,5 +1,6 @@
 /** Processes of the machine, as Linux shows them; elsewhere nothing is known of them. */
 import { readFileSync } from "node:fs";
+import type { TestContext } from "node:test";
 
 /** True on systems where these functions tell something. */
 export const processesAreKnown: boolean = process.platform === "linux";
@@ -23,4 +24,16 @@ function readProc(file: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Halts a process until the returned function is called, or the test has ended. */
+export function haltProcess(test: Pick<TestContext, "after">, pid: number): () => void {
+  let halted = true;
+  const goOn = (): void => {
+    if (halted && isRunning(pid)) process.kill(pid, "SIGCONT");
+    halted = false;
+  };
+  process.kill(pid, "SIGSTOP");
+  test.after(goOn);
+  return goOn;
 }
