@@ -179,7 +179,7 @@ describe("a gRPC door", () => {
     await until(() => upstream.cancelled.length > 0);
     assert.deepEqual(upstream.cancelled, ["client_gone"]);
     await carried;
-    const late = client.call("/test.Service/Infer", "x", { timeoutMs: 100 });
+    const late = client.call("/test.Service/Infer", "x", { timeoutMs: 500 });
     assert.equal((await late).code, 4);
     await until(() => upstream.cancelled.length > 1);
     assert.deepEqual(upstream.cancelled, ["client_gone", "deadline"]);
