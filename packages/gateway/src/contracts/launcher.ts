@@ -23,6 +23,8 @@ export interface WorkerSpec {
 export interface WorkerExit {
   readonly code: number | null;
   readonly signal: string | null;
+  /** What it said last of its own accord: an error, in one line. */
+  readonly said: string | undefined;
 }
 
 /** A started worker. It ends by itself when the gateway dies. */

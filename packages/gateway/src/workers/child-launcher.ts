@@ -60,9 +60,9 @@ function makeSocketFolder(temporary: string): string {
   try {
     return mkdtempSync(join(parent, "spw-"));
   } catch (cause) {
-    throw new GatewayError("internal", `No folder for the workers' sockets can be made in ${parent}`, {
-      cause,
-    });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const text = `No folder for the workers' sockets can be made in ${parent}: ${reason}. Make room there, or set TMPDIR to another folder.`;
+    throw new GatewayError("internal", text, { cause });
   }
 }
 
@@ -73,6 +73,8 @@ class ChildWorker implements LaunchedWorker {
   readonly #child: ChildProcess;
   readonly #listeners: ((exit: WorkerExit) => void)[] = [];
   #exit: WorkerExit | undefined;
+  /** The last error the child told of. */
+  #said: string | undefined;
 
   constructor(spec: WorkerSpec, socket: string, options: ChildLauncherOptions) {
     const program = options.program.startsWith("file:") ? new URL(options.program).pathname : options.program;
@@ -81,16 +83,25 @@ class ChildWorker implements LaunchedWorker {
       env: {
         NODE_COMPILE_CACHE: getCompileCacheDir(),
         ...pick(process.env),
-        [workerSpecVariable]: formatWorkerSpec({ socket, models: spec.models.map(toModelSpec) }),
+        [workerSpecVariable]: specText(socket, spec.models),
       },
       stdio: ["pipe", "ignore", "pipe"],
     });
     this.pid = this.#child.pid ?? 0;
     this.address = `unix:${socket}`;
-    this.#child.on("error", () => this.#ended({ code: null, signal: null }));
-    this.#child.on("exit", (code, signal) => this.#ended({ code, signal }));
+    this.#child.on("error", ({ message }) => this.#ended({ code: null, signal: null, said: message }));
+    // What is killed says nothing more; what ends by itself has said why, which may still be on its way.
+    this.#child.on(
+      "exit",
+      (code, signal) => signal !== null && this.#ended({ code, signal, said: undefined }),
+    );
+    this.#child.on("close", (code, signal) => this.#ended({ code, signal, said: this.#said }));
     this.#child.stdin?.on("error", () => {});
-    forwardLogs(this.#child, spec.id, options.logger);
+    forwardLogs(this.#child, {
+      worker: spec.id,
+      logger: options.logger,
+      onError: (text) => (this.#said = text),
+    });
   }
 
   onExit(listener: (exit: WorkerExit) => void): void {
@@ -114,6 +125,16 @@ class ChildWorker implements LaunchedWorker {
   }
 }
 
+/** Linux takes no variable beyond 128 KiB. */
+const maxVariableBytes = 100_000;
+
+/** What the worker is to load. Settings with very many labels are left out: it then reads them from the disk itself. */
+function specText(socket: string, models: readonly WorkerModel[]): string {
+  const text = formatWorkerSpec({ socket, models: models.map(toModelSpec) });
+  if (Buffer.byteLength(text) <= maxVariableBytes) return text;
+  return formatWorkerSpec({ socket, models: models.map(({ settings: _, ...model }) => model) });
+}
+
 /** What the repository read goes to the worker as it is: it then loads neither the YAML parser nor the schema. */
 function toModelSpec({ settings, ...model }: WorkerModel): WorkerModelSpec {
   return { ...model, ...(settings as Pick<WorkerModelSpec, "config" | "engine"> | undefined) };
@@ -135,15 +156,25 @@ function residentBytes(pid: number): number | undefined {
   }
 }
 
+/** Where the lines of a worker go. */
+interface LogTarget {
+  readonly worker: string;
+  readonly logger: Logger;
+  /** Hears the reason of each error, in one line. */
+  readonly onError: (text: string) => void;
+}
+
 /** Lines a worker writes to standard error are JSON events; anything else is what a native library says. */
-function forwardLogs(child: ChildProcess, worker: string, logger: Logger): void {
+function forwardLogs(child: ChildProcess, { worker, logger, onError }: LogTarget): void {
   if (child.stderr === null) return;
   createInterface({ input: child.stderr, crlfDelay: Infinity }).on("line", (line) => {
     const event = parseEvent(line);
-    const level = event?.["level"];
+    if (event === undefined) return logger.warn("worker_output", { worker, text: line.slice(0, 2_000) });
+    const { level, reason } = event;
     const write = level === "error" || level === "warn" || level === "debug" ? level : "info";
-    if (event === undefined) logger.warn("worker_output", { worker, text: line.slice(0, 2_000) });
-    else logger[write](`worker_${eventName(event)}`, { worker, ...scalars(event) });
+    logger[write](`worker_${eventName(event)}`, { worker, ...scalars(event) });
+    if (level === "error" && typeof reason === "string")
+      onError(reason.split("\n", 1)[0]?.slice(0, 500) ?? "");
   });
 }
 

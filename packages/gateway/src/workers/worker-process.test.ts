@@ -34,7 +34,7 @@ async function setup(test: TestContext) {
   const ready = Promise.withResolvers<void>();
   const exited = Promise.withResolvers<string>();
   let onExit: (exit: WorkerExit) => void = ignore;
-  const exit = (): void => onExit({ code: null, signal: "SIGKILL" });
+  const exit = (): void => onExit({ code: null, signal: "SIGKILL", said: undefined });
   const child: LaunchedWorker = {
     pid: 1,
     address: `unix:${socket}`,

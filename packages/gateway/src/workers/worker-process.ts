@@ -152,7 +152,8 @@ export class WorkerProcess {
   }
 }
 
-function describeExit(exit: WorkerExit): string {
-  if (exit.signal !== null) return `it was ended by ${exit.signal}`;
-  return exit.code === null ? "it could not be started" : `it exited with code ${exit.code}`;
+function describeExit({ code, signal, said }: WorkerExit): string {
+  const why = said === undefined ? "" : `: ${said}`;
+  if (signal !== null) return `it was ended by ${signal}${why}`;
+  return code === null ? `it could not be started${why}` : `it exited with code ${code}${why}`;
 }
