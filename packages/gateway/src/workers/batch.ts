@@ -110,6 +110,11 @@ export class Batch {
   #unboarded: number;
   /** Ends the running call; set while one runs. */
   cancelCall: (() => void) | undefined;
+  /**
+   * Sends the batch. It is kept here and not in a map of the batcher's: a map that entries come to and
+   * go from leaves old tables behind, which chain dead requests to live ones until a full collection.
+   */
+  whenBoarded: (() => void) | undefined;
 
   constructor(seats: readonly Seat[]) {
     this.seats = seats;
@@ -117,9 +122,12 @@ export class Batch {
     for (const seat of seats) seat.batch = this;
   }
 
-  /** Counts a seat as boarded; true when it was the last. */
-  countBoarded(): boolean {
-    return --this.#unboarded === 0;
+  /** Counts a seat as boarded; the last one sends the batch. */
+  countBoarded(): void {
+    if (--this.#unboarded > 0) return;
+    const send = this.whenBoarded;
+    this.whenBoarded = undefined;
+    send?.();
   }
 
   /** Seats whose answer somebody still waits for. */

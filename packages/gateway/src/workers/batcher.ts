@@ -52,8 +52,6 @@ export class Batcher implements SeatOwner {
   #scheduled = false;
   #delay: Timer | undefined;
   #calls = 0;
-  /** Boarding waits for the door; until then a batch occupies its instance. */
-  readonly #boarding = new Map<Batch, Attached>();
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -88,11 +86,7 @@ export class Batcher implements SeatOwner {
   }
 
   boarded(seat: Seat): void {
-    const batch = seat.batch;
-    if (batch === undefined || !batch.countBoarded()) return;
-    const entry = this.#boarding.get(batch);
-    this.#boarding.delete(batch);
-    if (entry !== undefined) this.#send(batch, entry, "shared");
+    seat.batch?.countBoarded();
   }
 
   abandoned(seat: Seat): void {
@@ -131,7 +125,7 @@ export class Batcher implements SeatOwner {
       if (waiters.length === 0) return;
       const now = this.#options.clock.now();
       const batch = new Batch(waiters.map((waiter) => new Seat(waiter, now, this)));
-      this.#boarding.set(batch, entry);
+      batch.whenBoarded = () => this.#send(batch, entry, "shared");
       this.#begin(entry, "shared");
       for (const seat of batch.seats) seat.waiter.grant(seat);
     }
