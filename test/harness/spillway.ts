@@ -28,12 +28,16 @@ export interface Running {
 export interface RunOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that ends by running the command line behind its arguments, in its own place. */
+  readonly wrapper?: readonly string[];
 }
 
 /** Starts `spillway` with arguments. Whoever starts it ends it. */
 export function startSpillway(args: readonly string[], options: RunOptions): Running {
   const { PATH = "", HOME = "", TMPDIR } = process.env;
-  const child = spawn(process.execPath, ["--conditions=source", program, ...args], {
+  const commandLine = [process.execPath, "--conditions=source", program, ...args];
+  const [command = "", ...rest] = [...(options.wrapper ?? []), ...commandLine];
+  const child = spawn(command, rest, {
     cwd: options.cwd,
     env: { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
