@@ -57,7 +57,7 @@ export class ServerConnection implements ConnectionEvents {
   readonly #liveness: Liveness;
   readonly #peer: string;
   /** Unary calls whose request is not complete. */
-  readonly #receiving = new Set<UnaryCall>();
+  readonly #receiving: UnaryCall[] = [];
   readonly #startedAtMs = performance.now();
   #takenBytes = 0;
   #progressAtMs = performance.now();
@@ -99,8 +99,8 @@ export class ServerConnection implements ConnectionEvents {
       if (nowMs - this.#startedAtMs > timeouts.prefaceTimeoutMs) this.destroy("no preface in time");
       return;
     }
-    for (const call of this.#receiving) {
-      if (call.received) this.#receiving.delete(call);
+    for (const call of [...this.#receiving]) {
+      if (call.received) this.#unwatch(call);
       else if (nowMs - call.startedAtMs > timeouts.requestTimeoutMs)
         call.takeMessageError(grpcStatus.deadlineExceeded, "the request did not arrive in time");
     }
@@ -157,7 +157,10 @@ export class ServerConnection implements ConnectionEvents {
       if (this.#admit(call)) call.start((each) => method.handle(each));
       return call;
     }
-    const call = new UnaryCall(parts, (each) => method.handle(each));
+    const call = new UnaryCall(parts, (each) => {
+      this.#unwatch(call);
+      method.handle(each);
+    });
     if (this.#admit(call) && !stream.remoteClosed) this.#watch(call);
     return call;
   }
@@ -168,11 +171,18 @@ export class ServerConnection implements ConnectionEvents {
     return refusal === undefined;
   }
 
-  /** Most requests are complete before the next sweep; the set is cleaned before it outgrows the streams. */
+  /** A call whose message is late is ended by the sweep; one that is whole, or over, is forgotten. */
   #watch(call: UnaryCall): void {
-    if (this.#receiving.size > 2 * defaultConcurrentStreams)
-      for (const each of this.#receiving) if (each.received) this.#receiving.delete(each);
-    this.#receiving.add(call);
+    if (this.#receiving.length > 2 * defaultConcurrentStreams)
+      for (const each of [...this.#receiving]) if (each.received) this.#unwatch(each);
+    this.#receiving.push(call);
+  }
+
+  #unwatch(call: UnaryCall): void {
+    const index = this.#receiving.lastIndexOf(call);
+    if (index < 0) return;
+    const last = this.#receiving.pop();
+    if (last !== undefined && index < this.#receiving.length) this.#receiving[index] = last;
   }
 
   #refuse(stream: Stream, code: GrpcStatusCode, message: string): StreamHandler {

@@ -16,9 +16,14 @@ export type ClosedKind =
 /** Closed streams remembered; a power of two. */
 const rememberedStreams = 512;
 
-/** Streams by identifier. */
+/**
+ * Streams by identifier, in an array that is searched: a connection has a few open, a few hundred at
+ * most. A map that entries come to and go from at the rate of calls leaves old tables behind, which
+ * keep dead streams, and all that hangs on them, reachable until a full collection: a third of
+ * everything a call allocates then outlives the young generation.
+ */
 export class StreamTable {
-  readonly #streams = new Map<number, Stream>();
+  readonly #streams: Stream[] = [];
   /** A ring of closed identifiers; negative when we reset the stream. */
   readonly #closed = new Int32Array(rememberedStreams);
   #closedCount = 0;
@@ -26,7 +31,7 @@ export class StreamTable {
 
   /** Open streams. */
   get size(): number {
-    return this.#streams.size;
+    return this.#streams.length;
   }
 
   /** Highest identifier opened so far. */
@@ -35,11 +40,12 @@ export class StreamTable {
   }
 
   get(id: number): Stream | undefined {
-    return this.#streams.get(id);
+    const index = this.#indexOf(id);
+    return index < 0 ? undefined : this.#streams[index];
   }
 
   add(stream: Stream): void {
-    this.#streams.set(stream.id, stream);
+    this.#streams.push(stream);
     this.#lastId = stream.id;
   }
 
@@ -50,7 +56,8 @@ export class StreamTable {
   }
 
   remove(stream: Stream, how: "ended" | "reset"): void {
-    this.#streams.delete(stream.id);
+    const index = this.#indexOf(stream.id);
+    if (index >= 0) this.#takeOut(index);
     stream.gone = true;
     this.#remember(how === "reset" ? -stream.id : stream.id);
   }
@@ -63,22 +70,35 @@ export class StreamTable {
 
   /** Streams above an identifier: those the peer will not process after its GOAWAY. */
   above(id: number): Stream[] {
-    return [...this.#streams.values()].filter((stream) => stream.id > id);
+    return this.#streams.filter((stream) => stream.id > id);
   }
 
-  all(): IterableIterator<Stream> {
-    return this.#streams.values();
+  /** As they are now; streams may come and go while the list is walked. */
+  all(): readonly Stream[] {
+    return [...this.#streams];
   }
 
   /** Ends every stream at once. */
   clear(cause: ResetCause): void {
-    const streams = [...this.#streams.values()];
-    this.#streams.clear();
+    const streams = this.#streams.splice(0);
     for (const stream of streams) stream.gone = true;
     for (const stream of streams) {
       stream.handler.streamGone();
       stream.handler.streamReset(http2Error.noError, cause);
     }
+  }
+
+  /** The last takes the place of the one that goes. */
+  #takeOut(index: number): void {
+    const last = this.#streams.pop();
+    if (last !== undefined && index < this.#streams.length) this.#streams[index] = last;
+  }
+
+  /** The newest first: most frames belong to the calls begun last. */
+  #indexOf(id: number): number {
+    let index = this.#streams.length - 1;
+    while (index >= 0 && this.#streams[index]?.id !== id) index--;
+    return index;
   }
 
   #remember(id: number): void {

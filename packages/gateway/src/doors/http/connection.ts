@@ -17,7 +17,7 @@ export class Connection {
   readonly remoteAddress: string;
   /** When it was accepted or its last request arrived, ms on the door's clock. */
   lastSeenAt: number;
-  readonly #attached = new Set<Attached>();
+  #attached: Attached[] = [];
 
   constructor(socket: Socket, acceptedAt: number) {
     this.socket = socket;
@@ -27,28 +27,29 @@ export class Connection {
 
   /** Requests under way. */
   get size(): number {
-    return this.#attached.size;
+    return this.#attached.length;
   }
 
   attach(request: Attached): void {
-    this.#attached.add(request);
+    this.#attached.push(request);
   }
 
   detach(request: Attached): void {
-    this.#attached.delete(request);
+    const index = this.#attached.indexOf(request);
+    if (index >= 0) this.#attached.splice(index, 1);
   }
 
   /** Tells the youngest request, the only one that can still be arriving. False when there is none. */
   broken(reason: Failure): boolean {
-    let youngest: Attached | undefined;
-    for (const request of this.#attached) youngest = request;
+    const youngest = this.#attached.at(-1);
     youngest?.broken(reason);
     return youngest !== undefined;
   }
 
   /** Tells all requests that the client has left. */
   lost(): void {
-    for (const request of this.#attached) request.gone();
-    this.#attached.clear();
+    const requests = this.#attached;
+    this.#attached = [];
+    for (const request of requests) request.gone();
   }
 }
