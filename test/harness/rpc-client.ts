@@ -73,21 +73,25 @@ function unary(
   const sent = new Metadata();
   for (const [name, value] of Object.entries(metadata)) sent.set(name, value);
   return new Promise((resolve) => {
-    let received = new Metadata();
-    const done = (error: ServiceError | null, answer?: object): void => {
-      if (error === null) resolve({ code: 0, message: answer as Message, metadata: received });
-      else resolve({ code: error.code, details: error.details, metadata: error.metadata });
-    };
+    const received = new Metadata();
+    let ended: { readonly error: ServiceError | null; readonly answer: object | undefined };
     const call = client.makeUnaryRequest(
       target,
-      message instanceof Uint8Array ? Buffer.from : requestSerialize,
+      message instanceof Uint8Array ? (bytes: object) => bytes as Buffer : requestSerialize,
       responseDeserialize,
       message,
       sent,
       { deadline: Date.now() + timeoutMs },
-      done,
+      (error, answer) => (ended = { error, answer }),
     );
-    call.on("metadata", (head) => (received = head));
+    call.on("metadata", (head) => received.merge(head));
+    // Comes last, after the callback.
+    call.on("status", ({ code, details, metadata: trailers }) => {
+      received.merge(trailers);
+      const { error, answer } = ended;
+      if (error === null) resolve({ code: 0, message: answer as Message, metadata: received });
+      else resolve({ code, details, metadata: received });
+    });
     signal?.addEventListener("abort", () => call.cancel());
   });
 }

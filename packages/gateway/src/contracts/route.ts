@@ -54,7 +54,7 @@ export interface RpcCall {
   readonly cancellation: Cancellation;
 }
 
-/** A gRPC method. `WireAnswer.body` is the message; its status and headers are not sent. */
+/** A gRPC method. `WireAnswer.body` is the message and its headers are metadata of a unary call; its status is not sent. */
 export interface RpcMethod {
   /** `/package.Service/Method`. */
   readonly path: string;

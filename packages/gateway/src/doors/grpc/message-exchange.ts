@@ -3,11 +3,14 @@ import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.
 import type { RouteResult, RpcCall } from "../../contracts/route.ts";
 import { Cancellation, type CancelReason } from "../../core/cancellation.ts";
 import { errorTable, isFailure, toFailure, type Failure } from "../../core/errors.ts";
+import type { HeaderList } from "../../core/headers.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
 import type { AdmittedHead, MeteredMethod, RpcContext } from "./rpc-context.ts";
 
-/** How a message was answered: with a message, in pieces, or with a status. */
-export type MessageOutcome = { readonly message: readonly Uint8Array[] } | { readonly failure: Failure };
+/** How a message was answered: with a message, in pieces, and what is said beside it; or with a status. */
+export type MessageOutcome =
+  | { readonly message: readonly Uint8Array[]; readonly headers: HeaderList }
+  | { readonly failure: Failure };
 
 /** What an exchange is made from. */
 export interface MessageParts extends MeteredMethod {
@@ -58,7 +61,7 @@ export class MessageExchange implements ResponseSink {
   }
 
   whole(answer: WireAnswer): void {
-    this.#answer({ message: answer.body });
+    this.#answer({ message: answer.body, headers: answer.headers });
   }
 
   /** A message has no head. */
@@ -70,14 +73,14 @@ export class MessageExchange implements ResponseSink {
   }
 
   end(): void {
-    this.#answer({ message: this.#pieces });
+    this.#answer({ message: this.#pieces, headers: [] });
   }
 
   fail(reason: Failure): void {
     if (!this.#isOpen) return;
     const message = this.#call && this.#parts.method.writeFailure?.(reason, this.#call);
     if (message === undefined) this.#answer({ failure: reason });
-    else this.#answer({ message }, errorTable[reason.code].grpc);
+    else this.#answer({ message, headers: [] }, errorTable[reason.code].grpc);
   }
 
   #handle(caller: Caller): void {

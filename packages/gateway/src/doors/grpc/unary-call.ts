@@ -16,7 +16,8 @@ export function answerUnary({ call, head, ...about }: OpenCall<UnaryServerCall>)
     timeoutMs,
     receivedAt,
     done(outcome) {
-      if ("message" in outcome) return call.respond(outcome.message, [["x-request-id", requestId]]);
+      if ("message" in outcome)
+        return call.respond(outcome.message, [["x-request-id", requestId], ...outcome.headers]);
       const { failure } = outcome;
       call.fail(statusOf(failure), failure.message, failureMetadata(failure, requestId));
     },
