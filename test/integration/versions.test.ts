@@ -226,7 +226,7 @@ describe("a change in place", () => {
     }
     const timed = await load.stop();
     const seeds = seedsOf(timed, [1, 2, 3, 4]);
-    assert.deepEqual([...new Set(seeds)].toSorted(), [1, 2, 3, 4]);
+    assert.deepEqual(new Set(seeds), new Set([1, 2, 3, 4]));
   });
 
   it("lets what waits in line be answered by what it was checked against", async (test) => {
