@@ -45,8 +45,8 @@ const defaults: DoorOptions = {
   maxConnections: 100,
 };
 
-/** Listens on a port of its own until the test ends. */
-export async function startDoor(t: TestContext, setup: DoorSetup = {}): Promise<DoorFixture> {
+/** A door that does not listen yet, and what it tells. */
+export function createTestDoor(setup: DoorSetup = {}) {
   const metrics = createMetrics();
   const heads: RequestHead[] = [];
   const logs: DoorFixture["logs"] = [];
@@ -70,6 +70,12 @@ export async function startDoor(t: TestContext, setup: DoorSetup = {}): Promise<
     logger: { error: log, warn: log, info: log, debug: log },
     metrics,
   });
+  return { door, metrics, heads, logs };
+}
+
+/** Listens on a port of its own until the test ends. */
+export async function startDoor(t: TestContext, setup: DoorSetup = {}): Promise<DoorFixture> {
+  const { door, metrics, heads, logs } = createTestDoor(setup);
   const { port } = await door.listen();
   const clients: RawHttpClient[] = [];
   t.after(async () => {

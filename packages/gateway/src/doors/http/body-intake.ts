@@ -2,9 +2,9 @@
  * Reads the body of one request whole, within a bound of its own and one over all requests. Never
  * pauses it: Node does not notice that a client has left while its upload is paused.
  */
-import type { IncomingMessage } from "node:http";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { BodyCollector } from "./body-collector.ts";
+import type { BodyRequest, BodySink } from "./body-request.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { bodyEncodingOf, decodeBody, type BodyEncoding } from "./decode-body.ts";
 
@@ -18,8 +18,8 @@ export interface BodyBounds {
 }
 
 /** A body on its way in. */
-export class BodyIntake {
-  readonly #request: IncomingMessage;
+export class BodyIntake implements BodySink {
+  readonly #request: BodyRequest;
   readonly #bounds: BodyBounds;
   /** Bytes still to come at most, as announced; infinite for a chunked body. */
   readonly announced: number;
@@ -29,7 +29,7 @@ export class BodyIntake {
   #done: (body: Uint8Array | Failure) => void = ignore;
   #stopDecoding: () => void = ignore;
 
-  constructor(request: IncomingMessage, bounds: BodyBounds) {
+  constructor(request: BodyRequest, bounds: BodyBounds) {
     this.#request = request;
     this.#bounds = bounds;
     const length = request.headers["content-length"];
@@ -48,12 +48,11 @@ export class BodyIntake {
     return undefined;
   }
 
-  /** Starts reading. `done` is called once, later, unless `close` comes first. */
+  /** Starts reading. `done` is called once, later, unless `close` comes before. */
   read(done: (body: Uint8Array | Failure) => void): void {
     this.#done = done;
     this.#collector = new BodyCollector(this.announced === Infinity ? undefined : this.announced);
-    this.#request.on("data", (piece: Uint8Array) => this.#received(piece));
-    this.#request.on("end", () => this.#receivedAll());
+    this.#request.feed(this);
   }
 
   /** Nobody wants the body any more; gives back what it held. What still arrives is thrown away. Idempotent. */
@@ -65,7 +64,7 @@ export class BodyIntake {
     this.#held = 0;
   }
 
-  #received(piece: Uint8Array): void {
+  received(piece: Uint8Array): void {
     const collector = this.#collector;
     if (collector === undefined) return;
     if (collector.length + piece.length > this.#bounds.maxBodyBytes) this.#end(this.#tooLarge("more came"));
@@ -73,7 +72,7 @@ export class BodyIntake {
     else this.#end(overloaded());
   }
 
-  #receivedAll(): void {
+  receivedAll(): void {
     const body = this.#collector?.bytes();
     if (body === undefined) return;
     if (this.#encoding === "identity") this.#end(body);
@@ -108,7 +107,7 @@ export class BodyIntake {
 }
 
 /** True when a request announces a body. */
-export function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: BodyRequest): boolean {
   const length = headers["content-length"];
   return headers["transfer-encoding"] !== undefined || (length !== undefined && Number(length) > 0);
 }

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { wireAnswer } from "../../contracts/route.ts";
 import {
+  createTestDoor,
   decisionFor,
   echoRoute,
   pipelineRequest,
@@ -74,6 +75,16 @@ describe("closing an HTTP door", () => {
     const { door } = await startDoor(t);
     await door.close({ graceMs: 0 });
     await door.close({ graceMs: 0 });
+  });
+
+  it("ends what was about to listen", async (t) => {
+    const { port, door: first } = await startDoor(t);
+    await first.close({ graceMs: 0 });
+    const { door } = createTestDoor({ options: { port } });
+    const listening = door.listen();
+    await door.close({ graceMs: 0 });
+    await assert.rejects(listening, /closed before it listened/);
+    await startDoor(t, { options: { port } });
   });
 
   it("fails no request of clients that are busy", async (t) => {

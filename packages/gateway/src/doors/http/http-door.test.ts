@@ -237,6 +237,25 @@ describe("an answer", () => {
     assert.equal((await client.answer()).status, 404);
   });
 
+  it("refuses more than 64 pipelined requests at once", async (t) => {
+    const later = Promise.withResolvers<void>();
+    const { connect } = await startDoor(t, {
+      routes: [
+        route("/slow", async () => {
+          await later.promise;
+          return ok("done");
+        }),
+      ],
+    });
+    const client = await connect();
+    client.write("POST /slow HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(70));
+    client.write("POST /slow HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    setImmediate(() => later.resolve());
+    const statuses: number[] = [];
+    for (let i = 0; i < 70; i++) statuses.push((await client.answer()).status);
+    assert.deepEqual(statuses, [...Array<number>(64).fill(200), ...Array<number>(6).fill(503)]);
+  });
+
   it("keeps the connection after refusals with a small body", async (t) => {
     const { connect } = await startDoor(t, {
       admit: (head) => (head.headers.forbid === "yes" ? failure("forbidden", "no") : caller),

@@ -1,5 +1,5 @@
 /** The HTTP/1.1 door: owns sockets, framing, bounds and the route table; knows no dialect. */
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { Server as NetServer, type Socket } from "node:net";
 import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
 import type { DoorOptions } from "../../contracts/options.ts";
@@ -7,8 +7,10 @@ import type { Pipeline } from "../../contracts/pipeline.ts";
 import type { Route } from "../../contracts/route.ts";
 import type { Logger, Metrics } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
+import { GatewayError } from "../../core/errors.ts";
 import { listenError } from "../../core/listen-error.ts";
 import type { Random } from "../../core/random.ts";
+import { BodyRequest } from "./body-request.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { Connection } from "./connection.ts";
 import type { DoorContext } from "./door-context.ts";
@@ -69,7 +71,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
 class NodeHttpDoor implements HttpDoor {
   readonly #options: DoorOptions;
   readonly #context: DoorContext;
-  readonly #server: Server;
+  readonly #server: Server<typeof BodyRequest>;
   readonly #connections = new Map<Socket, Connection>();
   #port: number;
   #closing: Promise<void> | undefined;
@@ -103,6 +105,10 @@ class NodeHttpDoor implements HttpDoor {
       // Stays: once listening, a failed accept (no file descriptors) must not end the process.
       server.on("error", (error) => reject(listenError(error, { host, port, what: "HTTP" })));
       server.listen({ host, port, backlog: 511 }, () => {
+        if (this.#context.draining) {
+          server.close();
+          return reject(new GatewayError("draining", "The door was closed before it listened"));
+        }
         const address = server.address();
         if (typeof address === "object" && address !== null) this.#port = address.port;
         resolve({ host, port: this.#port });
@@ -129,9 +135,10 @@ class NodeHttpDoor implements HttpDoor {
     };
   }
 
-  #createServer(stallTimeoutMs: number): Server {
+  #createServer(stallTimeoutMs: number): Server<typeof BodyRequest> {
     const { receiveTimeoutMs, maxConnections } = this.#options;
     const server = createServer({
+      IncomingMessage: BodyRequest,
       keepAliveTimeout: keepAliveTimeoutMs,
       headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
       requestTimeout: receiveTimeoutMs,
@@ -166,7 +173,7 @@ class NodeHttpDoor implements HttpDoor {
     });
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse, expects: "nothing" | "continue"): void {
+  #serve(request: BodyRequest, response: ServerResponse, expects: "nothing" | "continue"): void {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined) return void response.destroy();
     new HttpExchange(this.#context, connection, request, response).start(expects);
@@ -196,7 +203,8 @@ class NodeHttpDoor implements HttpDoor {
     const cut = clock.after(graceMs, () => this.#server.closeAllConnections());
     const stopped = stopAccepting(this.#server);
     this.#endIdle(clock.now() - restlessMs);
-    clock.after(Math.min(restMs, graceMs), () => this.#endIdle(Infinity));
+    // A turn later, after what lies unread in the sockets has been read.
+    clock.after(Math.min(restMs, graceMs), () => setImmediate(() => this.#endIdle(Infinity)));
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
     await stopped;
     cut.cancel();
@@ -213,6 +221,6 @@ class NodeHttpDoor implements HttpDoor {
 }
 
 /** As `net.Server` does it: that of `http.Server` cuts idle connections at once, just as their next request may be under way. */
-function stopAccepting(server: Server): Promise<void> {
+function stopAccepting(server: Server<typeof BodyRequest>): Promise<void> {
   return new Promise((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
 }

@@ -1,5 +1,5 @@
 /** One HTTP request from the end of its headers to the end of its answer. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { Cancellation } from "../../core/cancellation.ts";
@@ -9,6 +9,7 @@ import { headerValue, type HeaderList } from "../../core/headers.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
 import { BodyIntake, hasBody } from "./body-intake.ts";
+import type { BodyRequest } from "./body-request.ts";
 import type { Attached, Connection } from "./connection.ts";
 import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
@@ -40,13 +41,16 @@ const linger = { ms: 2_000, brokenMs: 250, bytes: 8_388_608 };
 /** Answers above this size count as held until the client has taken them. */
 const largeAnswerBytes = 65_536;
 
+/** Requests that one connection may have under way: a client that pipelines more is told to use more connections. */
+const maxPipelined = 64;
+
 const noBody = new Uint8Array(0);
 
 /** A request and its answer; it is its own sink. */
 export class HttpExchange implements ResponseSink, Attached {
   readonly #door: DoorContext;
   readonly #connection: Connection;
-  readonly #request: IncomingMessage;
+  readonly #request: BodyRequest;
   readonly #response: ServerResponse;
   readonly #method: string;
   readonly #path: string;
@@ -64,7 +68,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #exchange: Exchange | undefined;
   #lingerTimer: Timer | undefined;
 
-  constructor(door: DoorContext, connection: Connection, request: IncomingMessage, response: ServerResponse) {
+  constructor(door: DoorContext, connection: Connection, request: BodyRequest, response: ServerResponse) {
     this.#door = door;
     this.#connection = connection;
     this.#request = request;
@@ -88,6 +92,9 @@ export class HttpExchange implements ResponseSink, Attached {
     const { headers, httpVersion } = this.#request;
     if (headers.host === undefined && httpVersion === "1.1") {
       return this.fail(failure("bad_request", "The Host header is missing"));
+    }
+    if (this.#connection.size > maxPipelined) {
+      return this.fail(failure("overloaded", "Too many requests at once on one connection"));
     }
     if (isPreflight(this.#method, headers)) return this.#answerPreflight();
     const match = this.#door.router.match(this.#method, this.#path);
@@ -347,7 +354,6 @@ export class HttpExchange implements ResponseSink, Attached {
 
   /** Sends the answer but ends it, and with it the connection, only when the client has had time to read it. */
   #linger(answer: WireAnswer): void {
-    const request = this.#request;
     this.#response.flushHeaders();
     for (const piece of answer.body) this.#response.write(piece);
     this.#settle(answer.status);
@@ -355,11 +361,13 @@ export class HttpExchange implements ResponseSink, Attached {
     const lingerMs = this.#isBroken ? linger.brokenMs : linger.ms;
     this.#lingerTimer = this.#door.clock.after(lingerMs, () => this.#endLingering());
     let thrownAway = 0;
-    request.on("data", (piece: Uint8Array) => {
-      thrownAway += piece.length;
-      if (thrownAway > linger.bytes) this.#endLingering();
+    this.#request.feed({
+      received: (piece) => {
+        thrownAway += piece.length;
+        if (thrownAway > linger.bytes) this.#endLingering();
+      },
+      receivedAll: () => this.#endLingering(),
     });
-    request.on("end", () => this.#endLingering());
   }
 
   #endLingering(): void {
