@@ -81,7 +81,7 @@ function toRequest(deps: PredictDeps, call: HttpCall, body: PredictBody | Failur
     return wireAnswer(
       200,
       "application/json",
-      [Buffer.from(JSON.stringify(value), "utf8")],
+      [Buffer.from(`${JSON.stringify(value)}\n`, "utf8")],
       answerHeaders(answer),
     );
   };

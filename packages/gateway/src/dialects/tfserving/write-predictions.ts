@@ -44,7 +44,7 @@ function toAnswer(
   const head = `{${answer.model.mock ? '"mock":true,' : ""}"${form === "rows" ? "predictions" : "outputs"}":`;
   const body =
     typeof text === "string"
-      ? [Buffer.from(`${head}${text}}`, "utf8")]
-      : [Buffer.from(head), text, Buffer.from("}")];
+      ? [Buffer.from(`${head}${text}}\n`, "utf8")]
+      : [Buffer.from(head), text, Buffer.from("}\n")];
   return wireAnswer(200, "application/json", body, answerHeaders(answer));
 }
