@@ -93,7 +93,7 @@ test("rows of other models are answered with their tensors", async () => {
   const wide = await predict('{"instances":[1,9007199254740993]}', scalars);
   assert.equal(
     Buffer.concat(wide.answer?.body ?? []).toString(),
-    '{"mock":true,"predictions":[1,9007199254740993]}',
+    '{"mock":true,"predictions":[1,9007199254740993]}\n',
   );
 });
 
