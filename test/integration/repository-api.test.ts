@@ -12,7 +12,7 @@ import {
 } from "../harness/gateway.ts";
 import { linearModel, linearYaml } from "../harness/linear-model.ts";
 import { startLoad } from "../harness/load.ts";
-import { isRunning } from "../harness/processes.ts";
+import { haltProcess, isRunning } from "../harness/processes.ts";
 import { until } from "../harness/until.ts";
 
 const row = [1, 2, 3, 4];
@@ -82,14 +82,17 @@ describe("load and unload", () => {
 
   it("answer what waits before the model goes", async (test) => {
     const { gateway, models } = await setup(test);
-    models.addMock("slow", "batching: { maxBatch: 1 }\nmock: { latencyMs: 150 }");
+    models.addMock("slow", "batching: { maxBatch: 1 }\nmock: {}");
     assert.equal((await change(gateway, "slow", "load")).status, 200);
     const predict = (): Promise<JsonAnswer> =>
       gateway.post("/predict", { features: row, model_name: "slow" });
+    const [pid] = gateway.pids("slow/1");
+    const goOn = haltProcess(test, pid!);
     const waiting = Array.from({ length: 6 }, predict);
     await gateway.waiting("slow", 4);
     assert.equal((await change(gateway, "slow", "unload")).status, 200);
     assert.equal((await predict()).status, 503);
+    goOn();
     for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 200);
   });
 

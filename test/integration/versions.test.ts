@@ -12,7 +12,7 @@ import {
 import { linearModel, linearYaml, seedOf } from "../harness/linear-model.ts";
 import { startLoad, type Load } from "../harness/load.ts";
 import { createPollClock, type PollClock } from "../harness/poll-clock.ts";
-import { isRunning } from "../harness/processes.ts";
+import { haltProcess, isRunning } from "../harness/processes.ts";
 import { until } from "../harness/until.ts";
 
 const row = [1, -2, 0.5, 3];
@@ -231,13 +231,15 @@ describe("a change in place", () => {
 
   it("lets what waits in line be answered by what it was checked against", async (test) => {
     const { models, gateway } = await setup(test, (folder) =>
-      folder.addMock("m", "batching: { maxBatch: 1 }\nmock: { identity: true, width: 4, latencyMs: 200 }"),
+      folder.addMock("m", "batching: { maxBatch: 1 }\nmock: { identity: true, width: 4 }"),
     );
     const four = [1, 2, 3, 4];
     const send = (values: readonly number[]): Promise<JsonAnswer> =>
       gateway.post("/v2/models/m/infer", {
         inputs: [{ name: "input", datatype: "FP32", shape: [1, values.length], data: values }],
       });
+    const [pid] = gateway.pids("m/1");
+    const goOn = haltProcess(test, pid!);
     const waiting = Array.from({ length: 6 }, (_, i) => send([...four.slice(1), i]));
     await gateway.waiting("m", 4);
     models.addMock("m", "batching: { maxBatch: 1 }\nmock: { identity: true, width: 2 }");
@@ -247,6 +249,7 @@ describe("a change in place", () => {
     assert.deepEqual(outputOf(narrow), [5, 6]);
     const refused = await send(four);
     assert.equal(refused.status, 400);
+    goOn();
     for (const [i, answer] of (await Promise.all(waiting)).entries())
       assert.deepEqual(outputOf(answer), [2, 3, 4, i]);
   });
@@ -330,22 +333,24 @@ describe("a file that is still being copied", () => {
 describe("a folder that goes away", () => {
   it("takes its model with it once what waits is answered; the others do not notice", async (test) => {
     const { models, gateway, clock } = await setup(test, (folder) => {
-      folder.addMock("gone", "batching: { maxBatch: 1 }\nmock: { latencyMs: 200 }");
+      folder.addMock("gone", "batching: { maxBatch: 1 }\nmock: {}");
       folder.addOnnx("m", linearModel(1), { yaml: linearYaml });
     });
     const load = startTimedLoad(gateway);
     const predict = (): Promise<JsonAnswer> =>
       gateway.post("/predict", { features: row, model_name: "gone" });
+    const [pid] = gateway.pids("gone/1");
+    const goOn = haltProcess(test, pid!);
     const waiting = Array.from({ length: 6 }, predict);
     await gateway.waiting("gone", 4);
-    const pids = gateway.pids("gone/1");
     models.remove("gone");
     await clock.lookTwice();
     const answer = await predict();
     assert.deepEqual([answer.status, answer.body["code"]], [404, "model_not_found"]);
     assert.equal(answer.body["error"], 'No model "gone"; served are m');
+    goOn();
     for (const waited of await Promise.all(waiting)) assert.equal(waited.status, 200);
-    await until("its process has ended", () => !pids.some(isRunning));
+    await until("its process has ended", () => !isRunning(pid!));
     assert.deepEqual(
       (await indexOf(gateway)).map(({ name }) => name),
       ["m"],
