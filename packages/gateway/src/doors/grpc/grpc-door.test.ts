@@ -222,4 +222,32 @@ describe("a gRPC door", () => {
     await closed;
     assert.equal((await client.call("/test.Service/Infer", "x")).code, 14);
   });
+
+  it("ends the streams of its services when it closes, and tells them of it", async (t) => {
+    const told: string[] = [];
+    const { client, door } = await startGrpcDoor(t, {
+      services: new Map([
+        [
+          "/own.Service/Watch",
+          {
+            kind: "stream",
+            handle(call) {
+              call.onMessage(() => void call.send([Buffer.from("serving")]));
+              call.onCancel(() => told.push("over"));
+            },
+          },
+        ] as const,
+      ]),
+    });
+    const watch = client.stream("/own.Service/Watch");
+    watch.on("error", () => {});
+    const status = new Promise<number>((resolve) => watch.on("status", ({ code }) => resolve(code)));
+    watch.write(Buffer.from("x"));
+    await new Promise((resolve) => watch.once("data", resolve));
+    const start = performance.now();
+    await door.close({ graceMs: 30_000 });
+    assert.ok(performance.now() - start < 10_000);
+    assert.equal(await status, 14);
+    assert.deepEqual(told, ["over"]);
+  });
 });

@@ -21,8 +21,9 @@ import type { Random } from "../../core/random.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import { createGrpcMeters, MethodMeter } from "./grpc-metrics.ts";
 import { answerStream } from "./message-stream.ts";
-import { toHeaderMap, type AdmittedHead, type MeteredMethod } from "./rpc-context.ts";
+import { toHeaderMap, type AdmittedHead, type MeteredMethod, type OpenStream } from "./rpc-context.ts";
 import { failureMetadata, statusOf } from "./rpc-status.ts";
+import { trackStream } from "./service-stream.ts";
 import { answerUnary } from "./unary-call.ts";
 
 /** What a door needs. */
@@ -42,7 +43,10 @@ export interface GrpcDoorOptions {
 export interface GrpcDoor extends Inspect {
   /** Rejects with a `GatewayError` that says what to do when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
-  /** Stops accepting and lets calls finish for `graceMs`, then cuts them. Idempotent. */
+  /**
+   * Stops accepting, ends streams once what they were sent is answered, lets calls finish for
+   * `graceMs`, then cuts them. Idempotent.
+   */
   close(options: { readonly graceMs: number }): Promise<void>;
 }
 
@@ -57,6 +61,7 @@ class SpillwayGrpcDoor implements GrpcDoor {
   /** Verdicts on calls whose message is still to come. Weak: a call that never completes takes its verdict along. */
   readonly #admitted = new WeakMap<ServerCallHead, AdmittedHead>();
   readonly #server: GrpcServer;
+  readonly #streams = new Set<OpenStream>();
   #port: number;
   #state: "new" | "listening" | "draining" = "new";
 
@@ -93,7 +98,9 @@ class SpillwayGrpcDoor implements GrpcDoor {
 
   close({ graceMs }: { readonly graceMs: number }): Promise<void> {
     this.#state = "draining";
-    return this.#server.close({ graceMs });
+    const closed = this.#server.close({ graceMs });
+    for (const stream of this.#streams) stream.drain();
+    return closed;
   }
 
   inspect(): Snapshot {
@@ -138,6 +145,7 @@ class SpillwayGrpcDoor implements GrpcDoor {
       context,
       call,
       head: this.#headOf(call),
+      streams: this.#streams,
     });
     return metered.method.kind === "unary"
       ? { kind: "unary", handle: (call) => answerUnary(open(call)) }
@@ -155,7 +163,7 @@ class SpillwayGrpcDoor implements GrpcDoor {
         const waits = this.#headOf(call).caller instanceof Promise;
         if (waits) call.pause();
         this.#onceAdmitted(call, () => {
-          handler.handle(call);
+          handler.handle(trackStream(call, this.#streams, this.#headOf(call).requestId));
           if (waits) call.resume();
         });
       },

@@ -78,9 +78,20 @@ export class MessageExchange implements ResponseSink {
 
   fail(reason: Failure): void {
     if (!this.#isOpen) return;
-    const message = this.#call && this.#parts.method.writeFailure?.(reason, this.#call);
+    const message = this.#inDialect(reason);
     if (message === undefined) this.#answer({ failure: reason });
     else this.#answer({ message, headers: [] }, errorTable[reason.code].grpc);
+  }
+
+  /** A message that says the failure; undefined where the call's status says it. */
+  #inDialect(reason: Failure): readonly Uint8Array[] | undefined {
+    if (this.#call === undefined) return undefined;
+    try {
+      return this.#parts.method.writeFailure?.(reason, this.#call);
+    } catch (error) {
+      this.#log(error);
+      return undefined;
+    }
   }
 
   #handle(caller: Caller): void {
@@ -136,16 +147,14 @@ export class MessageExchange implements ResponseSink {
 
   #crashed(error: unknown): void {
     const thrown = toFailure(error);
-    if (thrown.code === "internal") {
-      const cause: unknown = thrown.cause ?? thrown;
-      const { logger } = this.#parts.context;
-      logger.error("grpc_request_failed", {
-        requestId: this.#parts.head.requestId,
-        path: this.#parts.path,
-        error: cause instanceof Error ? cause.stack : String(cause),
-      });
-    }
+    if (thrown.code === "internal") this.#log(thrown.cause ?? thrown);
     this.fail(thrown);
+  }
+
+  #log(error: unknown): void {
+    const { head, path, context } = this.#parts;
+    const text = error instanceof Error ? error.stack : String(error);
+    context.logger.error("grpc_request_failed", { requestId: head.requestId, path, error: text });
   }
 
   /** `status` is what is counted where a failure is said inside a message. */

@@ -126,6 +126,29 @@ describe("a stream of messages", () => {
     assert.equal(metric("spillway_grpc_requests_in_flight"), 0);
   });
 
+  it("ends when the door closes, once what was sent is answered", async (t) => {
+    const go = Promise.withResolvers<void>();
+    let running = 0;
+    const { client, door } = await startGrpcDoor(t, {
+      methods: [
+        stream(async () => {
+          running++;
+          await go.promise;
+          return rpcText("ok");
+        }),
+      ],
+    });
+    const busy = open(client);
+    busy.call.write(Buffer.from("x"));
+    busy.call.write(Buffer.from("y"));
+    await until(() => running === 2);
+    const closed = door.close({ graceMs: 30_000 });
+    go.resolve();
+    assert.equal((await busy.status).code, 14);
+    assert.deepEqual(busy.texts, ["ok", "ok"]);
+    await closed;
+  });
+
   it("works on a bounded number of messages at once", async (t) => {
     let running = 0;
     let most = 0;

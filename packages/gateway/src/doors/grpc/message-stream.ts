@@ -1,8 +1,9 @@
 /** Streams of messages: each is a call of its own, and the answers go out in the order of the messages. */
 import type { StreamServerCall } from "@spillway/grpc";
 import type { CancelReason } from "../../core/cancellation.ts";
+import { failure, type Failure } from "../../core/errors.ts";
 import { MessageExchange, type MessageOutcome } from "./message-exchange.ts";
-import { cancelReason, type OpenCall } from "./rpc-context.ts";
+import { cancelReason, type OpenCall, type OpenStream } from "./rpc-context.ts";
 import { failureMetadata, statusOf } from "./rpc-status.ts";
 
 /** Messages of one stream that are worked on at once, by number and by size; beyond it the client is held back. */
@@ -20,7 +21,7 @@ export function answerStream(open: OpenCall<StreamServerCall>): void {
   new MessageStream(open).listen();
 }
 
-class MessageStream {
+class MessageStream implements OpenStream {
   readonly #open: OpenCall<StreamServerCall>;
   readonly #places: Place[] = [];
   #pendingBytes = 0;
@@ -29,6 +30,7 @@ class MessageStream {
   #isPaused = false;
   /** The client has sent its last message. */
   #isHalfClosed = false;
+  #isDraining = false;
   #isClosed = false;
 
   constructor(open: OpenCall<StreamServerCall>) {
@@ -47,6 +49,13 @@ class MessageStream {
       this.#flush();
     });
     call.onCancel(() => this.#close(cancelReason(call, head, context)));
+    this.#open.streams.add(this);
+  }
+
+  /** What the client has sent is still answered. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#flush();
   }
 
   #received(message: Uint8Array): void {
@@ -83,17 +92,21 @@ class MessageStream {
       this.#pendingBytes -= first.bytes;
       const { outcome } = first;
       if ("message" in outcome) this.#isWritable = call.send(outcome.message);
-      else {
-        this.#close("client_gone");
-        const { failure } = outcome;
-        call.fail(statusOf(failure), failure.message, failureMetadata(failure, head.requestId));
-      }
+      else this.#fail(outcome.failure);
     }
     if (this.#isClosed) return;
     this.#holdBack();
-    if (!this.#isHalfClosed || this.#places.length > 0 || this.#isClosed) return;
-    this.#isClosed = true;
-    call.end([["x-request-id", head.requestId]]);
+    if (this.#places.length > 0 || this.#isClosed) return;
+    if (this.#isHalfClosed) {
+      this.#close("client_gone");
+      call.end([["x-request-id", head.requestId]]);
+    } else if (this.#isDraining) this.#fail(failure("draining"));
+  }
+
+  #fail(reason: Failure): void {
+    const { call, head } = this.#open;
+    this.#close("client_gone");
+    call.fail(statusOf(reason), reason.message, failureMetadata(reason, head.requestId));
   }
 
   #holdBack(): void {
@@ -107,6 +120,7 @@ class MessageStream {
   /** Calls off what still runs: nobody can be answered any more. */
   #close(reason: CancelReason): void {
     this.#isClosed = true;
+    this.#open.streams.delete(this);
     for (const { exchange } of this.#places.splice(0)) exchange.cancel(reason);
   }
 }

@@ -19,6 +19,12 @@ export interface RpcContext {
   readonly logger: Logger;
 }
 
+/** Something that stays open until the client ends it, unless told that the door closes. */
+export interface OpenStream {
+  /** Finish what has begun, then end. */
+  drain(): void;
+}
+
 /** A method with its counters. */
 export interface MeteredMethod {
   readonly method: RpcMethod;
@@ -40,6 +46,8 @@ export interface OpenCall<Call extends ServerCallHead> extends MeteredMethod {
   readonly context: RpcContext;
   readonly call: Call;
   readonly head: AdmittedHead;
+  /** The door's open streams: a stream adds and removes itself. */
+  readonly streams: Set<OpenStream>;
 }
 
 /** Metadata by name; of a repeated name all values. */

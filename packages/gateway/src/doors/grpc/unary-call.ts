@@ -5,11 +5,13 @@ import { cancelReason, type OpenCall } from "./rpc-context.ts";
 import { failureMetadata, statusOf } from "./rpc-status.ts";
 
 /** Answers a call whose message is in. */
-export function answerUnary({ call, head, ...about }: OpenCall<UnaryServerCall>): void {
+export function answerUnary({ call, head, context, method, meter }: OpenCall<UnaryServerCall>): void {
   const { requestId, receivedAt } = head;
   const { path, message, timeoutMs } = call;
   const exchange = new MessageExchange({
-    ...about,
+    context,
+    method,
+    meter,
     head,
     path,
     message,
@@ -22,6 +24,6 @@ export function answerUnary({ call, head, ...about }: OpenCall<UnaryServerCall>)
       call.fail(statusOf(failure), failure.message, failureMetadata(failure, requestId));
     },
   });
-  call.onCancel(() => exchange.cancel(cancelReason(call, head, about.context)));
+  call.onCancel(() => exchange.cancel(cancelReason(call, head, context)));
   exchange.start();
 }

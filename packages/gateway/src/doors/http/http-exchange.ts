@@ -1,6 +1,7 @@
 /** One HTTP request from the end of its headers to the end of its answer. */
 import type { ServerResponse } from "node:http";
 import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
+import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Timer } from "../../core/clock.ts";
@@ -14,7 +15,6 @@ import type { Attached, Connection } from "./connection.ts";
 import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
 import { answerEncoding, encodeAnswer, minEncodeBytes } from "./encode-answer.ts";
-import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import type { RouteMatch } from "./router.ts";
 import { endWith, mayHaveBody, retryAfterSeconds, sizeOf } from "./write-answer.ts";
 
@@ -291,13 +291,24 @@ export class HttpExchange implements ResponseSink, Attached {
 
   #failureAnswer(reason: Failure): WireAnswer {
     const match = this.#match;
-    const write = match?.kind === "found" ? match.compiled.route.writeFailure : match?.writeFailure;
-    const answer = (write ?? writePlainFailure)(reason, this.#requestId);
+    const answer = this.#inDialect(reason);
     const more: [string, string][] = [];
     const retryAfter = retryAfterSeconds(answer.status, reason);
     if (retryAfter !== undefined) more.push(["retry-after", retryAfter]);
     if (match?.kind === "no_method") more.push(["allow", match.allow]);
     return more.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...more] };
+  }
+
+  /** In the words of the API that the request is meant for. */
+  #inDialect(reason: Failure): WireAnswer {
+    const match = this.#match;
+    const write = match?.kind === "found" ? match.compiled.route.writeFailure : match?.writeFailure;
+    try {
+      return (write ?? writePlainFailure)(reason, this.#requestId);
+    } catch (error) {
+      this.#log(error);
+      return writePlainFailure(reason);
+    }
   }
 
   #send(answer: WireAnswer, size: number): void {
@@ -310,7 +321,6 @@ export class HttpExchange implements ResponseSink, Attached {
     if (size > largeAnswerBytes) this.#holdUntilTaken(size);
     if (lingers) return this.#linger(answer);
     endWith(response, answer.body, size);
-    intake?.close();
     this.#finish(answer.status);
   }
 

@@ -1,6 +1,6 @@
 /** What a client is told that does not speak HTTP, or too slowly. */
-import { errorTable, failure, type Failure } from "../../core/errors.ts";
 import { writePlainFailure } from "../../contracts/plain-failure.ts";
+import { errorTable, failure, type Failure } from "../../core/errors.ts";
 
 /** A failure and the status it is answered with. */
 export interface MalformedReason {
