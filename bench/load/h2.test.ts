@@ -175,7 +175,7 @@ test("reset streams, silent streams and answers without a status are failures by
     connections: 1,
     streamsPerConnection: 1,
     bound: { requests: 20 },
-    timeoutMs: 60,
+    timeoutMs: 400,
   });
   const result = await run(load);
   assert.deepEqual(result.failures, { timeout: 5, stream: 5, malformed: 5 });

@@ -99,7 +99,7 @@ export class ServerConnection implements ConnectionEvents {
       if (nowMs - this.#startedAtMs > timeouts.prefaceTimeoutMs) this.destroy("no preface in time");
       return;
     }
-    for (const call of [...this.#receiving]) {
+    for (const call of this.#receiving.slice()) {
       if (call.received) this.#unwatch(call);
       else if (nowMs - call.startedAtMs > timeouts.requestTimeoutMs)
         call.takeMessageError(grpcStatus.deadlineExceeded, "the request did not arrive in time");
@@ -174,7 +174,7 @@ export class ServerConnection implements ConnectionEvents {
   /** A call whose message is late is ended by the sweep; one that is whole, or over, is forgotten. */
   #watch(call: UnaryCall): void {
     if (this.#receiving.length > 2 * defaultConcurrentStreams)
-      for (const each of [...this.#receiving]) if (each.received) this.#unwatch(each);
+      for (const each of this.#receiving.filter((one) => one.received)) this.#unwatch(each);
     this.#receiving.push(call);
   }
 
