@@ -1,5 +1,6 @@
 /** Versions of models: side by side, new ones, broken ones, changed ones; and what callers notice of it, which should be nothing. */
 import assert from "node:assert/strict";
+import { renameSync, rmSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import {
   createModelFolder,
@@ -356,6 +357,39 @@ describe("a folder that goes away", () => {
       ["m"],
     );
     seedsOf(await load.stop(), [1]);
+  });
+});
+
+describe("a repository that cannot be read", () => {
+  it("changes nothing, is told once, and is followed again when it is back", async (test) => {
+    const { models, gateway, clock } = await setup(test, (folder) => {
+      folder.addOnnx("m", linearModel(1), { yaml: linearYaml });
+      folder.addOnnx("other", linearModel(5), { yaml: linearYaml });
+    });
+    const load = startTimedLoad(gateway);
+    const away = `${models.path}-away`;
+    renameSync(models.path, away);
+    test.after(() => rmSync(away, { recursive: true, force: true }));
+    await clock.lookTwice();
+    const loaded = await gateway.post("/v2/repository/models/m/load", {});
+    const error = "failed to load 'm': the model folder cannot be read: ENOENT";
+    assert.deepEqual([loaded.status, loaded.body], [400, { error }]);
+    const unloaded = await gateway.post("/v2/repository/models/other/unload", {});
+    assert.equal(unloaded.status, 200);
+    assert.equal((await ask(gateway, { model: "other" })).status, 503);
+    renameSync(away, models.path);
+    models.addOnnx("m", linearModel(2));
+    await clock.lookTwice();
+    await until("the change answers", async () => outputIsOf(await ask(gateway), 2));
+    assertOneSwitch(await load.stop(), { from: 1, to: 2 });
+    const told = gateway.events.filter(({ event }) => event.startsWith("repository_"));
+    assert.deepEqual(
+      told.map(({ level, event }) => [level, event]),
+      [
+        ["error", "repository_unreadable"],
+        ["info", "repository_readable"],
+      ],
+    );
   });
 });
 

@@ -67,6 +67,8 @@ export class ModelRepository {
   #snapshot: RepositorySnapshot | undefined;
   #desired: DesiredState = { deployments: new Map(), problems: new Map(), batching: new Map() };
   #timer: Timer | undefined;
+  /** Why the last look failed. */
+  #unreadable: string | undefined;
   #closed = false;
 
   constructor(options: ModelRepositoryOptions) {
@@ -134,7 +136,9 @@ export class ModelRepository {
   async load(name: string): Promise<Failure | undefined> {
     if (this.#options.repository.control === "explicit") this.#named.add(name);
     else this.#named.delete(name);
-    await this.#look({ why: "named", name });
+    const unreadable = await this.#look({ why: "named", name }).catch(unreadableReason);
+    if (unreadable !== undefined)
+      return failure("model_load_failed", `failed to load '${name}': ${unreadable}`);
     const model = this.#snapshot?.models.get(name);
     if (model === undefined) {
       if (this.#options.repository.control === "explicit") this.#named.delete(name);
@@ -157,7 +161,8 @@ export class ModelRepository {
     }
     if (this.#options.repository.control === "explicit") this.#named.delete(name);
     else this.#named.add(name);
-    await this.#look({ why: "named", name });
+    // A folder that cannot be read keeps nothing in service.
+    await this.#look({ why: "named", name }).catch(unreadableReason);
     return undefined;
   }
 
@@ -172,12 +177,22 @@ export class ModelRepository {
     const { pollMs } = this.#options.repository;
     if (pollMs === 0 || this.#closed) return;
     this.#timer = this.#options.clock.after(pollMs, () => {
-      this.#look({ why: "poll" })
-        .catch((error: unknown) =>
-          this.#options.logger.error("repository_unreadable", { reason: String(error) }),
-        )
-        .finally(() => this.#schedule());
+      void this.#look({ why: "poll" })
+        .catch(unreadableReason)
+        .then((reason) => {
+          this.#noteUnreadable(reason ?? undefined);
+          this.#schedule();
+        });
     });
+  }
+
+  /** Told once, not at every look. */
+  #noteUnreadable(reason: string | undefined): void {
+    if (reason === this.#unreadable) return;
+    this.#unreadable = reason;
+    const { logger } = this.#options;
+    if (reason === undefined) logger.info("repository_readable");
+    else logger.error("repository_unreadable", { reason });
   }
 
   #look(look: Look): Promise<void> {
@@ -186,13 +201,21 @@ export class ModelRepository {
     return looked;
   }
 
+  /** What cannot be read is taken to be as it was, and thrown. */
   async #scan(look: Look): Promise<void> {
     if (this.#closed) return;
+    const previous = this.#snapshot;
+    try {
+      const { directory } = this.#options.repository;
+      this.#snapshot = await scanRepository(directory, previous === undefined ? {} : { previous });
+    } finally {
+      if (!this.#closed && this.#snapshot !== undefined) this.#apply(this.#snapshot, look);
+    }
+  }
+
+  #apply(snapshot: RepositorySnapshot, look: Look): void {
     const { repository } = this.#options;
-    const previous = this.#snapshot === undefined ? {} : { previous: this.#snapshot };
-    this.#snapshot = await scanRepository(repository.directory, previous);
-    if (this.#closed) return;
-    this.#desired = planDeployments(this.#snapshot, repository, (model) => this.#isWanted(model));
+    this.#desired = planDeployments(snapshot, repository, (model) => this.#isWanted(model));
     const { deployments } = this.#desired;
     for (const [key, wanted] of deployments) this.#ensure(key, wanted, look);
     this.#seen = new Map([...deployments].map(([key, { signature }]) => [key, signature]));
@@ -349,4 +372,10 @@ function hasMember(
   model: string,
 ): boolean {
   return deployment?.members.some((member) => member.name === model) === true;
+}
+
+/** Without the folder's path, which is nothing for callers. */
+function unreadableReason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  return `the model folder cannot be read: ${code}`;
 }
