@@ -2,6 +2,7 @@
  * Keeps the processes of one set of models running: so many as wanted, restarted when they die, the
  * models' endpoints fed with their instances. A changed set is another deployment; it replaces this one.
  */
+import { dirname, join } from "node:path";
 import type { Launcher, WorkerModel } from "../contracts/launcher.ts";
 import type { WorkerOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
@@ -55,6 +56,13 @@ interface Slot {
 /** `name/version`, the key of a member. */
 export function memberId(member: { readonly name: string; readonly version: string }): string {
   return `${member.name}/${member.version}`;
+}
+
+/** A reason with paths that begin at the model's folder: callers are told it, and need not know where the repository lies. */
+function withoutPlace(reason: string, member: Member | undefined): string {
+  if (member === undefined) return reason;
+  const repository = dirname(dirname(member.directory));
+  return reason.replaceAll(join(repository, "/"), "");
 }
 
 /** The running processes of one set of models. */
@@ -174,7 +182,8 @@ export class Deployment {
   #serve(slot: Slot, process: WorkerProcess, discovered: DiscoveredModel): void {
     const id = memberId(discovered);
     if (discovered.model === undefined) {
-      this.problems.set(id, discovered.reason);
+      const member = this.members.find((one) => memberId(one) === id);
+      this.problems.set(id, withoutPlace(discovered.reason, member));
       return;
     }
     this.problems.delete(id);
