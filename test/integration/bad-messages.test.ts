@@ -165,7 +165,7 @@ function sendEndless(head: string, bytes: number): Promise<string> {
   return new Promise((resolve) => {
     socket.on("data", (piece) => {
       received += piece.toString("latin1");
-      if (received.endsWith("}")) socket.destroy();
+      if (received.trimEnd().endsWith("}")) socket.destroy();
     });
     // What was written after the end of the connection is lost, as it should be.
     socket.on("error", () => {});
