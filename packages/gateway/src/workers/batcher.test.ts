@@ -142,8 +142,8 @@ describe("Batcher", () => {
     );
   });
 
-  it("puts a second call on a busy instance only when it is full", async () => {
-    const { batcher, ask } = setup({ maxBatch: 2 });
+  it("puts a second call on a busy instance only when it is half full", async () => {
+    const { batcher, ask } = setup({ maxBatch: 4 });
     const instance = new HandInstance("a");
     batcher.attach(instance);
     ask("1");

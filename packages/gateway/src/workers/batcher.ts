@@ -19,6 +19,9 @@ import type { ModelStatistics } from "./statistics.ts";
 /** Calls that end through no fault of a request are repeated this often. */
 const maxRepeats = 8;
 
+/** How full a call must be to be sent ahead to an instance that is still at work. */
+const worthSendingAhead = 0.5;
+
 /** What a batcher needs. */
 export interface BatcherOptions {
   readonly clock: Clock;
@@ -148,7 +151,7 @@ export class Batcher implements SeatOwner {
 
   /**
    * The least busy instance. One that is at work on all it can takes another call, to hide the hop
-   * between processes, only when that one is full: partial batches wait and grow instead.
+   * between processes, only when that one is at least half full: smaller ones wait and grow instead.
    */
   #freeInstance(): Attached | undefined {
     const { line, model } = this.#options;
@@ -158,7 +161,7 @@ export class Batcher implements SeatOwner {
       if (best === undefined || entry.instance.host.running < best.instance.host.running) best = entry;
     }
     if (best === undefined || best.calls < this.#concurrency) return best;
-    return line.rows >= model.maxBatch ? best : undefined;
+    return line.rows >= model.maxBatch * worthSendingAhead ? best : undefined;
   }
 
   #pumpSuspects(): void {
