@@ -1,5 +1,6 @@
 /** The process a gateway starts for its models: loads, listens on a Unix socket, ends with its parent. */
 import { rmSync, rmdirSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { dirname } from "node:path";
 import type { GrpcServer } from "@spillway/grpc";
 import { createGrpcServer } from "@spillway/grpc";
@@ -44,19 +45,24 @@ export async function runSupervisedWorker(): Promise<void> {
   } catch (error) {
     return die(log, "cannot_listen", error);
   }
-  if (registry.entries().some(takesPictures)) setTimeout(preloadDecoder, decoderDelayMs).unref();
+  setTimeout(() => void prepareForLater(registry), prepareDelayMs).unref();
 }
 
-/** The native decoder of pictures is loaded this long after listening, when nobody waits for the worker any more. */
-const decoderDelayMs = 100;
+/** What nobody waits for is done this long after listening. */
+const prepareDelayMs = 100;
 
 function takesPictures({ state }: RegistryEntry): boolean {
   return state.state === "ready" && state.model.task.input.image !== undefined;
 }
 
-function preloadDecoder(): void {
+/**
+ * Loads the native decoder of pictures, and writes Node's compile cache, which halves the time and the memory of the
+ * next start: Node itself writes it at a regular exit only, and a gateway ends its workers without notice.
+ */
+async function prepareForLater(registry: ModelRegistry): Promise<void> {
   // A failure is told to the first request with a picture, which tries again.
-  loadSharp().catch(() => {});
+  if (registry.entries().some(takesPictures)) await loadSharp().catch(() => {});
+  flushCompileCache();
 }
 
 /** Says why and ends the process: what is half broken is replaced, not kept. */

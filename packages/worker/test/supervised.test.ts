@@ -4,9 +4,10 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,7 +16,7 @@ import { formatWorkerSpec, workerEntry, workerSpecVariable } from "../src/index.
 import { loadVersionConfig } from "../src/repository/index.ts";
 import type { TestClient } from "./support/client.ts";
 import { createTestClient, floats } from "./support/client.ts";
-import { temporaryRepository } from "./support/temporary.ts";
+import { temporaryFolder, temporaryRepository } from "./support/temporary.ts";
 
 const kserve = "inference.GRPCInferenceService";
 
@@ -222,3 +223,17 @@ function isAlive(pid: number): boolean {
 function killQuietly(pid: number): void {
   if (isAlive(pid)) process.kill(pid, "SIGKILL");
 }
+
+test("what it compiled is kept for the next start, although it is ended without notice", async (context) => {
+  const cache = await temporaryFolder(context);
+  process.env["NODE_COMPILE_CACHE"] = cache;
+  context.after(() => delete process.env["NODE_COMPILE_CACHE"]);
+  const { child, lines } = await start(context, { "mlp/1/model.onnx": mlp });
+  const count = async () => (await readdir(cache, { recursive: true })).length;
+  const endMs = performance.now() + 10_000;
+  while ((await count()) < 50 && performance.now() < endMs) await sleep(20);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  assert.equal(lines.at(-1)?.event, "listening");
+  assert.ok((await count()) >= 50, `${await count()} files`);
+});
