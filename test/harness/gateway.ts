@@ -13,6 +13,7 @@ import { createSystemRandom } from "../../packages/gateway/src/core/random.ts";
 import { createMetrics } from "../../packages/gateway/src/telemetry/index.ts";
 import { parseExposition, type ParsedFamily } from "./exposition.ts";
 import { createHttpClient, type HttpClient } from "./http-client.ts";
+import { isRunning } from "./processes.ts";
 import { createRpcClient, type RpcClient } from "./rpc-client.ts";
 import { until } from "./until.ts";
 
@@ -191,7 +192,7 @@ function collectingLogger(events: LoggedEvent[]): Logger {
   return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
 }
 
-/** Processes that came up and have not been reported as ended. */
+/** Processes that came up, have not been reported as ended, and run: what is ended on purpose is not reported. */
 function alivePids(events: readonly LoggedEvent[], deployment: string): number[] {
   const alive = new Set<number>();
   for (const { event, fields } of events) {
@@ -199,7 +200,7 @@ function alivePids(events: readonly LoggedEvent[], deployment: string): number[]
     if (event === "worker_ready") alive.add(Number(fields["pid"]));
     if (event === "worker_ended") alive.delete(Number(fields["pid"]));
   }
-  return [...alive];
+  return [...alive].filter(isRunning);
 }
 
 async function postJson(

@@ -1,8 +1,8 @@
-/** Processes of the machine, as Linux shows them; elsewhere nothing is known of them. */
+/** Processes of the machine; what only Linux shows is empty elsewhere. */
 import { readFileSync } from "node:fs";
 import type { TestContext } from "node:test";
 
-/** True on systems where these functions tell something. */
+/** True where `childrenOf` tells something. */
 export const processesAreKnown: boolean = process.platform === "linux";
 
 /** Process ids of the children of a process; empty where that is not known. */
@@ -13,9 +13,18 @@ export function childrenOf(pid: number): number[] {
 
 /** True while the process runs; one that has ended and that nobody has waited for does not. */
 export function isRunning(pid: number): boolean {
+  if (!processesAreKnown) return answersSignals(pid);
   const stat = readProc(`${pid}/stat`);
   // The state follows the name, which stands in parentheses and may hold anything.
   return stat !== undefined && !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
+}
+
+function answersSignals(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function readProc(file: string): string | undefined {

@@ -267,6 +267,7 @@ describe("a change in place", () => {
       (await indexOf(gateway)).find(({ reason }) => reason !== ""),
     );
     assert.deepEqual([entry["version"], entry["state"]], ["1", "READY"]);
+    assert.deepEqual(gateway.catalog.list()[0]?.instances, { wanted: 1, ready: 1 });
     assert.match(
       entry["reason"]!,
       /m\/model\.yaml:1: batching\.maxBatc: unknown key; did you mean "maxBatch"\?/,

@@ -342,9 +342,10 @@ export class ModelRepository {
   #status(name: string, version: string): ModelStatus {
     const id = memberId({ name, version });
     const endpoint = this.#served.exact(name, version);
-    const deployment = [...this.#current.values()].find((one) =>
-      one.members.some((member) => memberId(member) === id),
-    );
+    const deployments = [...this.#current.values(), ...this.#replaced];
+    const deployment =
+      deployments.find((one) => endpoint !== undefined && one.endpoints.get(id) === endpoint) ??
+      deployments.find((one) => one.members.some((member) => memberId(member) === id));
     const instances = { wanted: deployment?.count ?? 0, ready: endpoint?.instances ?? 0 };
     const problem = [...this.#problems()].find(([key]) => key === id || key === `${name}/`)?.[1];
     const base = { pool: localPool, name, version, instances };
