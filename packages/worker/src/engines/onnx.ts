@@ -1,5 +1,6 @@
 /** ONNX models through onnxruntime-node on the processor. A run blocks the process until it is over. */
 import { existsSync } from "node:fs";
+import "./onnx-telemetry.ts";
 import { InferenceSession, env } from "onnxruntime-node";
 import type { OnnxConfig } from "../repository/model-config.ts";
 import type { TensorSpec } from "../tensor.ts";
