@@ -1,7 +1,7 @@
 /** A pool under test, asked through the pipeline as doors do. */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { EndpointState } from "../../packages/gateway/src/contracts/endpoint.ts";
+import type { ModelEndpointState } from "../../packages/gateway/src/contracts/endpoint.ts";
 import type { PoolOptions } from "../../packages/gateway/src/contracts/options.ts";
 import { Cancellation } from "../../packages/gateway/src/core/cancellation.ts";
 import { systemClock } from "../../packages/gateway/src/core/clock.ts";
@@ -37,7 +37,7 @@ export interface TestPool {
   ask(question: Question): Promise<TensorAnswer | Failure>;
   /** Doubles two numbers with the model `double`; the answer must be right. Gives the address that answered. */
   double(value?: number): Promise<string>;
-  stateOf(model: string, version?: string): EndpointState | undefined;
+  stateOf(model: string, version?: string): ModelEndpointState | undefined;
   readyInstances(model: string, version?: string): number;
 }
 
@@ -101,11 +101,13 @@ function createAsk(remote: RemotePool): TestPool["ask"] {
     admission: () => failure("forbidden"),
     routing: ({ model, version }) => remote.endpointFor(model, version) ?? failure("model_not_found"),
     flowcontrol: (endpoint, entry) => endpoint.line.join(entry),
+    forward: undefined,
   });
   return async ({ model, version, inputs, outputs, timeoutMs = 10_000 }) => {
     let answer: TensorAnswer | undefined;
     const wire: WireAnswer = { status: 200, headers: [], body: [] };
     const payload: TensorPayload = {
+      kind: "tensors",
       bind: (served) => bindTensors(served, { inputs, outputs }),
       write: (result) => ((answer = result), wire),
     };

@@ -62,6 +62,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     admission: createAdmission(config.access),
     routing: createModelRouter(sources, (model) => unknownModel(sources, model)),
     flowcontrol: (endpoint, entry) => endpoint.line.join(entry),
+    forward: undefined,
   });
   const catalog = createCatalog({ repository, sources, statistics });
   const endWorkers = (): void => {

@@ -1,20 +1,23 @@
 /** The line in front of an endpoint, seen from both ends. */
 import type { Failure } from "../core/errors.ts";
-import type { BoundTensors, InferenceRequest } from "../core/request.ts";
+import type { BoundTensors, InferenceRequest, Payload, TensorPayload } from "../core/request.ts";
 import type { Lease } from "./lease.ts";
 
+/** What a request weighs in line: tensors bound to a model, or one row of its own. */
+export type LineCost = Pick<BoundTensors, "rows" | "shapeKey">;
+
 /** A request with inputs that fit, on its way into a line. */
-export interface LineEntry {
-  readonly request: InferenceRequest;
-  readonly bound: BoundTensors;
+export interface LineEntry<P extends Payload = TensorPayload, B extends LineCost = BoundTensors> {
+  readonly request: InferenceRequest<P>;
+  readonly bound: B;
   /** Called exactly once, perhaps before `join` returns. */
   readonly done: (result: Lease | Failure) => void;
 }
 
 /** A request in line. */
-export interface Waiter {
-  readonly request: InferenceRequest;
-  readonly bound: BoundTensors;
+export interface Waiter<P extends Payload = TensorPayload, B extends LineCost = BoundTensors> {
+  readonly request: InferenceRequest<P>;
+  readonly bound: B;
   readonly enqueuedAt: number;
   /** Gives the request its place. Called once by what drains the line. */
   grant(lease: Lease): void;
@@ -32,16 +35,16 @@ export interface TakeLimit {
  * The one line in front of an endpoint, drained by a single owner. Expired and called-off requests
  * leave it on their own and are never handed out.
  */
-export interface Line {
+export interface Line<P extends Payload = TensorPayload, B extends LineCost = BoundTensors> {
   readonly length: number;
   /** Rows of all waiting requests in sum. */
   readonly rows: number;
   /** When the first in line joined, ms on the pipeline's clock; undefined when nothing waits. */
   readonly oldestAt: number | undefined;
   /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */
-  join(entry: LineEntry): void;
+  join(entry: LineEntry<P, B>): void;
   /** Removes the next requests in order, all with one shape key. Empty when nothing waits. */
-  take(limit: TakeLimit): Waiter[];
+  take(limit: TakeLimit): Waiter<P, B>[];
   /** The owner's ear: called synchronously whenever a request joins. One listener. */
   onArrival(listener: () => void): void;
   /** Refuses everything that waits. */

@@ -1,10 +1,14 @@
 /** The seam between everything that asks (doors, edge, jobs) and the core. */
 import type { Failure } from "../core/errors.ts";
 import type { Caller, InferenceRequest, RequestHead } from "../core/request.ts";
-import type { Decision } from "./endpoint.ts";
+import type { ModelDecision } from "./endpoint.ts";
+import type { ForwardDecision } from "./http-endpoint.ts";
 import type { Exchange, ResponseSink } from "./sink.ts";
 
-export type { Decision, Exchange, ResponseSink };
+export type { Exchange, ResponseSink };
+
+/** Where a request goes, and the load it holds there. */
+export type Decision = ModelDecision | ForwardDecision;
 
 /** The three steps of a request. The door calls them in this order; ext_proc leaves out the last. */
 export interface Pipeline {

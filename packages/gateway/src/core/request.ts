@@ -1,9 +1,13 @@
 /** One request on its way through the pipeline. */
 import type { Cancellation } from "./cancellation.ts";
 import type { Failure } from "./errors.ts";
+import type { ForwardPayload } from "./forward.ts";
 import type { HeaderMap } from "./headers.ts";
 import type { ServedModel } from "./model.ts";
 import type { Tensor } from "./tensor.ts";
+import type { WireAnswer } from "./wire-answer.ts";
+
+export type { WireAnswer };
 
 /** What a caller may do. */
 export type Scope = "infer" | "status" | "admin";
@@ -57,15 +61,9 @@ export interface AnswerTiming {
   readonly instance: string;
 }
 
-/** An answer in the caller's own dialect, whole. */
-export interface WireAnswer {
-  readonly status: number;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly body: readonly Uint8Array[];
-}
-
 /** The dialect's part of a predictive request. Called synchronously by the stage that needs it. */
 export interface TensorPayload {
+  readonly kind: "tensors";
   /** Checks the inputs against the model and lays them out. */
   bind(model: ServedModel): BoundTensors | Failure;
   /**
@@ -75,8 +73,19 @@ export interface TensorPayload {
   write(answer: TensorAnswer): WireAnswer | Failure | Promise<WireAnswer | Failure>;
 }
 
+/** What a request carries: tensors for model workers, or bytes for HTTP servers. */
+export type Payload = TensorPayload | ForwardPayload;
+
 /** A request after its dialect has read it. */
-export interface InferenceRequest {
+export type InferenceRequest<P extends Payload = Payload> = P extends Payload ? RequestWith<P> : never;
+
+/** True for a request that model workers answer. */
+export function carriesTensors(request: InferenceRequest): request is InferenceRequest<TensorPayload> {
+  return request.payload.kind === "tensors";
+}
+
+/** A request with one kind of payload. */
+export interface RequestWith<P extends Payload> {
   /** Given by the caller or made by the door; echoed in answers and logs. */
   readonly id: string;
   readonly model: string;
@@ -89,6 +98,6 @@ export interface InferenceRequest {
   readonly deadline: number;
   /** Larger goes first; 0 is normal. */
   readonly priority: number;
-  readonly payload: TensorPayload;
+  readonly payload: P;
   readonly cancellation: Cancellation;
 }

@@ -1,12 +1,12 @@
 /** Makes the pipeline's request from a call of either door. */
 import type { HttpCall, RpcCall } from "../contracts/route.ts";
-import type { InferenceRequest, TensorPayload } from "../core/request.ts";
+import type { Payload, RequestWith } from "../core/request.ts";
 
 /** What a dialect read about a request. */
-export interface RequestParts {
+export interface RequestParts<P extends Payload> {
   readonly model: string;
   readonly version: string | undefined;
-  readonly payload: TensorPayload;
+  readonly payload: P;
   /** How long the request may take; the shortest of what the server allows and the caller asks. */
   readonly timeoutMs: number;
   /** Larger goes first; default 0. */
@@ -14,7 +14,10 @@ export interface RequestParts {
 }
 
 /** The request, with its deadline counted from its arrival. */
-export function createRequest(call: HttpCall | RpcCall, parts: RequestParts): InferenceRequest {
+export function createRequest<P extends Payload>(
+  call: HttpCall | RpcCall,
+  parts: RequestParts<P>,
+): RequestWith<P> {
   return {
     id: call.requestId,
     model: parts.model,

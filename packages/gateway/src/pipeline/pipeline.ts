@@ -1,33 +1,63 @@
 /** The order of a request's life and nothing else. */
-import type { Endpoint } from "../contracts/endpoint.ts";
+import type { ModelEndpoint, Upstream } from "../contracts/endpoint.ts";
+import type { ForwardDecision, ForwardRoute } from "../contracts/http-endpoint.ts";
 import type { Lease } from "../contracts/lease.ts";
 import type { LineEntry } from "../contracts/line.ts";
 import type { Decision, Exchange, Pipeline, ResponseSink } from "../contracts/pipeline.ts";
-import { isFailure, type Failure } from "../core/errors.ts";
-import type { Caller, InferenceRequest, RequestHead } from "../core/request.ts";
+import type { Scheduling } from "../contracts/scheduling.ts";
+import { failure, isFailure, type Failure } from "../core/errors.ts";
+import type { ForwardPayload } from "../core/forward.ts";
+import {
+  carriesTensors,
+  type Caller,
+  type InferenceRequest,
+  type RequestHead,
+  type TensorPayload,
+} from "../core/request.ts";
 
 /** The stages, in the order in which a request meets them. */
 export interface Stages {
   /** Who is calling, and is it allowed. Headers only. */
   readonly admission: (head: RequestHead) => Caller | Failure | Promise<Caller | Failure>;
   /** Which endpoint serves the model. */
-  readonly routing: (request: InferenceRequest) => Endpoint | Failure;
+  readonly routing: (request: InferenceRequest<TensorPayload>) => ModelEndpoint | Failure;
   /** Wait in the endpoint's line. `done` is called exactly once, perhaps at once. */
-  readonly flowcontrol: (endpoint: Endpoint, entry: LineEntry) => void;
+  readonly flowcontrol: (endpoint: ModelEndpoint, entry: LineEntry) => void;
+  /** The stages of requests that HTTP servers answer; undefined where there are no pools of such. */
+  readonly forward: ForwardStages | undefined;
+}
+
+/** Where a request for an HTTP server goes after its admission. */
+export interface ForwardStages {
+  /** Which pool serves the model, and under which name. */
+  readonly routing: (request: InferenceRequest<ForwardPayload>) => ForwardRoute | Failure;
+  /** Which endpoint of the pool takes it; drains the pool's line. */
+  readonly scheduling: Scheduling;
+  /** Carries it there, and its answer back. */
+  readonly upstream: Upstream<ForwardDecision>;
 }
 
 /** Joins the stages. */
 export function createPipeline(stages: Stages): Pipeline {
   return {
     admit: stages.admission,
-    decide: (request) => decide(stages, request),
-    carry: (decision: Decision, sink: ResponseSink): Exchange =>
-      decision.endpoints[0].upstream.carry(decision, sink),
+    decide: (request) =>
+      carriesTensors(request) ? decideModel(stages, request) : decideForward(stages.forward, request),
+    carry: (decision, sink) => carry(stages, decision, sink),
   };
 }
 
-/** A promise only for requests that got in line: refusals are values at once. */
-function decide(stages: Stages, request: InferenceRequest): Failure | Promise<Decision | Failure> {
+function carry(stages: Stages, decision: Decision, sink: ResponseSink): Exchange {
+  if (decision.kind === "model") return decision.endpoints[0].upstream.carry(decision, sink);
+  if (stages.forward === undefined) throw new TypeError("a forwarded request without stages that forward");
+  return stages.forward.upstream.carry(decision, sink);
+}
+
+/** Refusals are values at once; a promise only for requests that got in line. */
+function decideModel(
+  stages: Stages,
+  request: InferenceRequest<TensorPayload>,
+): Failure | Promise<Decision | Failure> {
   const endpoint = stages.routing(request);
   if (isFailure(endpoint)) return endpoint;
   const refusal = endpoint.refusal();
@@ -36,7 +66,20 @@ function decide(stages: Stages, request: InferenceRequest): Failure | Promise<De
   if (isFailure(bound)) return bound;
   return new Promise((resolve) => {
     const done = (result: Lease | Failure): void =>
-      resolve(isFailure(result) ? result : { request, endpoints: [endpoint], lease: result });
+      resolve(isFailure(result) ? result : { kind: "model", request, endpoints: [endpoint], lease: result });
     stages.flowcontrol(endpoint, { request, bound, done });
   });
+}
+
+/** Decided at once where an endpoint has room and nobody waits. */
+function decideForward(
+  stages: ForwardStages | undefined,
+  request: InferenceRequest<ForwardPayload>,
+): Decision | Failure | Promise<Decision | Failure> {
+  if (stages === undefined) return failure("model_not_found");
+  const route = stages.routing(request);
+  if (isFailure(route)) return route;
+  const decision = stages.scheduling.decide(route, request);
+  if (decision !== undefined) return decision;
+  return new Promise((resolve) => stages.scheduling.wait(route, request, resolve));
 }

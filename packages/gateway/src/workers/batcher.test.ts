@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { Cancellation } from "../core/cancellation.ts";
 import { failure, isFailure, type Failure } from "../core/errors.ts";
 import type { ServedModel } from "../core/model.ts";
-import type { BoundTensors, InferenceRequest, WireAnswer } from "../core/request.ts";
+import type { BoundTensors, InferenceRequest, TensorPayload, WireAnswer } from "../core/request.ts";
 import type { Lease } from "../contracts/lease.ts";
 import type { ResponseSink } from "../contracts/sink.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
@@ -93,7 +93,7 @@ function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: numbe
       fail: (reason) => void answers.push(reason.code),
     };
     const wire: WireAnswer = { status: 200, headers: [], body: [] };
-    const request: InferenceRequest = {
+    const request: InferenceRequest<TensorPayload> = {
       id: name,
       model: "m",
       version: undefined,
@@ -101,7 +101,7 @@ function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: numbe
       receivedAt: clock.now(),
       deadline,
       priority: 0,
-      payload: { bind: () => assert.fail(), write: () => wire },
+      payload: { kind: "tensors", bind: () => assert.fail(), write: () => wire },
       cancellation,
     };
     const bound: BoundTensors = { inputs: [], outputs: undefined, rows: 1, shapeKey: "" };

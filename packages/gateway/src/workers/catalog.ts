@@ -1,5 +1,5 @@
 /** All models behind the gateway, of the repository and of the pools, for surfaces that list and describe them. */
-import type { Endpoint } from "../contracts/endpoint.ts";
+import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { ModelCatalog, ModelStatus } from "../contracts/models.ts";
 import { failure, isFailure, type Failure } from "../core/errors.ts";
 import type { ModelRepository } from "./model-repository.ts";
@@ -10,7 +10,7 @@ export interface ModelSource {
   /** True once everything that should run has come up or failed to. */
   readonly settled: boolean;
   /** Undefined when the source does not know the model. */
-  endpointFor(model: string, version: string | undefined): Endpoint | Failure | undefined;
+  endpointFor(model: string, version: string | undefined): ModelEndpoint | Failure | undefined;
   versions(model: string): readonly string[];
   list(): ModelStatus[];
 }
@@ -33,7 +33,7 @@ export function unknownModel(sources: readonly ModelSource[], name: string): Fai
 /** Joins the sources. Loading and unloading is the repository's. */
 export function createCatalog(options: CatalogOptions): ModelCatalog {
   const { repository, sources, statistics } = options;
-  const endpointFor = (name: string, version: string | undefined): Endpoint | Failure => {
+  const endpointFor = (name: string, version: string | undefined): ModelEndpoint | Failure => {
     for (const source of sources) {
       const found = source.endpointFor(name, version);
       if (found !== undefined) return found;

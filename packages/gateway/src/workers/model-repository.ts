@@ -4,7 +4,7 @@
  * version that cannot be loaded leaves the one before it serving.
  */
 import { scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
-import type { Endpoint } from "../contracts/endpoint.ts";
+import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { Launcher } from "../contracts/launcher.ts";
 import type { LineFactory } from "../contracts/line.ts";
 import type { ModelStatus } from "../contracts/models.ts";
@@ -88,7 +88,7 @@ export class ModelRepository {
     );
   }
 
-  endpointFor(model: string, version: string | undefined): Endpoint | Failure | undefined {
+  endpointFor(model: string, version: string | undefined): ModelEndpoint | Failure | undefined {
     const endpoint = this.#served.find(model, version);
     if (endpoint !== undefined) return endpoint;
     const known = this.#snapshot?.models.get(model);

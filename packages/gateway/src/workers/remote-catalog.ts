@@ -1,5 +1,5 @@
 /** The models of a pool: from what its servers say to endpoints that requests are routed to. */
-import type { Endpoint } from "../contracts/endpoint.ts";
+import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { LineFactory } from "../contracts/line.ts";
 import type { ModelStatus } from "../contracts/models.ts";
@@ -44,7 +44,7 @@ export class RemoteCatalog {
     this.#options = options;
   }
 
-  endpointFor(model: string, version: string | undefined): Endpoint | Failure | undefined {
+  endpointFor(model: string, version: string | undefined): ModelEndpoint | Failure | undefined {
     const endpoint = this.#served.find(model, version);
     if (endpoint !== undefined) return endpoint;
     const served = this.#served.versions(model);

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { createChannel, type ChannelOptions } from "@spillway/grpc";
-import type { Endpoint } from "../contracts/endpoint.ts";
+import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { LineFactory } from "../contracts/line.ts";
 import type { ModelStatus } from "../contracts/models.ts";
@@ -109,7 +109,7 @@ class Pool implements RemotePool {
     await Promise.all(this.#names.map((name) => this.#resolve(name)));
   }
 
-  endpointFor(model: string, version: string | undefined): Endpoint | Failure | undefined {
+  endpointFor(model: string, version: string | undefined): ModelEndpoint | Failure | undefined {
     return this.#catalog.endpointFor(model, version);
   }
 

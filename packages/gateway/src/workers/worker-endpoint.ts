@@ -1,5 +1,5 @@
 /** A model version served by workers or model servers: the scheduler sees one endpoint, the batcher its instances. */
-import type { Decision, Endpoint, EndpointState, Upstream } from "../contracts/endpoint.ts";
+import type { ModelDecision, ModelEndpoint, ModelEndpointState, Upstream } from "../contracts/endpoint.ts";
 import type { Line, LineFactory } from "../contracts/line.ts";
 import type { Exchange, ResponseSink } from "../contracts/sink.ts";
 import type { Clock } from "../core/clock.ts";
@@ -11,8 +11,8 @@ import type { ModelInstance } from "./model-instance.ts";
 import type { ModelStatistics } from "./statistics.ts";
 
 /** Every lease of a worker endpoint is a seat in a batch; to carry a decision is to board it. */
-const workerUpstream: Upstream = {
-  carry(decision: Decision, sink: ResponseSink): Exchange {
+const workerUpstream: Upstream<ModelDecision> = {
+  carry(decision: ModelDecision, sink: ResponseSink): Exchange {
     const { lease } = decision;
     if (!(lease instanceof Seat)) throw new TypeError("the lease is not a seat of a batch");
     lease.board(sink);
@@ -31,7 +31,7 @@ export interface WorkerEndpointOptions {
 }
 
 /** One model version. Made when its first instance is ready; closed when a newer one has taken over and the last answer is out. */
-export class WorkerEndpoint implements Endpoint {
+export class WorkerEndpoint implements ModelEndpoint {
   readonly id: string;
   readonly pool: string;
   readonly model: ServedModel;
@@ -54,7 +54,7 @@ export class WorkerEndpoint implements Endpoint {
     this.#batcher = new Batcher({ clock, line: this.line, model, statistics, ...batching, onIdle });
   }
 
-  get state(): EndpointState {
+  get state(): ModelEndpointState {
     if (this.#phase !== "serving") return this.#phase;
     if (this.#batcher.instances > 0) return "ready";
     return this.#backoffUntil === undefined ? "recovering" : "unavailable";

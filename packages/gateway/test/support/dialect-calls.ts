@@ -106,10 +106,12 @@ export async function serve(
   const handled = await result;
   if (isFailure(handled)) return { ...nothing, failure: handled };
   if ("status" in handled) return { ...nothing, answer: handled };
-  const bound = handled.payload.bind(model);
+  const { payload } = handled;
+  assert.ok(payload.kind === "tensors");
+  const bound = payload.bind(model);
   if (isFailure(bound)) return { ...nothing, request: handled, failure: bound };
   const timing = { queueMs: 0.25, computeMs: 1.5, batchRows: 3, instance: "iris-0" };
-  const written = await handled.payload.write({ model, outputs: answerer(bound, model), timing });
+  const written = await payload.write({ model, outputs: answerer(bound, model), timing });
   if (isFailure(written)) return { request: handled, bound, answer: undefined, failure: written };
   return { request: handled, bound, answer: written, failure: undefined };
 }

@@ -180,7 +180,7 @@ export function rpcPipelineRequest(call: RpcCall): InferenceRequest {
     receivedAt: call.receivedAt,
     deadline: call.receivedAt + (call.timeoutMs ?? 60_000),
     priority: 0,
-    payload: { bind: unexpected, write: unexpected },
+    payload: { kind: "tensors", bind: unexpected, write: unexpected },
     cancellation: call.cancellation,
   };
 }

@@ -145,7 +145,7 @@ export function pipelineRequest(call: HttpCall): InferenceRequest {
     receivedAt: call.receivedAt,
     deadline: call.receivedAt + 60_000,
     priority: 0,
-    payload: { bind: unexpected, write: unexpected },
+    payload: { kind: "tensors", bind: unexpected, write: unexpected },
     cancellation: call.cancellation,
   };
 }

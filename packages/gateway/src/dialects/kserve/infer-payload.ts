@@ -15,6 +15,7 @@ import { writeInferAnswer } from "./write-infer.ts";
 export function createInferPayload(request: InferBody, threads: JsonThreads): TensorPayload {
   const outputs = request.outputs?.map((output) => output.name);
   return {
+    kind: "tensors",
     bind: (model) => bindTensors(model, { inputs: request.inputs, outputs }),
     write: (answer) => writeInferAnswer(answer, { request, threads }),
   };
@@ -31,6 +32,7 @@ const rawRequest: InferBody = {
 /** The payload of a raw binary request: the body is the one input of a batch of one. */
 export function createRawPayload(body: Uint8Array, threads: JsonThreads): TensorPayload {
   return {
+    kind: "tensors",
     bind: (model) => bindRaw(model, body),
     write: (answer) => writeInferAnswer(answer, { request: rawRequest, threads }),
   };

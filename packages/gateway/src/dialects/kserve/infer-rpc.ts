@@ -46,6 +46,7 @@ function toRequest(
     model: request.model,
     version: request.version,
     payload: {
+      kind: "tensors",
       bind: (model) => bindTensors(model, { inputs: request.inputs, outputs }),
       write: (answer) => writeRpcInfer(answer, { request, wrap, threads: deps.jsonThreads }),
     },

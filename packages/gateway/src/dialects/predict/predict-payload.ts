@@ -16,6 +16,7 @@ export type PredictionWriter = (
 /** The payload of one prediction. */
 export function createPredictPayload(input: PlainInput, writePrediction: PredictionWriter): TensorPayload {
   return {
+    kind: "tensors",
     bind: (model) => {
       const tensor = plainTensor(model, input);
       return isFailure(tensor) ? tensor : bindTensors(model, { inputs: [tensor], outputs: undefined });

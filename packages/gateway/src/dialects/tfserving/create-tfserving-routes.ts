@@ -74,6 +74,7 @@ function toRequest(deps: TfServingDeps, call: HttpCall, body: InstancesBody | Fa
     model: call.params.model ?? "",
     version: call.params.version,
     payload: {
+      kind: "tensors",
       bind: (model) => bindColumns(model, columns),
       write: (answer) => writePredictions(answer, { form, rows, threads: deps.jsonThreads }),
     },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Cancellation } from "../../core/cancellation.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
-import type { InferenceRequest } from "../../core/request.ts";
+import type { InferenceRequest, TensorPayload } from "../../core/request.ts";
 import type { Lease } from "../../contracts/lease.ts";
 import { createManualClock } from "../../testing.ts";
 import { RequestLine } from "./line.ts";
@@ -23,7 +23,7 @@ function setup(maxQueue = 100) {
   const join = (id: string, options: Options = {}) => {
     const cancellation = new Cancellation();
     const results: (Lease | Failure)[] = [];
-    const request: InferenceRequest = {
+    const request: InferenceRequest<TensorPayload> = {
       id,
       model: "m",
       version: undefined,
@@ -31,7 +31,7 @@ function setup(maxQueue = 100) {
       receivedAt: clock.now(),
       deadline: options.deadline ?? Infinity,
       priority: options.priority ?? 0,
-      payload: { bind: () => assert.fail(), write: () => assert.fail() },
+      payload: { kind: "tensors", bind: () => assert.fail(), write: () => assert.fail() },
       cancellation,
     };
     const { rows = 1, shapeKey = "" } = options;

@@ -5,11 +5,11 @@
  * drains the line calls `take`; nothing else hands requests out.
  */
 import type { Lease } from "../../contracts/lease.ts";
-import type { Line, LineEntry, TakeLimit, Waiter } from "../../contracts/line.ts";
+import type { Line, LineCost, LineEntry, TakeLimit, Waiter } from "../../contracts/line.ts";
 import type { FlowOptions } from "../../contracts/options.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { failure, type Failure } from "../../core/errors.ts";
-import type { BoundTensors, InferenceRequest } from "../../core/request.ts";
+import type { BoundTensors, InferenceRequest, Payload, TensorPayload } from "../../core/request.ts";
 
 /** Priorities outside this range count as its ends, which bounds the number of bands. */
 const priorityRange = { lowest: -16, highest: 16 };
@@ -18,16 +18,16 @@ const priorityRange = { lowest: -16, highest: 16 };
 const lookAhead = 4;
 
 /** A request in line: a node of its band's list and the `Waiter` that the drain sees. */
-class WaitingRequest implements Waiter {
-  readonly request: InferenceRequest;
-  readonly bound: BoundTensors;
+class WaitingRequest<P extends Payload, B extends LineCost> implements Waiter<P, B> {
+  readonly request: InferenceRequest<P>;
+  readonly bound: B;
   readonly enqueuedAt: number;
-  readonly band: Band;
+  readonly band: Band<P, B>;
   readonly #done: (result: Lease | Failure) => void;
-  previous: WaitingRequest | undefined;
-  next: WaitingRequest | undefined;
+  previous: WaitingRequest<P, B> | undefined;
+  next: WaitingRequest<P, B> | undefined;
 
-  constructor(entry: LineEntry, band: Band, enqueuedAt: number) {
+  constructor(entry: LineEntry<P, B>, band: Band<P, B>, enqueuedAt: number) {
     this.request = entry.request;
     this.bound = entry.bound;
     this.#done = entry.done;
@@ -45,23 +45,23 @@ class WaitingRequest implements Waiter {
 }
 
 /** Requests of one priority, first come first served. */
-class Band {
+class Band<P extends Payload, B extends LineCost> {
   readonly priority: number;
-  first: WaitingRequest | undefined;
-  last: WaitingRequest | undefined;
+  first: WaitingRequest<P, B> | undefined;
+  last: WaitingRequest<P, B> | undefined;
 
   constructor(priority: number) {
     this.priority = priority;
   }
 
-  append(waiter: WaitingRequest): void {
+  append(waiter: WaitingRequest<P, B>): void {
     waiter.previous = this.last;
     if (this.last === undefined) this.first = waiter;
     else this.last.next = waiter;
     this.last = waiter;
   }
 
-  unlink(waiter: WaitingRequest): void {
+  unlink(waiter: WaitingRequest<P, B>): void {
     if (waiter.previous === undefined) this.first = waiter.next;
     else waiter.previous.next = waiter.next;
     if (waiter.next === undefined) this.last = waiter.previous;
@@ -80,12 +80,15 @@ export interface LineOptions {
 }
 
 /** The line in front of one endpoint. */
-export class RequestLine implements Line {
+export class RequestLine<
+  P extends Payload = TensorPayload,
+  B extends LineCost = BoundTensors,
+> implements Line<P, B> {
   readonly #clock: Clock;
   readonly #maxQueue: number;
   readonly #onRefused: (failure: Failure) => void;
   /** Highest priority first. */
-  readonly #bands: Band[] = [];
+  readonly #bands: Band<P, B>[] = [];
   #length = 0;
   #rows = 0;
   #listener: (() => void) | undefined;
@@ -120,7 +123,7 @@ export class RequestLine implements Line {
   }
 
   /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */
-  join(entry: LineEntry): void {
+  join(entry: LineEntry<P, B>): void {
     const now = this.#clock.now();
     const refusal = this.#refusalAtEntry(entry.request, now);
     if (refusal !== undefined) {
@@ -137,13 +140,13 @@ export class RequestLine implements Line {
     this.#listener?.();
   }
 
-  take(limit: TakeLimit): Waiter[] {
-    const taken: WaitingRequest[] = [];
+  take(limit: TakeLimit): Waiter<P, B>[] {
+    const taken: WaitingRequest<P, B>[] = [];
     const now = this.#clock.now();
     let rows = 0;
     let seen = 0;
     for (const band of this.#bands) {
-      let next: WaitingRequest | undefined;
+      let next: WaitingRequest<P, B> | undefined;
       for (let waiter = band.first; waiter !== undefined; waiter = next) {
         next = waiter.next;
         if (waiter.request.deadline <= now) {
@@ -167,14 +170,14 @@ export class RequestLine implements Line {
     for (const band of this.#bands) while (band.first !== undefined) this.#leave(band.first, reason);
   }
 
-  #refusalAtEntry(request: InferenceRequest, now: number): Failure | undefined {
+  #refusalAtEntry(request: InferenceRequest<P>, now: number): Failure | undefined {
     if (request.cancellation.reason !== undefined) return failure("client_gone");
     if (this.#length >= this.#maxQueue) return failure("queue_full", undefined, 1_000);
     if (request.deadline <= now) return failure("queue_timeout", undefined, 1_000);
     return undefined;
   }
 
-  #bandOf(wanted: number): Band {
+  #bandOf(wanted: number): Band<P, B> {
     const priority = Math.max(priorityRange.lowest, Math.min(priorityRange.highest, Math.trunc(wanted)));
     let index = 0;
     for (; index < this.#bands.length; index++) {
@@ -182,19 +185,19 @@ export class RequestLine implements Line {
       if (band === undefined || band.priority < priority) break;
       if (band.priority === priority) return band;
     }
-    const band = new Band(priority);
+    const band = new Band<P, B>(priority);
     this.#bands.splice(index, 0, band);
     return band;
   }
 
-  #remove(waiter: WaitingRequest): void {
+  #remove(waiter: WaitingRequest<P, B>): void {
     waiter.band.unlink(waiter);
     waiter.request.cancellation.listen(undefined);
     this.#length--;
     this.#rows -= waiter.bound.rows;
   }
 
-  #leave(waiter: WaitingRequest, reason: Failure): void {
+  #leave(waiter: WaitingRequest<P, B>, reason: Failure): void {
     this.#remove(waiter);
     this.#onRefused(reason);
     waiter.refuse(reason);
@@ -212,7 +215,7 @@ export class RequestLine implements Line {
     const now = this.#clock.now();
     let earliest = Infinity;
     for (const band of this.#bands) {
-      let next: WaitingRequest | undefined;
+      let next: WaitingRequest<P, B> | undefined;
       for (let waiter = band.first; waiter !== undefined; waiter = next) {
         next = waiter.next;
         if (waiter.request.deadline <= now) this.#leave(waiter, failure("queue_timeout", undefined, 1_000));

@@ -1,0 +1,70 @@
+/** Connections to one HTTP server, as a port: attempts, probes and operators' calls all go through it. */
+import type { HeaderList, HeaderMap } from "../core/headers.ts";
+
+/** How a server is reached and what every request to it carries. */
+export interface ServerAccess {
+  /** `http://host:port` or `https://host:port`, without a path. */
+  readonly origin: string;
+  /** Goes before every path; empty or with a leading and without a closing slash. */
+  readonly basePath: string;
+  /** The address to connect to where it is not to be looked up: one of several of a name. */
+  readonly address: string | undefined;
+  /** Path of a Unix socket to connect to instead; the origin then only names the host. */
+  readonly socketPath: string | undefined;
+  /** Credentials and fixed headers of the pool, names in lower case. */
+  readonly headers: HeaderList;
+  /** PEM certificates of the authorities trusted for this server; undefined: those that Node trusts. */
+  readonly ca: string | undefined;
+  /** Name the certificate must carry; undefined: the origin's host. */
+  readonly serverName: string | undefined;
+  readonly connectTimeoutMs: number;
+}
+
+/** A request to a server. Framing, `host`, and the access headers are the connection's. */
+export interface ServerRequest {
+  readonly method: "GET" | "POST" | "DELETE" | "HEAD";
+  readonly path: string;
+  readonly headers: HeaderList;
+  readonly body: Uint8Array | undefined;
+}
+
+/** Why there is no (more) answer. */
+export interface ServerError {
+  /**
+   * - `connect`: no connection could be made: refused, unknown name, timeout, TLS.
+   * - `closed`: the server closed or reset the connection before or within its answer.
+   * - `malformed`: what it sent is not HTTP.
+   */
+  readonly kind: "connect" | "closed" | "malformed";
+  /** False when it is certain that no byte of the request reached the server. */
+  readonly sent: boolean;
+  /** For people: what the system said. */
+  readonly message: string;
+}
+
+/** Who hears of an answer. Called synchronously: `head`, any number of `data`, then `end`; or `failed` at any time. Nothing after `cancel`. */
+export interface ServerHandler {
+  head(status: number, headers: HeaderMap): void;
+  data(chunk: Uint8Array): void;
+  end(): void;
+  failed(error: ServerError): void;
+}
+
+/** A running request. */
+export interface ServerCall {
+  /** Stops reading; the server's sending comes to a halt once the socket's buffers are full. */
+  pause(): void;
+  resume(): void;
+  /** Closes the connection at once. The handler is not called again. Idempotent. */
+  cancel(): void;
+}
+
+/** Keep-alive connections to one server. */
+export interface ServerConnection {
+  send(request: ServerRequest, handler: ServerHandler): ServerCall;
+  /** Ends idle connections at once and busy ones when their answers are complete. Idempotent. */
+  close(): void;
+}
+
+/** Opens nothing by itself: connections are made when requests need them. */
+export type ConnectionFactory = (access: ServerAccess) => ServerConnection;

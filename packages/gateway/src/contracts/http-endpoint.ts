@@ -1,0 +1,157 @@
+/** HTTP servers behind the gateway, as scheduling, upstream and the surfaces see them. */
+import type { ForwardPayload, AttemptTarget, ChatDialect, TokenUsage } from "../core/forward.ts";
+import type { InferenceRequest } from "../core/request.ts";
+import type { ServerConnection } from "./connection.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { Inspect } from "./inspect.ts";
+import type { Lease } from "./lease.ts";
+import type { Line, LineCost } from "./line.ts";
+
+/**
+ * - `loading`: reached, but it has not yet said what it serves, or says it is starting.
+ * - `ready`: takes requests.
+ * - `busy`: takes requests but says that it is full (503 of a server that is otherwise well).
+ * - `rate-limited`: asked to be left alone until a time.
+ * - `misconfigured`: refuses our credentials or speaks another dialect; only probes go there.
+ * - `draining`: no longer in the pool; what runs is finished.
+ * - `unhealthy`: probes or requests fail; only probes and the one half-open request go there.
+ */
+export const httpEndpointStates = [
+  "loading",
+  "ready",
+  "busy",
+  "rate-limited",
+  "misconfigured",
+  "draining",
+  "unhealthy",
+] as const;
+
+/** One of `httpEndpointStates`. */
+export type HttpEndpointState = (typeof httpEndpointStates)[number];
+
+/** How one attempt at an endpoint ended; the endpoint judges its health by it. */
+export interface AttemptResult {
+  /**
+   * - `ok`: a good answer, whole.
+   * - `refused`: an answer with a status of 400 or more.
+   * - `connect`, `closed`, `malformed`: see `ServerError`; `malformed` also for an answer no reader could make sense of.
+   * - `timeout`: it took longer than the pool allows.
+   * - `cancelled`: nobody wanted it any more; says nothing about the server.
+   */
+  readonly kind: "ok" | "refused" | "connect" | "closed" | "malformed" | "timeout" | "cancelled";
+  readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
+  /** From sending to the first content; undefined where there was none. */
+  readonly firstTokenMs: number | undefined;
+  readonly durationMs: number;
+  readonly usage: TokenUsage | undefined;
+}
+
+/** One HTTP server of a pool. */
+export interface HttpEndpoint extends Endpoint, Inspect {
+  readonly state: HttpEndpointState;
+  readonly connection: ServerConnection;
+  /** Undefined: the server does not serve the model. */
+  targetFor(model: string): AttemptTarget | undefined;
+  /** True where the model is in the server's memory, or where the server does not tell. */
+  isLoaded(model: string): boolean;
+  /** Attempts that run here. */
+  readonly inFlight: number;
+  /** How many attempts may run at once. */
+  readonly capacity: number;
+  /** Measured speed for choosing: completion tokens a second of the whole server, or answers where none are told; 0 while unknown. */
+  readonly speed: number;
+  /** Begins an attempt. In the half-open state it takes the one place there is. */
+  acquire(): void;
+  /** Ends an attempt. Exactly once for each `acquire`. */
+  release(result: AttemptResult): void;
+}
+
+/** A model as a pool offers it. */
+export interface PooledModel {
+  readonly name: string;
+  readonly pool: string;
+  /** The dialects its servers speak, without repeats. */
+  readonly dialects: readonly ChatDialect[];
+  /** Endpoints that serve it and can take requests now. */
+  readonly ready: number;
+  readonly endpoints: number;
+  /** Servers that hold it in memory. */
+  readonly loaded: number;
+  /** What `/api/tags` or `/v1/models` of the first server that has it says of it, as it came; bounded. */
+  readonly card: Readonly<Record<string, unknown>> | undefined;
+  /** What `/api/ps` says of it where it is loaded, by endpoint id. */
+  readonly running: readonly {
+    readonly endpoint: string;
+    readonly card: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+/** Timeouts of requests to a pool's servers, ms. */
+export interface ForwardTimeouts {
+  /** From sending to the first content; a cold model load falls into it. */
+  readonly firstTokenMs: number;
+  /** Between two pieces of a streamed answer. */
+  readonly idleMs: number;
+  /** From sending to the last byte. */
+  readonly totalMs: number;
+}
+
+/** When and how often a request is tried again. */
+export interface RetryOptions {
+  /** Further attempts of one request at most; 0 is none. */
+  readonly maxRetries: number;
+  /** First pause; each further one is twice as long, of which a random part is waited. */
+  readonly backoffMs: number;
+  /** Undefined: no hedging. */
+  readonly hedging: HedgingOptions | undefined;
+}
+
+/** A second attempt beside a slow first. */
+export interface HedgingOptions {
+  /** At most this share of the pool's requests, 0 to 1. */
+  readonly maxShare: number;
+}
+
+/** A pool of HTTP servers. */
+export interface HttpPool extends Inspect {
+  readonly name: string;
+  readonly timeouts: ForwardTimeouts;
+  readonly retry: RetryOptions;
+  /** The line in front of the pool, drained by scheduling. */
+  readonly line: Line<ForwardPayload, LineCost>;
+  /** All endpoints that serve the model, in whatever state; empty when none does. */
+  endpointsFor(model: string): readonly HttpEndpoint[];
+  /** Endpoints that new attempts for the model may go to: healthy ones, or in panic all but those that are draining or misconfigured. */
+  candidatesFor(model: string): readonly HttpEndpoint[];
+  readonly endpoints: readonly HttpEndpoint[];
+  models(): readonly PooledModel[];
+  /** Calls back when an endpoint came, went, recovered or has room again. One listener. */
+  onRoom(listener: () => void): void;
+}
+
+/** Where a request is to go: one model of one pool. */
+export interface ForwardRoute {
+  readonly pool: HttpPool;
+  /** The model's name in that pool. */
+  readonly model: string;
+}
+
+/** The load of a forwarded request: moves with it from endpoint to endpoint. */
+export interface ForwardLease extends Lease {
+  /** The endpoint that holds the load now. */
+  readonly endpoint: HttpEndpoint;
+  /** Another attempt begins: releases the endpoint before with how its attempt ended and acquires `next`. */
+  move(next: HttpEndpoint, result: AttemptResult): void;
+  /** The last attempt has ended. To be followed by `settle`. Only the first call counts. */
+  finish(result: AttemptResult): void;
+}
+
+/** Where a forwarded request goes, and the load it holds there. */
+export interface ForwardDecision {
+  readonly kind: "forward";
+  readonly request: InferenceRequest<ForwardPayload>;
+  readonly route: ForwardRoute;
+  readonly endpoints: readonly [HttpEndpoint, ...HttpEndpoint[]];
+  readonly lease: ForwardLease;
+}

@@ -1,0 +1,127 @@
+/**
+ * Requests that HTTP servers answer: chats, completions, embeddings. The dialect keeps the caller's
+ * bytes; what is sent, and how the answer is read, is settled for each attempt, since the servers of
+ * a pool may speak different dialects.
+ */
+import type { Failure } from "./errors.ts";
+import type { HeaderList, HeaderMap } from "./headers.ts";
+import type { WireAnswer } from "./wire-answer.ts";
+
+/** APIs for language models, as callers and servers speak them. */
+export const chatDialects = ["openai", "ollama", "anthropic"] as const;
+
+/** One of the APIs for language models. */
+export type ChatDialect = (typeof chatDialects)[number];
+
+/** What a call asks for, by the name of its address. A closed union: the values are metric labels. */
+export type Operation =
+  | "chat"
+  | "completions"
+  | "embeddings"
+  | "responses"
+  | "messages"
+  | "count_tokens"
+  | "generate"
+  | "embed"
+  | "show";
+
+/** Tokens of one request. `estimated` where the server said nothing and they were counted by size. */
+export interface TokenUsage {
+  readonly promptTokens: number;
+  /** Of the prompt, those the server had in its cache. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  readonly estimated: boolean;
+}
+
+/** What is guessed of a request's size before it is sent. */
+export interface TokenEstimate {
+  readonly promptTokens: number;
+  /** What the caller allows at most; undefined when it does not say. */
+  readonly maxCompletionTokens: number | undefined;
+}
+
+/** The server an attempt is for, as far as its wire format depends on it. */
+export interface AttemptTarget {
+  readonly dialect: ChatDialect;
+  /** The model's name on this server. */
+  readonly model: string;
+  /**
+   * Addresses of other dialects that the server serves as well, for example `responses` and `messages`
+   * of an Ollama or a vLLM: a call to one of these goes there as bytes.
+   */
+  readonly serves: readonly Operation[];
+}
+
+/** One attempt's request to a server, and the reader of its answer. */
+export interface Attempt {
+  readonly method: "GET" | "POST";
+  /** With a leading slash, below the server's base address; with the query. */
+  readonly path: string;
+  /** `content-type`, `accept` and what the dialect itself asks for, such as `anthropic-version`. Never credentials or framing. */
+  readonly headers: HeaderList;
+  readonly body: Uint8Array;
+  readonly reader: AnswerReader;
+}
+
+/**
+ * Reads one server's answer and writes the caller's dialect into the attempt's `AnswerSink`. Every
+ * method is called synchronously, in the order `head`, any number of `data`, then one of `end` and
+ * `cut`; nothing after that. After the reader has called `fail` on its sink it is not called again.
+ */
+export interface AnswerReader {
+  /** The status is 2xx. Header names are in lower case. */
+  head(status: number, headers: HeaderMap): void;
+  /** The chunk is a view that is valid during this call and afterwards never changes. */
+  data(chunk: Uint8Array): void;
+  /** The server ended its answer in order. An answer that lacks its dialect's last word is `bad_upstream_answer`. */
+  end(): void;
+  /**
+   * The answer broke off (cut, stalled, timed out) after `head`. The reader either writes its dialect's
+   * error event and `end`s, where the caller can tell it from a good end, or `fail`s.
+   */
+  cut(reason: Failure): void;
+  /**
+   * What the caller gets for an answer that is no 2xx: the server's own body where both speak one
+   * dialect, else its text in the caller's. Called instead of the other methods.
+   */
+  refused(answer: {
+    readonly status: number;
+    readonly headers: HeaderMap;
+    readonly body: Uint8Array;
+  }): WireAnswer;
+}
+
+/** Where a reader writes. Called synchronously; nothing after `end` or `fail`. */
+export interface AnswerSink {
+  head(status: number, headers: HeaderList): void;
+  data(chunk: Uint8Array): void;
+  /**
+   * The first content (text, reasoning, tool call) follows, or this is the head of an answer that is
+   * not streamed: from here on no other endpoint is tried. Called before the `data` that has it; once.
+   */
+  commit(): void;
+  /** As often as the server tells; the last counts. */
+  usage(tokens: TokenUsage): void;
+  end(): void;
+  /** Nothing good can be made of what the server sent. Before `commit` another endpoint may be tried. */
+  fail(reason: Failure): void;
+}
+
+/** The dialect's part of a request that HTTP servers answer. */
+export interface ForwardPayload {
+  readonly kind: "forward";
+  /** What the caller speaks. */
+  readonly dialect: ChatDialect;
+  readonly operation: Operation;
+  /** The caller wants the answer as it is made. */
+  readonly stream: boolean;
+  /** The call leaves nothing behind on the server, so that it may be sent twice. */
+  readonly repeatable: boolean;
+  readonly estimate: TokenEstimate;
+  /**
+   * The request for one server: the caller's bytes, or a translation. A failure (400) that names the
+   * field that the server's dialect cannot carry.
+   */
+  attempt(target: AttemptTarget, sink: AnswerSink): Attempt | Failure;
+}
