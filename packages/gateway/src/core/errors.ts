@@ -81,6 +81,8 @@ export interface Failure {
   readonly message: string;
   /** Shown as `Retry-After`, rounded up to whole seconds. */
   readonly retryAfterMs?: number;
+  /** The field of the request that is at fault, for dialects whose errors name one. */
+  readonly field?: string;
 }
 
 /** A `Failure` that had to be thrown. `cause` is for logs and never sent to a caller. */

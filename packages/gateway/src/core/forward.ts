@@ -103,7 +103,11 @@ export interface AnswerSink {
   commit(): void;
   /** As often as the server tells; the last counts. */
   usage(tokens: TokenUsage): void;
-  end(): void;
+  /**
+   * The caller's bytes are complete. With a failure: they end in the dialect's error event, since the
+   * server broke off or sent an error after `commit`; the attempt counts as failed, the stream is closed in order.
+   */
+  end(failed?: Failure): void;
   /** Nothing good can be made of what the server sent. Before `commit` another endpoint may be tried. */
   fail(reason: Failure): void;
 }
