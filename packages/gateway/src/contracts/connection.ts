@@ -1,5 +1,6 @@
 /** Connections to one HTTP server, as a port: attempts, probes and operators' calls all go through it. */
 import type { HeaderList, HeaderMap } from "../core/headers.ts";
+import type { BodyStream } from "./body-stream.ts";
 
 /** How a server is reached and what every request to it carries. */
 export interface ServerAccess {
@@ -26,6 +27,11 @@ export interface ServerRequest {
   readonly path: string;
   readonly headers: HeaderList;
   readonly body: Uint8Array | undefined;
+  /**
+   * A body that is sent as it comes, instead of `body`: with `content-length` where it says its
+   * length, else chunked. It is read once a connection is there, and paused while the server takes no more.
+   */
+  readonly upload?: BodyStream | undefined;
 }
 
 /** Why there is no (more) answer. */

@@ -3,6 +3,8 @@ import type { Failure } from "../core/errors.ts";
 import type { HeaderList, HeaderMap } from "../core/headers.ts";
 import type { Caller, InferenceRequest, Scope, WireAnswer } from "../core/request.ts";
 import type { Cancellation } from "../core/cancellation.ts";
+import type { BodyStream } from "./body-stream.ts";
+import type { Exchange, ResponseSink } from "./sink.ts";
 
 /** One HTTP call with its body read. */
 export interface HttpCall {
@@ -13,7 +15,10 @@ export interface HttpCall {
   readonly headers: HeaderMap;
   /** Percent-decoded values of the pattern's `{name}` parts. */
   readonly params: Readonly<Record<string, string>>;
+  /** Empty for a route that takes its body as it comes. */
   readonly body: Uint8Array;
+  /** The body of a `stream` route; undefined where the request has none. */
+  readonly upload?: BodyStream | undefined;
   readonly caller: Caller;
   /** Given by `x-request-id` or made by the door. */
   readonly requestId: string;
@@ -25,6 +30,15 @@ export interface HttpCall {
 /** What a handler gives back: an answer, a refusal, or a request for the pipeline. */
 export type RouteResult = WireAnswer | Failure | InferenceRequest;
 
+/** An answer that a handler gives as it comes, past the pipeline: progress of an operator's call, an upload. */
+export interface StreamedAnswer {
+  /**
+   * Called once. One of `whole`, `end` and `fail` must follow on the sink unless the exchange is
+   * cancelled, which happens as soon as the client has left; the sink is not to be called after that.
+   */
+  carry(sink: ResponseSink): Exchange;
+}
+
 /** Writes a failure in the words of one API. */
 export type FailureWriter = (failure: Failure, requestId: string) => WireAnswer;
 
@@ -34,11 +48,15 @@ export interface Route {
   /** Segments are literal or `{name}`; a segment may end in a literal suffix: `/v1/models/{model}:predict`. */
   readonly path: string;
   readonly scope: Scope;
-  /** `none`: a body is not read. `bytes`: read whole, within the door's bound. */
-  readonly body: "none" | "bytes";
+  /**
+   * - `none`: a body is not read.
+   * - `bytes`: read whole, within the door's bound.
+   * - `stream`: handed over as it arrives, of any size and for any time, as `HttpCall.upload`.
+   */
+  readonly body: "none" | "bytes" | "stream";
   readonly writeFailure: FailureWriter;
   /** May throw a `GatewayError`; anything else thrown is answered `internal`. */
-  handle(call: HttpCall): RouteResult | Promise<RouteResult>;
+  handle(call: HttpCall): RouteResult | StreamedAnswer | Promise<RouteResult | StreamedAnswer>;
 }
 
 /** One gRPC call with its message read. */

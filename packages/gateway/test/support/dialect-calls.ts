@@ -1,7 +1,7 @@
 /** Calls, models and answers for tests of dialects: what a door hands over and what a pipeline gives back. */
 import assert from "node:assert/strict";
 import type { ModelCatalog, ModelStatistics, ModelStatus } from "../../src/contracts/models.ts";
-import type { HttpCall, Route, RouteResult, RpcCall, RpcMethod } from "../../src/contracts/route.ts";
+import type { HttpCall, Route, RpcCall, RpcMethod } from "../../src/contracts/route.ts";
 import { Cancellation } from "../../src/core/cancellation.ts";
 import { failure, isFailure, type Failure } from "../../src/core/errors.ts";
 import type { ServedModel } from "../../src/core/model.ts";
@@ -98,13 +98,14 @@ export interface Served {
 
 /** Does to a handler's result what door and pipeline do: binds, answers, writes. */
 export async function serve(
-  result: RouteResult | Promise<RouteResult>,
+  result: ReturnType<Route["handle"]>,
   model: ServedModel,
   answerer: Answerer = (bound) => bound.inputs.map((input) => ({ ...input, name: "y" })),
 ): Promise<Served> {
   const nothing = { request: undefined, bound: undefined, answer: undefined, failure: undefined };
   const handled = await result;
   if (isFailure(handled)) return { ...nothing, failure: handled };
+  assert.ok(!("carry" in handled));
   if ("status" in handled) return { ...nothing, answer: handled };
   const { payload } = handled;
   assert.ok(payload.kind === "tensors");

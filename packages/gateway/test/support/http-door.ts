@@ -2,7 +2,7 @@
 import type { TestContext } from "node:test";
 import type { DoorOptions } from "../../src/contracts/options.ts";
 import type { Decision, Pipeline, ResponseSink } from "../../src/contracts/pipeline.ts";
-import { wireAnswer, type HttpCall, type Route, type RouteResult } from "../../src/contracts/route.ts";
+import { wireAnswer, type HttpCall, type Route } from "../../src/contracts/route.ts";
 import type { LogFields } from "../../src/contracts/telemetry.ts";
 import type { CancelReason } from "../../src/core/cancellation.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -114,11 +114,7 @@ export function writeTestFailure({ code, message }: Failure, requestId: string):
 }
 
 /** A route that answers with what `handle` gives. */
-export function route(
-  path: string,
-  handle: (call: HttpCall) => RouteResult | Promise<RouteResult>,
-  changes: Partial<Route> = {},
-): Route {
+export function route(path: string, handle: Route["handle"], changes: Partial<Route> = {}): Route {
   return {
     method: "POST",
     path,

@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http";
 import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
 import { writePlainFailure } from "../../contracts/plain-failure.ts";
-import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
+import type { HttpCall, Route, RouteResult, StreamedAnswer } from "../../contracts/route.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Timer } from "../../core/clock.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
@@ -11,6 +11,7 @@ import { requestIdFrom } from "../../core/request-id.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
 import { BodyIntake, hasBody } from "./body-intake.ts";
 import type { BodyRequest } from "./body-request.ts";
+import { BodyUpload, uploadRefusal } from "./body-upload.ts";
 import type { Attached, Connection } from "./connection.ts";
 import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
@@ -60,6 +61,7 @@ export class HttpExchange implements ResponseSink, Attached {
   readonly #cancellation = new Cancellation();
   /** Undefined for a request without a body. */
   readonly #intake: BodyIntake | undefined;
+  #upload: BodyUpload | undefined;
   #match: RouteMatch | undefined;
   #phase: Phase = "admitting";
   #status = 0;
@@ -114,7 +116,12 @@ export class HttpExchange implements ResponseSink, Attached {
 
   broken(reason: Failure): void {
     this.#isBroken = true;
-    if (this.#phase === "reading" && !this.#request.complete) this.fail(reason);
+    if (this.#request.complete) return;
+    if (this.#phase === "reading") return this.fail(reason);
+    // An upload may take as long as it likes.
+    if (this.#upload === undefined || reason.code === "request_timeout") return;
+    this.#exchange?.cancel("client_gone");
+    this.fail(reason);
   }
 
   whole(answer: WireAnswer): void {
@@ -184,15 +191,28 @@ export class HttpExchange implements ResponseSink, Attached {
     if (intake === undefined || route.body === "none") {
       return this.#handle(route, this.#call(match, caller, noBody));
     }
-    const refusal = intake.refusal();
+    const refusal = route.body === "stream" ? uploadRefusal(this.#request) : intake.refusal();
     if (refusal !== undefined) return this.fail(refusal);
+    if (route.body === "stream") return this.#handle(route, this.#uploadCall(match, caller));
     this.#phase = "reading";
     intake.read((body) => {
       if (isFailure(body)) this.fail(body);
       else this.#handle(route, this.#call(match, caller, body));
     });
+    this.#continue();
+  }
+
+  /** Tells a client that waits for it to send its body. */
+  #continue(): void {
     if (this.#expectsContinue) this.#response.writeContinue();
     this.#expectsContinue = false;
+  }
+
+  #uploadCall(match: Found, caller: Caller): HttpCall {
+    const wanted = (): void => this.#continue();
+    const upload = new BodyUpload({ request: this.#request, budget: this.#door.budget, wanted });
+    this.#upload = upload;
+    return { ...this.#call(match, caller, noBody), upload };
   }
 
   #call(match: Found, caller: Caller, body: Uint8Array): HttpCall {
@@ -224,11 +244,20 @@ export class HttpExchange implements ResponseSink, Attached {
     }
   }
 
-  #handled(result: RouteResult): void {
+  #handled(result: RouteResult | StreamedAnswer): void {
     if (this.#phase !== "working") return;
     if ("payload" in result) this.#decide(result);
+    else if ("carry" in result) this.#stream(result);
     else if (isFailure(result)) this.fail(result);
     else this.whole(result);
+  }
+
+  #stream(answer: StreamedAnswer): void {
+    try {
+      this.#exchange = answer.carry(this);
+    } catch (error) {
+      this.#crashed(error);
+    }
   }
 
   #decide(request: InferenceRequest): void {
@@ -408,5 +437,6 @@ export class HttpExchange implements ResponseSink, Attached {
     meter.count(status, clock.now() - this.#receivedAt);
     meters.inFlight.value--;
     this.#intake?.close();
+    this.#upload?.close();
   }
 }
