@@ -29,6 +29,8 @@ export interface Waiter<P extends Payload = TensorPayload, B extends LineCost = 
 export interface TakeLimit {
   /** Rows in sum; the first request is taken even when it alone is larger. */
   readonly maxRows: number;
+  /** Requests whose shape key it refuses keep their place and are passed over. Without it everything fits. */
+  readonly fits?: (shapeKey: string) => boolean;
 }
 
 /**

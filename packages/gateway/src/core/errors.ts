@@ -60,6 +60,7 @@ export const errorTable = {
     "The model server sent an answer that cannot be read",
     "retryable",
   ),
+  upstream_timeout: entry(504, 4, "upstream", "The model server took too long", "retryable"),
   upstream_unreachable: entry(503, 14, "upstream", "The model server cannot be reached", "retryable"),
   model_unavailable: entry(503, 14, "upstream", "The model has no running instance", "retryable"),
   queue_full: entry(503, 14, "gateway", "Exceeds maximum queue size", "retryable"),

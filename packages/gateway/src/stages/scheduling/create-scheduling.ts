@@ -1,0 +1,103 @@
+/**
+ * Which endpoint of a pool takes a request: least outstanding work weighted by measured speed, where
+ * the model is in memory first. An endpoint gives credit for as many attempts as its capacity; without
+ * credit anywhere a request waits in the pool's line, which is drained as places come free.
+ */
+import type { ForwardDecision, ForwardRoute, HttpEndpoint, HttpPool } from "../../contracts/http-endpoint.ts";
+import type { Scheduling } from "../../contracts/scheduling.ts";
+import type { Clock } from "../../core/clock.ts";
+import { failure, isFailure } from "../../core/errors.ts";
+import type { ForwardPayload } from "../../core/forward.ts";
+import type { Random } from "../../core/random.ts";
+import type { InferenceRequest } from "../../core/request.ts";
+import { pickEndpoint } from "./pick-endpoint.ts";
+import { RequestLease } from "./request-lease.ts";
+
+/** What the stage needs. */
+export interface SchedulingOptions {
+  readonly clock: Clock;
+  /** Breaks ties. */
+  readonly random: Random;
+}
+
+/** Pause named to callers when no endpoint of a pool can be asked, ms. */
+const noEndpointRetryMs = 5_000;
+
+/** Makes the stage; it drains the line of every pool that it is asked about. */
+export function createScheduling(options: SchedulingOptions): Scheduling {
+  const { clock, random } = options;
+  const drains = new WeakMap<HttpPool, () => void>();
+
+  function drainOf(pool: HttpPool): () => void {
+    const known = drains.get(pool);
+    if (known !== undefined) return known;
+    const drain = (): void => drainLine(pool);
+    drains.set(pool, drain);
+    pool.onRoom(drain);
+    pool.line.onArrival(drain);
+    return drain;
+  }
+
+  function drainLine(pool: HttpPool): void {
+    const { line } = pool;
+    const fits = (model: string): boolean =>
+      pickEndpoint(pool.candidatesFor(model), model, random) !== undefined;
+    while (line.length > 0) {
+      const [waiter] = line.take({ maxRows: 1, fits });
+      if (waiter === undefined) return;
+      const model = waiter.bound.shapeKey;
+      const endpoint = pickEndpoint(pool.candidatesFor(model), model, random);
+      if (endpoint === undefined) waiter.refuse(failure("internal"));
+      else waiter.grant(hold(pool, endpoint, waiter.enqueuedAt));
+    }
+  }
+
+  function hold(pool: HttpPool, endpoint: HttpEndpoint, enqueuedAt: number): RequestLease {
+    return new RequestLease(endpoint, { enqueuedAt, grantedAt: clock.now() }, drainOf(pool));
+  }
+
+  return {
+    decide(route, request) {
+      const { pool, model } = route;
+      drainOf(pool);
+      const candidates = pool.candidatesFor(model);
+      if (candidates.length === 0) {
+        return failure(
+          "model_unavailable",
+          `No server of pool ${pool.name} can be asked for this model now`,
+          noEndpointRetryMs,
+        );
+      }
+      if (pool.line.length > 0) return undefined;
+      const endpoint = pickEndpoint(candidates, model, random);
+      if (endpoint === undefined) return undefined;
+      return decision(route, request, hold(pool, endpoint, request.receivedAt));
+    },
+    wait(route, request, done) {
+      drainOf(route.pool);
+      route.pool.line.join({
+        request,
+        bound: { rows: 1, shapeKey: route.model },
+        done: (result) => {
+          if (isFailure(result)) done(result);
+          else if (result instanceof RequestLease) done(decision(route, request, result));
+        },
+      });
+    },
+    another(route, tried) {
+      const candidates = route.pool.candidatesFor(route.model);
+      const fresh = candidates.filter((endpoint) => !tried.includes(endpoint));
+      const found = pickEndpoint(fresh, route.model, random);
+      if (found !== undefined || fresh.length > 0) return found;
+      return pickEndpoint(candidates, route.model, random);
+    },
+  };
+}
+
+function decision(
+  route: ForwardRoute,
+  request: InferenceRequest<ForwardPayload>,
+  lease: RequestLease,
+): ForwardDecision {
+  return { kind: "forward", request, route, endpoints: [lease.endpoint], lease };
+}

@@ -1,0 +1,69 @@
+/** Opens sockets to one server: TCP, TLS or Unix, within a time. */
+import type { Socket } from "node:net";
+import type { ServerAccess } from "../../contracts/connection.ts";
+import type { Clock } from "../../core/clock.ts";
+
+const net = process.getBuiltinModule("node:net");
+const tls = process.getBuiltinModule("node:tls");
+
+/** How long a connection is silent before the system asks whether the server is still there, ms. */
+const probeAfterMs = 60_000;
+
+/** A connection that is being made. */
+export interface Dialing {
+  /** Gives it up: the socket is closed at once and the callback hears of an error. */
+  cancel(): void;
+}
+
+/** Opens a socket; the callback is called exactly once, later, with one of the two. */
+export type Dialer = (callback: (error: Error | undefined, socket: Socket | undefined) => void) => Dialing;
+
+/** Makes the dialer of one server. It resumes its TLS sessions. */
+export function createDialer(access: ServerAccess, clock: Clock): Dialer {
+  const open = opener(access);
+  return (callback) => {
+    let pending = true;
+    const socket = open();
+    const done = (error: Error | undefined): void => {
+      if (!pending) return;
+      pending = false;
+      timer.cancel();
+      if (error === undefined) return callback(undefined, socket);
+      socket.destroy();
+      callback(error, undefined);
+    };
+    const timer = clock.after(access.connectTimeoutMs, () =>
+      done(new Error(`no connection within ${access.connectTimeoutMs} ms`)),
+    );
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, probeAfterMs);
+    socket.once(access.origin.startsWith("https:") ? "secureConnect" : "connect", () => done(undefined));
+    socket.on("error", done);
+    socket.on("close", () => done(new Error("the connection was closed while it was being made")));
+    return { cancel: () => done(new Error("called off")) };
+  };
+}
+
+function opener(access: ServerAccess): () => Socket {
+  const { protocol, hostname, port } = new URL(access.origin);
+  const name = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+  const secure = protocol === "https:";
+  const place =
+    access.socketPath === undefined
+      ? { host: access.address ?? name, port: port === "" ? (secure ? 443 : 80) : Number(port) }
+      : { path: access.socketPath };
+  if (!secure) return () => net.connect(place);
+  const servername = access.serverName ?? (net.isIP(name) === 0 ? name : undefined);
+  let session: Buffer | undefined;
+  return () => {
+    const socket = tls.connect({
+      ...place,
+      ALPNProtocols: ["http/1.1"],
+      ...(servername === undefined ? {} : { servername }),
+      ...(access.ca === undefined ? {} : { ca: access.ca }),
+      ...(session === undefined ? {} : { session }),
+    });
+    socket.on("session", (fresh) => void (session = fresh));
+    return socket;
+  };
+}
