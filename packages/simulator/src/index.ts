@@ -1,2 +1,28 @@
-/** Model servers that behave like the real ones under load, with faults on demand. */
-export {};
+/**
+ * @spillway/simulator: servers that behave like Ollama, vLLM, OpenAI's and Anthropic's under load, with faults on
+ * demand, for tests, benchmarks and demos.
+ */
+export { startSimulator } from "./start-simulator.ts";
+export type { Simulator, SimulatorOptions } from "./start-simulator.ts";
+export type { FaceName } from "./faces/face.ts";
+export type { ModelSpec } from "./model-spec.ts";
+export { faultFields, parseFault } from "./server/fault.ts";
+export type { Fault, FaultPlan } from "./server/fault.ts";
+export type { RequestEnd, RequestLog, RequestRecord } from "./server/request-log.ts";
+export type { SimulatorState } from "./server/control.ts";
+export type { AnswerWish } from "./text/answer.ts";
+export { checkWords, textOf, wordAt } from "./text/words.ts";
+export type { Alphabet, WordReport } from "./text/words.ts";
+
+// The engine alone, for simulations without sockets.
+export { createVirtualClock, scaleClock, systemClock } from "./clock.ts";
+export type { Clock, Timer, VirtualClock } from "./clock.ts";
+export { createRandom } from "./random.ts";
+export type { Random } from "./random.ts";
+export { Engine } from "./engine/engine.ts";
+export type { EngineCounters, EngineObserver } from "./engine/engine.ts";
+export { quickEngine } from "./engine/options.ts";
+export type { EngineOptions } from "./engine/options.ts";
+export { promptOfSegments, promptOfText } from "./engine/prompt.ts";
+export type { Prompt, Segment } from "./engine/prompt.ts";
+export type { Sequence, SequenceListener, SequenceRequest } from "./engine/sequence.ts";

@@ -1,0 +1,61 @@
+/** What a face is: routes, the shape of its errors, and the world behind it. */
+import type { Clock } from "../clock.ts";
+import type { ModelHost } from "../engine/model-host.ts";
+import type { Model } from "../model-spec.ts";
+import type { Random } from "../random.ts";
+import type { ErrorAnswer, ErrorStyle, Exchange } from "../server/exchange.ts";
+import type { AnswerWish } from "../text/answer.ts";
+import type { Alphabet } from "../text/words.ts";
+import type { ModelMetrics } from "./vllm/model-metrics.ts";
+
+/** The servers there are. */
+export type FaceName = "ollama" | "vllm" | "openai" | "anthropic";
+
+/** What all routes of a server share. */
+export interface World {
+  readonly clock: Clock;
+  readonly host: ModelHost;
+  /** By the name clients use. */
+  readonly models: Map<string, Model>;
+  readonly metrics: ReadonlyMap<string, ModelMetrics>;
+  readonly random: Random;
+  readonly seed: number;
+  readonly alphabet: Alphabet;
+  /** Keys that callers must show; none: everyone may call. */
+  readonly apiKeys: readonly string[];
+  /** Requests answered with content at this moment. */
+  readonly load: { active: number };
+  /** What the model is to say, by the one who started the simulator. */
+  readonly answer: (request: { readonly path: string; readonly body: unknown }) => AnswerWish | undefined;
+}
+
+/** Parameters in a route's path, by name. */
+export type PathParameters = Readonly<Record<string, string>>;
+
+/** One method and path. `:name` stands for one part of the path, `*name` for the rest. */
+export interface FaceRoute {
+  readonly method: string;
+  readonly path: string;
+  handle(exchange: Exchange, parameters: PathParameters): void;
+}
+
+/** A server's public side. */
+export interface Face {
+  readonly name: FaceName;
+  readonly errors: ErrorStyle;
+  /** Errors of a path, where a server has more than one API. */
+  errorsOf?(path: string): ErrorStyle;
+  readonly routes: readonly FaceRoute[];
+  /** Refuses a request before anything else is looked at; undefined lets it in. */
+  guard?(exchange: Exchange): ErrorAnswer | undefined;
+  /** What is said to a path or method that is not there. */
+  readonly notFound: (exchange: Exchange) => void;
+}
+
+/** Wraps a JSON value in an SSE frame. */
+export function sse(value: unknown, event?: string): string {
+  return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(value)}\n\n`;
+}
+
+/** Headers of an SSE answer. */
+export const SSE_TYPE = "text/event-stream; charset=utf-8";

@@ -1,0 +1,124 @@
+/** A server that behaves like vLLM's OpenAI-compatible one. */
+import { promptOfText, splitTokens, tokenId } from "../../engine/prompt.ts";
+import type { ErrorAnswer, ErrorStyle, Exchange } from "../../server/exchange.ts";
+import { renderMessages } from "../chat-ask.ts";
+import { sse } from "../face.ts";
+import type { Face, FaceRoute, World } from "../face.ts";
+import { fields, items, text } from "../fields.ts";
+import { answerChat } from "../openai/chat.ts";
+import { answerCompletion } from "../openai/completions.ts";
+import { answerEmbeddings } from "../openai/embeddings.ts";
+import { findExactly, hexId } from "../openai/flavour.ts";
+import type { OpenAiFlavour } from "../openai/flavour.ts";
+import { listModels, showModel } from "../openai/models.ts";
+import { printMetrics } from "./print-metrics.ts";
+
+/** The version it says it is. */
+export const VLLM_VERSION = "0.11.2";
+
+const TYPES: Readonly<Record<number, string>> = {
+  400: "BadRequestError",
+  401: "AuthenticationError",
+  404: "NotFoundError",
+  429: "RateLimitError",
+  500: "InternalServerError",
+  503: "ServiceUnavailableError",
+};
+
+/** Errors as vLLM writes them since 0.10. */
+const vllmErrors: ErrorStyle = {
+  body: ({ status, message, type = TYPES[status] ?? "InternalServerError", param = null }) => ({
+    error: { message, type, param, code: status },
+  }),
+  frame: (error) => sse(vllmErrors.body(error)),
+};
+
+/** Makes the face. */
+export function createVllmFace(world: World): Face {
+  const flavour: OpenAiFlavour = {
+    name: "vllm",
+    world,
+    extras: {},
+    roleChunk: true,
+    roleEverywhere: false,
+    wholeToolCalls: false,
+    lateHead: false,
+    stopReason: true,
+    thinkingFields: ["reasoning", "reasoning_content"],
+    full: true,
+    owner: "vllm",
+    overloaded: { status: 503, message: "The engine's queue is full." },
+    headers: () => ({}),
+    find: (name) => findExactly(world, name),
+    missing: (name) => ({ status: 404, message: `The model \`${name}\` does not exist.` }),
+    id: (prefix) =>
+      prefix === "call_" ? `chatcmpl-tool-${hexId(world, 32)}` : `${prefix}${hexId(world, 32)}`,
+  };
+  return {
+    name: "vllm",
+    errors: vllmErrors,
+    routes: routesOf(flavour),
+    guard: (exchange) => guard(exchange, world),
+    notFound: (exchange) => exchange.json({ detail: "Not Found" }, { status: 404 }),
+  };
+}
+
+/** vLLM asks for a key under `/v1` only. */
+function guard({ path, request }: Exchange, { apiKeys }: World): ErrorAnswer | undefined {
+  if (apiKeys.length === 0 || !path.startsWith("/v1")) return undefined;
+  const key = request.headers.authorization?.replace(/^Bearer /, "");
+  return key !== undefined && apiKeys.includes(key) ? undefined : { status: 401, message: "Unauthorized" };
+}
+
+function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
+  const { world } = flavour;
+  const empty = (exchange: Exchange): void => exchange.text("");
+  return [
+    { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
+    { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
+    { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
+    { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
+    {
+      method: "GET",
+      path: "/v1/models/*name",
+      handle: (exchange, { name = "" }) => showModel(exchange, flavour, name),
+    },
+    { method: "GET", path: "/health", handle: empty },
+    { method: "GET", path: "/ping", handle: empty },
+    { method: "POST", path: "/ping", handle: empty },
+    { method: "GET", path: "/version", handle: (exchange) => exchange.json({ version: VLLM_VERSION }) },
+    { method: "GET", path: "/load", handle: (exchange) => exchange.json({ server_load: world.load.active }) },
+    { method: "POST", path: "/tokenize", handle: (exchange) => tokenize(exchange, flavour) },
+    { method: "GET", path: "/metrics", handle: (exchange) => showMetrics(exchange, world) },
+  ];
+}
+
+function tokenize(exchange: Exchange, flavour: OpenAiFlavour): void {
+  const body = fields(exchange.body);
+  const [first] = flavour.world.models.keys();
+  const name = text(body["model"]) ?? first ?? "";
+  const found = flavour.find(name);
+  if (found === undefined) {
+    exchange.error(flavour.missing(name));
+    return;
+  }
+  const prompt = text(body["prompt"]);
+  const read = prompt === undefined ? renderMessages(items(body["messages"])).prompt : [prompt];
+  const tokens = read.flatMap(splitTokens);
+  const { tokens: count } = promptOfText(read, { blockTokens: found.model.engine.blockTokens });
+  exchange.json({
+    count,
+    max_model_len: found.model.engine.maxContext,
+    tokens: tokens.map(tokenId),
+    token_strs: body["return_token_strs"] === true ? tokens : null,
+  });
+}
+
+function showMetrics(exchange: Exchange, world: World): void {
+  const sources = world.host.runners().flatMap(({ model, engine }) => {
+    const metrics = world.metrics.get(model.name);
+    return metrics === undefined ? [] : { name: model.name, engine, metrics };
+  });
+  const page = printMetrics(sources, world.clock.wallNow() / 1000);
+  exchange.text(page, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
+}

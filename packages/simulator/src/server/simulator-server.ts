@@ -1,0 +1,203 @@
+/** Puts a face on a port: reads requests, strikes faults, keeps the record. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Face, World } from "../faces/face.ts";
+import { fields, text } from "../faces/fields.ts";
+import { Exchange } from "./exchange.ts";
+import { FaultPlan, parseFault } from "./fault.ts";
+import type { Fault } from "./fault.ts";
+import { Listener } from "./listener.ts";
+import type { Connection } from "./listener.ts";
+import { RequestLog } from "./request-log.ts";
+import type { RequestRecord } from "./request-log.ts";
+import { RouteTable } from "./route-table.ts";
+import { controlRoutes } from "./control.ts";
+
+/** What a server is made of. */
+export interface ServerOptions {
+  readonly face: Face;
+  readonly world: World;
+  readonly host: string;
+  readonly port: number;
+  readonly faults: readonly Fault[];
+  /** Whether requests are recorded. */
+  readonly record: boolean;
+}
+
+/** A running face. */
+export class SimulatorServer {
+  readonly face: Face;
+  readonly world: World;
+  readonly requests: RequestLog;
+  readonly faults: FaultPlan;
+  readonly listener: Listener;
+  readonly #routes: RouteTable;
+  readonly #control: RouteTable;
+  readonly #open = new Set<Exchange>();
+  #closed = false;
+
+  constructor(options: ServerOptions) {
+    this.face = options.face;
+    this.world = options.world;
+    this.requests = new RequestLog({ keep: options.record });
+    this.faults = new FaultPlan(() => options.world.random.unit(), options.faults);
+    this.#routes = new RouteTable(options.face.routes);
+    this.#control = new RouteTable(controlRoutes(this));
+    this.listener = new Listener(options, (request, response, connection) =>
+      this.#receive(request, response, connection),
+    );
+  }
+
+  /** Ends everything at once; requests at work are recorded as `server_closed`. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const exchange of this.#open) exchange.gone("server_closed");
+    await this.listener.close();
+    this.world.host.close();
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse, connection: Connection): void {
+    const { method = "GET", url = "/", headers } = request;
+    const control = url.startsWith("/simulator/");
+    const record = control
+      ? undefined
+      : this.requests.begin({ method, path: url, headers, connection: connection.id });
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const rawBody = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+      if (record === undefined) this.#answerControl(request, response, rawBody);
+      else this.#meet({ request, response, record, rawBody, connection });
+    });
+    // The upload was broken off.
+    request.on("close", () => {
+      if (!request.complete && record !== undefined) this.requests.end(record, "client_closed");
+    });
+    request.on("error", () => undefined);
+    response.on("error", () => undefined);
+  }
+
+  #meet(arrival: Arrival): void {
+    const { request, response, record, rawBody, connection } = arrival;
+    this.requests.body(record, rawBody);
+    const path = pathOf(record.path);
+    const body = parse(rawBody);
+    const model = text(fields(body)["model"]) ?? text(fields(body)["name"]);
+    if (model !== undefined) record.model = model;
+    const fault = this.#faultOf(request, { path, model });
+    const exchange = new Exchange(
+      { request, response, record, fault, body, rawBody, path },
+      this.requests,
+      this.face.errorsOf?.(path) ?? this.face.errors,
+    );
+    this.#open.add(exchange);
+    response.on("close", () => {
+      this.#open.delete(exchange);
+      if (response.writableFinished) this.requests.end(record, "completed");
+      else exchange.gone("client_closed");
+    });
+    if (response.destroyed) return;
+    if (fault === undefined) this.#answer(exchange);
+    else this.#strike(exchange, fault, connection);
+  }
+
+  #faultOf(
+    { headers }: IncomingMessage,
+    target: { path: string; model: string | undefined },
+  ): Fault | undefined {
+    const header = headers["x-simulator-fault"];
+    if (typeof header === "string") {
+      try {
+        return parseFault(JSON.parse(header));
+      } catch (error) {
+        return { status: 400, message: `x-simulator-fault: ${error instanceof Error ? error.message : ""}` };
+      }
+    }
+    return this.faults.choose(target);
+  }
+
+  #strike(exchange: Exchange, fault: Fault, connection: Connection): void {
+    const { request } = exchange;
+    if (fault.refuseMs !== undefined) {
+      exchange.gone("fault");
+      this.listener.refuse(fault.refuseMs);
+    } else if (fault.closeOnReuse && connection.requests > 1) {
+      exchange.gone("fault");
+      request.socket.destroy();
+    } else if (fault.delayHeadersMs === undefined) this.#afterDelay(exchange, fault);
+    else {
+      const timer = setTimeout(() => this.#afterDelay(exchange, fault), fault.delayHeadersMs);
+      exchange.onClose(() => clearTimeout(timer));
+    }
+  }
+
+  #afterDelay(exchange: Exchange, fault: Fault): void {
+    if (exchange.closed) return;
+    if (fault.cutBeforeHeaders) {
+      exchange.gone("fault");
+      if (fault.cut === "reset") exchange.request.socket.resetAndDestroy();
+      else exchange.request.socket.destroy();
+    } else if (fault.status !== undefined && fault.status !== 200) {
+      const { status, retryAfter, message = `the simulator answers ${status} as it was told` } = fault;
+      const headers = retryAfter === undefined ? {} : { "retry-after": String(retryAfter) };
+      exchange.error({ status, message, headers });
+    } else this.#answer(exchange);
+  }
+
+  #answer(exchange: Exchange): void {
+    const refusal = this.face.guard?.(exchange);
+    if (refusal !== undefined) {
+      exchange.error(refusal);
+      return;
+    }
+    const found = this.#routes.find(exchange.request.method ?? "GET", exchange.path);
+    if (found === undefined) this.face.notFound(exchange);
+    else found.route.handle(exchange, found.parameters);
+  }
+
+  #answerControl(request: IncomingMessage, response: ServerResponse, rawBody: Buffer): void {
+    const record: RequestRecord = {
+      id: 0,
+      method: request.method ?? "GET",
+      path: request.url ?? "/",
+      headers: request.headers,
+      connection: 0,
+      startedAt: 0,
+      body: "",
+      bodyBytes: rawBody.length,
+      status: 0,
+      tokens: 0,
+      events: 0,
+    };
+    const path = pathOf(record.path);
+    const given = { request, response, record, fault: undefined, body: parse(rawBody), rawBody, path };
+    const exchange = new Exchange(given, this.requests, this.face.errors);
+    const found = this.#control.find(record.method, path);
+    if (found === undefined)
+      exchange.error({ status: 404, message: `${record.method} ${path} is no control route` });
+    else found.route.handle(exchange, found.parameters);
+  }
+}
+
+interface Arrival {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly record: RequestRecord;
+  readonly rawBody: Buffer;
+  readonly connection: Connection;
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
+/** JSON, or undefined for what is none. */
+function parse(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return undefined;
+  }
+}
