@@ -1,5 +1,9 @@
 /** Program of a worker process: `main.ts --supervised`. Started by a gateway, not by hand. */
 import { enableCompileCache } from "node:module";
+import { setFlagsFromString } from "node:v8";
+
+// Tensors that die young go with collections of the young generation, as in the gateway (gateway/src/cli/main.ts).
+setFlagsFromString("--external-memory-accounted-in-global-limit");
 
 // Before anything else is imported: compiled code of all later modules comes from the cache.
 enableCompileCache();
