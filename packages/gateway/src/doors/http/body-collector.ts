@@ -1,9 +1,13 @@
 /** Joins the pieces of a request body as they arrive. */
+import { freeMemory } from "../../core/free-memory.ts";
 
 /** Memory that is set aside at once for a body, whatever length it claims to have. */
 const firstReserve = 1_048_576;
 
 const empty = new Uint8Array(0);
+
+/** Whose the memory of the pieces is: the collector's, which frees what it has copied, or somebody else's. */
+export type PieceOwner = "collector" | "source";
 
 /**
  * A body of one piece is kept as it is; pieces after the first are copied once into memory that
@@ -11,12 +15,14 @@ const empty = new Uint8Array(0);
  */
 export class BodyCollector {
   readonly #expected: number | undefined;
+  readonly #owner: PieceOwner;
   #bytes: Uint8Array = empty;
   #length = 0;
 
   /** `expected` is the announced length in bytes; undefined when none was. */
-  constructor(expected: number | undefined) {
+  constructor(expected: number | undefined, owner: PieceOwner) {
     this.#expected = expected;
+    this.#owner = owner;
   }
 
   /** Bytes added so far. */
@@ -33,6 +39,7 @@ export class BodyCollector {
     }
     if (this.#bytes.length < this.#length) this.#grow(start);
     this.#bytes.set(piece, start);
+    if (this.#owner === "collector") freeMemory(piece);
   }
 
   /** Everything added, as a view. */
@@ -45,6 +52,7 @@ export class BodyCollector {
     const capacity = Math.max(this.#length, Math.min(wanted, this.#expected ?? wanted));
     const grown = Buffer.allocUnsafeSlow(capacity);
     grown.set(this.#bytes.subarray(0, used));
+    if (this.#owner === "collector") freeMemory(this.#bytes);
     this.#bytes = grown;
   }
 }

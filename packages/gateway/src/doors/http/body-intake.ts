@@ -51,7 +51,8 @@ export class BodyIntake implements BodySink {
   /** Starts reading. `done` is called once, later, unless `close` comes before. */
   read(done: (body: Uint8Array | Failure) => void): void {
     this.#done = done;
-    this.#collector = new BodyCollector(this.announced === Infinity ? undefined : this.announced);
+    const expected = this.announced === Infinity ? undefined : this.announced;
+    this.#collector = new BodyCollector(expected, "collector");
     this.#request.feed(this);
   }
 

@@ -5,6 +5,7 @@ const { IncomingMessage } = process.getBuiltinModule("node:http");
 
 /** Where the pieces of a body go. Called synchronously, as they come off the socket. */
 export interface BodySink {
+  /** The piece is the sink's from now on, its memory included. */
   received(piece: Uint8Array): void;
   /** The body is complete. */
   receivedAll(): void;

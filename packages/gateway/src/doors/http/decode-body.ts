@@ -35,7 +35,7 @@ export function decodeBody(
   done: (result: Uint8Array | Failure) => void,
 ): () => void {
   const decoder = createDecoder(options.encoding, body);
-  const collected = new BodyCollector(undefined);
+  const collected = new BodyCollector(undefined, "source");
   const stop = (result: Failure): void => {
     decoder.destroy();
     done(result);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
+import { BodyRequest } from "./body-request.ts";
 import { wireAnswer } from "../../contracts/route.ts";
 import { echoRoute, route, startDoor } from "../../../test/support/http-door.ts";
 import type { RawAnswer } from "../../../test/support/raw-http-client.ts";
@@ -33,6 +34,18 @@ describe("a request body", () => {
     client.write(large);
     client.write("\r\n0\r\n\r\n");
     assert.ok((await client.answer()).body.equals(large));
+  });
+
+  it("keeps none of the memory it arrived in", async (t) => {
+    const { connect } = await startDoor(t, { options: { maxBodyBytes: 1e8, maxTotalBodyBytes: 1e8 } });
+    const client = await connect();
+    const body = Buffer.alloc(20_000_000, "0123456789abcdefghijklmnopqrstuvwxyz!");
+    const pieces = t.mock.method(BodyRequest.prototype, "push");
+    client.send("POST", "/echo", { body });
+    assert.ok((await client.answer()).body.equals(body));
+    const given = pieces.mock.calls.map((call) => call.arguments[0]).filter((piece) => piece !== null);
+    assert.ok(given.length > 100, `${given.length} pieces`);
+    assert.ok(given.every((piece) => piece.length === 0));
   });
 
   it("announced too large is refused before it is read, so that the client can read why", async (t) => {
