@@ -4,6 +4,7 @@
  */
 import { createArrivals } from "./arrivals.ts";
 import type { Arrivals } from "./arrivals.ts";
+import { monotonicUs } from "./event-stamps.ts";
 import type { FailureKind, LoadResult } from "./load-result.ts";
 import { slotCount } from "./load-spec.ts";
 import type { LoadPlan } from "./load-spec.ts";
@@ -99,6 +100,13 @@ export class LoadDriver implements TransportEvents {
     this.#lastAnswerMs = nowMs;
     if (kind === "refused" && this.#arrivals === null) this.#releaseLater(slot);
     else this.#release(slot, nowMs);
+  }
+
+  event(slot: number, stampUs: number, first: boolean): void {
+    const intendedMs = this.#intendedMs[slot] ?? -1;
+    if (intendedMs < 0) return;
+    this.#recorder.event(performance.now(), (monotonicUs() - stampUs) / 1000);
+    if (first) this.#recorder.firstEvent(intendedMs, performance.now());
   }
 
   /** A server that accepts and then says nothing must not hold the run up: its slots time out as they are used. */

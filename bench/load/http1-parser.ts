@@ -52,6 +52,12 @@ export class Http1ResponseParser {
   /** A head that arrived in pieces; empty in the common case. */
   #head: Buffer = EMPTY;
   #chunks: Buffer[] | null = null;
+  readonly #onBody: ((bytes: Buffer, start: number, end: number) => void) | undefined;
+
+  /** `onBody` is called with each piece of a body as it arrives, inside `read`. */
+  constructor(onBody?: (bytes: Buffer, start: number, end: number) => void) {
+    this.#onBody = onBody;
+  }
 
   /** Status of the response last read. */
   get status(): number {
@@ -233,6 +239,7 @@ export class Http1ResponseParser {
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
+    if (end > start) this.#onBody?.(bytes, start, end);
     if (this.#chunks !== null && end > start) this.#chunks.push(Buffer.from(bytes.subarray(start, end)));
   }
 }

@@ -1,5 +1,6 @@
 /** Carries load over HTTP/1.1 on raw sockets: one keep-alive connection a slot, one request in flight on each. */
 import net from "node:net";
+import { EventStamps } from "./event-stamps.ts";
 import { Http1ResponseParser } from "./http1-parser.ts";
 import type { Http1Request } from "./http1-requests.ts";
 import type { ResponseCheck, Target } from "./load-spec.ts";
@@ -15,6 +16,8 @@ export interface Http1Options {
   readonly connections: number;
   readonly requests: readonly Http1Request[];
   readonly check?: ResponseCheck | undefined;
+  /** Looks for stamps in the answers. */
+  readonly stampedEvents?: boolean;
 }
 
 /** What the connections of a transport share. */
@@ -56,7 +59,9 @@ export function createHttp1Transport(options: Http1Options): Transport {
 class Connection {
   readonly #slot: number;
   readonly #shared: Shared;
-  readonly #parser = new Http1ResponseParser();
+  readonly #parser: Http1ResponseParser;
+  readonly #stamps = new EventStamps();
+  #events = 0;
   #socket: net.Socket | null = null;
   #state: "closed" | "connecting" | "open" = "closed";
   /** Position of the request in flight, or -1. */
@@ -66,6 +71,12 @@ class Connection {
   constructor(slot: number, shared: Shared) {
     this.#slot = slot;
     this.#shared = shared;
+    const found = (us: number): void => shared.events.event(slot, us, this.#events++ === 0);
+    this.#parser = new Http1ResponseParser(
+      shared.stampedEvents === true
+        ? (bytes, start, end) => this.#stamps.read(bytes, start, end, found)
+        : undefined,
+    );
   }
 
   /** Opens the socket; resolves when it is open or has failed. */
@@ -114,6 +125,8 @@ class Connection {
   #write(): void {
     const request = this.#shared.requests[this.#request];
     if (request === undefined) return;
+    this.#stamps.reset();
+    this.#events = 0;
     this.#parser.start({ bodiless: request.bodiless, keepBody: this.#shared.check !== undefined });
     this.#socket?.write(request.bytes);
   }

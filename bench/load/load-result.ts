@@ -36,6 +36,14 @@ export interface LoadSeries {
   readonly maxMs: readonly number[];
 }
 
+/** How stamped events travelled; those that arrived in the window. */
+export interface EventTimes {
+  /** From the stamp to the arrival. */
+  readonly delay: LatencySummary;
+  /** From a request's intended send time to the arrival of its first event. */
+  readonly first: LatencySummary;
+}
+
 /** The outcome of a run. Counts and latencies are of requests whose intended send time lies in the measured window. */
 export interface LoadResult {
   readonly requests: number;
@@ -57,4 +65,6 @@ export interface LoadResult {
   readonly waitedForSlot: number;
   readonly generator: GeneratorCost;
   readonly series?: LoadSeries;
+  /** Of a run with `stampedEvents`. */
+  readonly events?: EventTimes;
 }

@@ -69,6 +69,8 @@ export interface LoadPlan {
   /** When set, the result carries answers, failures and the worst latency of each interval. At most 10,000 are kept. */
   readonly seriesIntervalMs?: number;
   readonly check?: CheckSpec;
+  /** HTTP/1.1 only: answers are streams whose events carry the time they were sent (`event-stamps.ts`); the result tells how long they took. */
+  readonly stampedEvents?: boolean;
 }
 
 /** A whole run. */

@@ -54,6 +54,8 @@ export interface RecorderOptions {
 export class Recorder {
   readonly #latency = new LatencyHistogram();
   readonly #sendLag = new LatencyHistogram();
+  readonly #eventDelay = new LatencyHistogram();
+  readonly #firstEvent = new LatencyHistogram();
   readonly #statuses = new Uint32Array(MAX_STATUS);
   readonly #failures = new Uint32Array(FAILURE_KINDS.length);
   readonly #series: Series | null;
@@ -99,6 +101,16 @@ export class Recorder {
     this.#series?.count(nowMs - this.#startMs, nowMs - intendedMs, ok ? "ok" : "error");
   }
 
+  /** An event of a stream arrived after so long. */
+  event(nowMs: number, delayMs: number): void {
+    if (nowMs >= this.#startMs && nowMs < this.#endMs) this.#eventDelay.record(delayMs);
+  }
+
+  /** The first event of a request's answer. */
+  firstEvent(intendedMs: number, nowMs: number): void {
+    if (this.#measures(intendedMs)) this.#firstEvent.record(nowMs - intendedMs);
+  }
+
   /** No answer that counts. */
   failed(intendedMs: number, nowMs: number, kind: FailureKind): void {
     if (!this.#measures(intendedMs)) return;
@@ -124,6 +136,9 @@ export class Recorder {
       waitedForSlot: this.#waitedForSlot,
       generator,
       ...(this.#series === null ? {} : { series: this.#series.result() }),
+      ...(this.#eventDelay.count === 0
+        ? {}
+        : { events: { delay: this.#eventDelay.summary(), first: this.#firstEvent.summary() } }),
     };
   }
 

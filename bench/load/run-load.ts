@@ -36,7 +36,8 @@ function createTransport(spec: LoadSpec, check: ResponseCheck | undefined): Tran
   const authority = authorityOf(target);
   if (spec.protocol === "http1") {
     const requests = buildHttp1Requests(spec.requests, { host: authority });
-    return createHttp1Transport({ target, connections, requests, check });
+    const stampedEvents = spec.stampedEvents ?? false;
+    return createHttp1Transport({ target, connections, requests, check, stampedEvents });
   }
   const requests = buildGrpcRequests(spec.requests, { authority });
   const streamsPerConnection = spec.streamsPerConnection ?? 1;

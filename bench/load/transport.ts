@@ -6,6 +6,8 @@ export interface TransportEvents {
   /** `ok`: a 2xx status or grpc-status 0. */
   answered(slot: number, status: number, ok: boolean): void;
   failed(slot: number, kind: FailureKind): void;
+  /** An event of a stamped stream arrived, stamped by the server behind with `monotonicUs`. `first` of its answer. */
+  event(slot: number, stampUs: number, first: boolean): void;
 }
 
 /** Carries one request a slot at a time. */
