@@ -1,5 +1,11 @@
 /** Gives out a model's slots: the free one that shares the longest prefix, in the order of asking. */
 
+/**
+ * A slot is taken for what it shares only where that is this much of the request. Every chat begins with the same few
+ * tokens: for those alone the tokens of another conversation would be thrown away.
+ */
+const worthwhileShare = 0.5;
+
 /** What is given out. */
 export interface Slot {
   /** How many leading tokens are already in memory. */
@@ -13,7 +19,7 @@ interface Waiter<S> {
 
 /** The slots of one model. Who waits is bounded by who asks. */
 export class SlotPool<S extends Slot> {
-  /** Longest free first: of equal prefixes the one least recently used is taken, which keeps fresh ones. */
+  /** Longest free first: where nothing is shared, and of equal prefixes, the one least recently used is taken. */
   readonly #free: S[];
   readonly #waiting: Waiter<S>[] = [];
 
@@ -51,8 +57,8 @@ export class SlotPool<S extends Slot> {
   }
 
   #best(tokens: readonly number[]): S | undefined {
-    let best: S | undefined;
-    let longest = -1;
+    let best = this.#free[0];
+    let longest = tokens.length * worthwhileShare;
     for (const slot of this.#free) {
       const shared = slot.sharedPrefix(tokens);
       if (shared <= longest) continue;

@@ -1,5 +1,5 @@
 /** Finds and starts node-llama-cpp where it was installed. This folder is all that knows the library. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type * as Library from "node-llama-cpp";
@@ -11,7 +11,10 @@ export type LlamaLibrary = typeof Library;
 /** Imports the library from `<folder>/node_modules`. Rejects where it is not installed there. */
 export async function importLibrary(folder: string): Promise<LlamaLibrary> {
   const place = join(folder, "node_modules", "node-llama-cpp");
-  const { main } = JSON.parse(readFileSync(join(place, "package.json"), "utf8")) as { readonly main: string };
+  const manifest = join(place, "package.json");
+  if (!existsSync(manifest))
+    throw new Error(`node-llama-cpp is not installed in ${folder}: spillway engines add llama`);
+  const { main } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly main: string };
   return (await import(pathToFileURL(join(place, main)).href)) as LlamaLibrary;
 }
 
