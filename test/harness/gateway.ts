@@ -44,6 +44,8 @@ export function testConfig(models: string): GatewayConfig {
     },
     repository: { directory: models, pollMs: 0, instances: {}, control: "all" },
     pools: [],
+    routes: [],
+    discovery: false,
     predict: { featuresModel: undefined, promptModel: undefined },
   };
 }

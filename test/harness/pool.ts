@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import type { ModelEndpointState } from "../../packages/gateway/src/contracts/endpoint.ts";
-import type { PoolOptions } from "../../packages/gateway/src/contracts/options.ts";
+import type { GrpcPoolOptions } from "../../packages/gateway/src/contracts/options.ts";
 import { Cancellation } from "../../packages/gateway/src/core/cancellation.ts";
 import { systemClock } from "../../packages/gateway/src/core/clock.ts";
 import { failure, isFailure, type Failure } from "../../packages/gateway/src/core/errors.ts";
@@ -52,7 +52,7 @@ const timing = {
 /** Makes and starts a pool with a call deadline of 5,000 ms and everything else as in the defaults of the configuration. */
 export async function startPool(
   test: TestContext,
-  pool: Partial<PoolOptions> & Pick<PoolOptions, "endpoints">,
+  pool: Partial<GrpcPoolOptions> & Pick<GrpcPoolOptions, "endpoints">,
   more: Pick<RemotePoolOptions, "resolve" | "timing"> = {},
 ): Promise<TestPool> {
   const clock = systemClock;

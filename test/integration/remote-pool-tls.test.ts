@@ -1,7 +1,7 @@
 /** Pools over TLS: the certificate must be of the authority that is trusted, and for the name that is called. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { PoolOptions } from "../../packages/gateway/src/contracts/options.ts";
+import type { GrpcPoolOptions } from "../../packages/gateway/src/contracts/options.ts";
 import { GatewayError } from "../../packages/gateway/src/core/errors.ts";
 import { createAuthority } from "../harness/certificates.ts";
 import { startModelServer } from "../harness/model-server.ts";
@@ -18,7 +18,7 @@ async function connect(
   const server = await startModelServer({ tls: authority.issue("models.test") });
   test.after(() => server.stop());
   const { host, scheme = "grpcs", trust = "authority" } = call;
-  const ca: Partial<PoolOptions> = trust === "authority" ? { ca: authority.file } : {};
+  const ca: Partial<GrpcPoolOptions> = trust === "authority" ? { ca: authority.file } : {};
   return startPool(
     test,
     { endpoints: [`${scheme}://${host}:${server.port}`], ...ca },

@@ -10,6 +10,8 @@ export interface KeyRow {
   /** Empty: none. */
   readonly fallback: string;
   readonly meaning: string;
+  /** Which of several mappings has the key; absent where there is one. */
+  readonly variant?: string;
 }
 
 /** Every key below the top, in the order of the schema. */
@@ -31,9 +33,17 @@ export function schemaSections(schema: SchemaNode): string {
     ...sections.map(({ name, node, rows: [top, ...rest] }) => {
       const expected = top?.expected === "a mapping" ? "" : ` Expected: ${top?.expected}.`;
       const fallback = top?.fallback === "" ? "" : ` Default: ${top?.fallback}.`;
-      return `## ${code(name)}\n\n${node.description ?? ""}.${expected}${fallback}\n\n${keyTable(rest)}`;
+      return `## ${code(name)}\n\n${node.description ?? ""}.${expected}${fallback}\n\n${keyTables(rest)}`;
     }),
   ].join("\n");
+}
+
+/** A table, or where there is a choice of mappings one for each. */
+function keyTables(rows: readonly KeyRow[]): string {
+  const variants = [...Map.groupBy(rows, ({ variant = "" }) => variant)];
+  return variants
+    .map(([variant, those]) => `${variant === "" ? "" : `With ${variant}:\n\n`}${keyTable(those)}`)
+    .join("\n");
 }
 
 function keyTable(rows: readonly KeyRow[]): string {
@@ -53,7 +63,11 @@ function rowsOf(key: string, node: SchemaNode, required: boolean): KeyRow[] {
 
 /** Rows of what lies in a mapping, a list of mappings, or a mapping with names of the writer's choice. */
 function below(key: string, node: SchemaNode): KeyRow[] {
-  const mapping = (node.anyOf ?? [node]).find((each) => each.type === "object");
+  const mappings = (node.anyOf ?? [node]).filter((each) => each.type === "object");
+  if (mappings.length > 1) {
+    return mappings.flatMap((each) => below(key, each).map((row) => ({ ...row, variant: variantOf(each) })));
+  }
+  const [mapping] = mappings;
   if (mapping?.properties !== undefined) {
     return Object.entries(mapping.properties).flatMap(([name, child]) =>
       rowsOf(`${key}.${name}`, child, mapping.required?.includes(name) === true),
@@ -62,6 +76,13 @@ function below(key: string, node: SchemaNode): KeyRow[] {
   const named = mapping?.additionalProperties;
   if (typeof named === "object") return below(`${key}.<name>`, named);
   return isNode(node.items) ? below(`${key}[]`, node.items) : [];
+}
+
+/** The key whose words tell the mappings of a choice apart: the first that takes only some words. */
+function variantOf(mapping: SchemaNode): string {
+  const [tag, node] =
+    Object.entries(mapping.properties ?? {}).find(([, child]) => child.enum !== undefined) ?? [];
+  return tag === undefined || node === undefined ? "" : `${code(tag)} ${expectedOf(node)}`;
 }
 
 function isNode(items: SchemaNode["items"]): items is SchemaNode {

@@ -1,6 +1,7 @@
 /** Opens the doors and closes them together. */
 import type { MethodHandler } from "@spillway/grpc";
 import { healthCheck, healthWatch, serverReflection } from "@spillway/worker/standard-services";
+import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
@@ -35,6 +36,8 @@ export interface DoorParts {
   readonly context: GatewayContext;
   readonly pipeline: Pipeline;
   readonly catalog: ModelCatalog;
+  /** Pools of HTTP servers and their models. */
+  readonly forward: ForwardCatalog;
 }
 
 const services = ["inference.GRPCInferenceService", "inference.ModelInference"];

@@ -1,22 +1,22 @@
 /** Puts a gateway together: every engine gets what it needs as contracts, and nothing else. */
+import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import { createAdmission } from "../stages/admission/admission.ts";
-import { RequestLine } from "../stages/flowcontrol/line.ts";
+import { refuseTensors } from "../stages/routing/forward-router.ts";
 import { createModelRouter } from "../stages/routing/model-router.ts";
 import { createPipeline } from "../pipeline/pipeline.ts";
-import { createCatalog, unknownModel, type ModelSource } from "../workers/catalog.ts";
-import { createChildLauncher } from "../workers/child-launcher.ts";
-import { ModelRepository } from "../workers/model-repository.ts";
-import { createRemotePool } from "../workers/remote-pool.ts";
-import { StatisticsRegistry } from "../workers/statistics-registry.ts";
-import { countRestart, exposeWorkers } from "../workers/worker-metrics.ts";
+import { unknownModel } from "../workers/catalog.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
+import { createForwarding } from "./forward.ts";
+import { createModelWorkers } from "./model-workers.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
 /** A gateway that listens. */
 export interface RunningGateway {
   readonly listening: Listening;
   readonly catalog: ModelCatalog;
+  /** Models of HTTP servers. */
+  readonly forward: ForwardCatalog;
   /** Called whenever a model came up, failed or went. One listener. */
   onModelChange(listener: () => void): void;
   /** Stops accepting, lets what runs finish for `graceMs`, ends all workers. Idempotent. */
@@ -29,50 +29,39 @@ export interface RunningGateway {
  * up or failed. Throws a `GatewayError` with a sentence for people when it cannot start.
  */
 export async function startGateway(config: GatewayConfig, context: GatewayContext): Promise<RunningGateway> {
-  const { clock, logger, metrics } = context;
-  const launcher = createChildLauncher({ program: context.workerProgram, logger });
-  const statistics = new StatisticsRegistry({ clock, metrics });
   let modelsChanged = (): void => {};
   let doors: Doors | undefined;
-  const shared = {
-    clock,
-    logger,
-    statistics,
-    createLine: (onRefused: ConstructorParameters<typeof RequestLine>[0]["onRefused"]) =>
-      new RequestLine({ clock, maxQueue: config.flow.maxQueue, onRefused }),
-    onChange: () => {
-      doors?.notifyHealth();
-      modelsChanged();
-    },
+  const onChange = (): void => {
+    doors?.notifyHealth();
+    modelsChanged();
   };
-  const repository =
-    config.repository === undefined
-      ? undefined
-      : new ModelRepository({
-          ...shared,
-          launcher,
-          repository: config.repository,
-          worker: config.workers,
-          onRestart: (deployment) => countRestart(metrics, deployment),
-        });
-  const pools = config.pools.map((pool) => createRemotePool({ ...shared, pool, random: context.random }));
-  const sources: ModelSource[] = [...(repository === undefined ? [] : [repository]), ...pools];
-  exposeWorkers(metrics, repository, sources);
+  const workers = createModelWorkers({ config, context, onChange });
+  const { sources } = workers;
+  const forwarding = createForwarding({
+    config,
+    context,
+    isPredictive: (model) => sources.some((source) => source.endpointFor(model, undefined) !== undefined),
+    onChange,
+  });
   const pipeline = createPipeline({
     admission: createAdmission(config.access),
-    routing: createModelRouter(sources, (model) => unknownModel(sources, model)),
+    routing: createModelRouter(
+      sources,
+      (model) => refuseTensors(forwarding.catalog, model) ?? unknownModel(sources, model),
+    ),
     flowcontrol: (endpoint, entry) => endpoint.line.join(entry),
-    forward: undefined,
+    forward: forwarding.stages,
   });
-  const catalog = createCatalog({ repository, sources, statistics });
+  const models = workers.catalog;
+  const catalog: ModelCatalog = { ...models, ready: () => models.ready() && forwarding.catalog.ready() };
   const endWorkers = (): void => {
-    repository?.close();
-    for (const pool of pools) pool.close();
-    launcher.close();
+    forwarding.close();
+    workers.close();
   };
   try {
-    doors = await openDoors({ config, context, pipeline, catalog });
-    await Promise.all([repository?.start(), ...pools.map((pool) => pool.start())]);
+    doors = await openDoors({ config, context, pipeline, catalog, forward: forwarding.catalog });
+    forwarding.start();
+    await workers.start();
   } catch (error) {
     await doors?.close({ graceMs: 0 });
     endWorkers();
@@ -81,6 +70,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   return {
     listening: doors.listening,
     catalog,
+    forward: forwarding.catalog,
     onModelChange: (listener) => void (modelsChanged = listener),
     async close(options) {
       await doors.close(options);

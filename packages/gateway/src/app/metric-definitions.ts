@@ -2,6 +2,7 @@
 import type { MetricDefinition } from "../contracts/telemetry.ts";
 import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
 import { httpMetrics } from "../doors/http/http-metrics.ts";
+import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
 import { workerMetrics } from "../workers/worker-metrics.ts";
@@ -18,6 +19,7 @@ export interface ListedMetric extends MetricDefinition {
 export const metricDefinitions: readonly ListedMetric[] = [
   modelMetrics,
   workerMetrics,
+  endpointMetrics,
   httpMetrics,
   grpcMetrics,
   processMetrics,

@@ -1,4 +1,5 @@
 /** Every address the gateway answers, from the dialects and the operators' surfaces. */
+import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import type { Route, RpcMethod } from "../contracts/route.ts";
 import { createHealthRoutes } from "../admin/health.ts";
@@ -25,6 +26,8 @@ export interface AddressParts {
   readonly config: GatewayConfig;
   readonly context: GatewayContext;
   readonly catalog: ModelCatalog;
+  /** Pools of HTTP servers and their models. */
+  readonly forward: ForwardCatalog;
   readonly draining: () => boolean;
 }
 

@@ -4,12 +4,18 @@ import type {
   AccessOptions,
   DoorOptions,
   FlowOptions,
+  GrpcPoolOptions,
+  HttpPoolOptions,
   PoolOptions,
   PredictOptions,
   RepositoryOptions,
+  RouteOptions,
+  RouteTarget,
   WorkerOptions,
 } from "../contracts/options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
+import { Secret } from "../core/secret.ts";
+import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
@@ -31,7 +37,11 @@ export interface CompiledConfig {
   readonly workers: WorkerOptions;
   /** Undefined: no models of its own. */
   readonly repository: RepositoryOptions | undefined;
+  /** In the order of the file. */
   readonly pools: readonly PoolOptions[];
+  readonly routes: readonly RouteOptions[];
+  /** Servers are looked for at the usual ports of this machine. */
+  readonly discovery: boolean;
   readonly predict: PredictOptions;
   readonly log: LogOptions;
 }
@@ -65,6 +75,8 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     workers: compileWorkers(config.workers),
     repository: config.models === false ? undefined : compileRepository(config.models, surroundings),
     pools: Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings)),
+    routes: config.routes.map(compileRoute),
+    discovery: config.discovery ?? Object.keys(config.pools).length === 0,
     predict: {
       featuresModel: config.predict.features === false ? undefined : config.predict.features,
       promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
@@ -95,11 +107,17 @@ function compileRepository(
   } satisfies RepositoryOptions;
 }
 
-function compilePool(
+function compilePool(name: string, pool: DefaultedPool, surroundings: Surroundings): PoolOptions {
+  return isHttpDefaulted(pool)
+    ? compileHttpPool(name, pool, surroundings)
+    : compileGrpcPool(name, pool, surroundings);
+}
+
+function compileGrpcPool(
   name: string,
-  pool: DefaultedConfig["pools"][string],
+  pool: Exclude<DefaultedPool, DefaultedHttpPool>,
   { directory }: Surroundings,
-): PoolOptions {
+): GrpcPoolOptions {
   return {
     name,
     dialect: pool.dialect,
@@ -109,7 +127,65 @@ function compilePool(
     concurrency: pool.concurrency,
     timeoutMs: ms(pool.timeout),
     ca: pool.ca === undefined ? undefined : resolve(directory, pool.ca),
-  } satisfies PoolOptions;
+  } satisfies GrpcPoolOptions;
+}
+
+/** Ollama works on few requests at once and keeps the others in a line of its own, which knows no priorities. */
+const usualConcurrency = { ollama: 16, other: 256 };
+
+function compileHttpPool(
+  name: string,
+  pool: DefaultedHttpPool,
+  { directory }: Surroundings,
+): HttpPoolOptions {
+  const { timeouts, retries, hedging, health } = pool;
+  const secret = (text: string): Secret =>
+    text.startsWith("file:")
+      ? Secret.inFile(resolve(directory, text.slice("file:".length)))
+      : Secret.of(text);
+  return {
+    name,
+    dialect: pool.dialect,
+    endpoints: pool.endpoints,
+    endpointsFile: pool.endpointsFile === undefined ? undefined : resolve(directory, pool.endpointsFile),
+    credentials: pool.credentials === undefined ? undefined : secret(pool.credentials),
+    credentialsHeader: pool.credentialsHeader?.toLowerCase(),
+    headers: Object.entries(pool.headers).map(
+      ([header, text]) => [header.toLowerCase(), secret(text)] as const,
+    ),
+    ca: pool.ca === undefined ? undefined : resolve(directory, pool.ca),
+    serverName: pool.serverName,
+    models: pool.models,
+    serves: pool.serves,
+    concurrency:
+      pool.concurrency ?? (pool.dialect === "ollama" ? usualConcurrency.ollama : usualConcurrency.other),
+    connectTimeoutMs: ms(timeouts.connect),
+    timeouts: {
+      firstTokenMs: ms(timeouts.firstToken),
+      idleMs: ms(timeouts.idle),
+      totalMs: ms(timeouts.total),
+    },
+    retry: {
+      maxRetries: retries.max,
+      backoffMs: ms(retries.backoff),
+      hedging: hedging === false ? undefined : { maxShare: hedging.maxShare },
+    },
+    health: {
+      intervalMs: ms(health.interval),
+      timeoutMs: ms(health.timeout),
+      failures: health.failures,
+      backoffMs: { initial: ms(health.backoff.initial), max: ms(health.backoff.max) },
+    },
+  } satisfies HttpPoolOptions;
+}
+
+function compileRoute({ model, targets }: DefaultedConfig["routes"][number]): RouteOptions {
+  const compile = (target: (typeof targets)[number]): RouteTarget => {
+    return { pool: target.pool, model: target.model ?? model, weight: target.weight };
+  };
+  const [first, ...others] = targets;
+  if (first === undefined) return unreachable(`targets of ${model}`);
+  return { model, targets: [compile(first), ...others.map(compile)] } satisfies RouteOptions;
 }
 
 function ms(duration: string): number {

@@ -130,6 +130,8 @@ test("an empty file means every default", () => {
       control: "all",
     },
     pools: [],
+    routes: [],
+    discovery: true,
     predict: { featuresModel: "iris", promptModel: "sentiment" },
     log: { level: undefined, format: "auto" },
   });
@@ -168,5 +170,5 @@ test("surprises are told", () => {
     /only callers on this machine are answered/,
   );
   assert.deepEqual(notesOf("auth: none\nlisten: [ { host: 0.0.0.0 } ]"), []);
-  assert.match(notesOf("models: false")[0] ?? "", /nothing will be served/);
+  assert.match(notesOf("models: false\ndiscovery: false")[0] ?? "", /nothing will be served/);
 });

@@ -3,7 +3,7 @@ import { nearestWord } from "@spillway/worker/repository";
 import type * as z from "zod";
 import type { $ZodType } from "zod/v4/core";
 import type { ConfigSource, Problem } from "./source.ts";
-import { expectations } from "./values.ts";
+import { choice, expectations } from "./values.ts";
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
@@ -15,18 +15,20 @@ export function describeIssues(schema: $ZodType, error: z.core.$ZodError, source
 
 function describeIssue(schema: $ZodType, issue: Issue, source: ConfigSource): Problem[] {
   const { path } = issue;
+  const root = source.value;
   switch (issue.code) {
     case "unrecognized_keys": {
-      const known = keysOf(schemaAt(schema, path));
+      const known = keysOf(meantMapping(schemaAt(schema, path, { value: root }), valueAt(root, path)));
       return issue.keys.map((key) => unknownKey([...path, key], known));
     }
     case "invalid_key": {
-      const key = schemaAt(schema, path.slice(0, -1), { want: "key" });
+      const key = schemaAt(schema, path.slice(0, -1), { want: "key", value: root });
       return [{ path, at: "key", message: `this key should be ${expectedOf(key)}` }];
     }
     case "invalid_union": {
       // A mapping was meant to be the mapping among the choices: its own mistakes say more.
-      const meant = issue.errors.find((issues) => issues.every(isInside));
+      const union = schemaAt(schema, path, { value: root });
+      const meant = meantMistakes(union, issue.errors, valueAt(root, path));
       if (meant === undefined) break;
       return meant.flatMap((each) =>
         describeIssue(schema, { ...each, path: [...path, ...each.path] }, source),
@@ -34,8 +36,12 @@ function describeIssue(schema: $ZodType, issue: Issue, source: ConfigSource): Pr
     }
     default:
   }
-  const found = valueAt(source.value, path);
-  const expected = expectedOf(schemaAt(schema, path));
+  const found = valueAt(root, path);
+  const known = schemaAt(schema, path, { value: root });
+  const expected = expectedOf(known);
+  if (known !== undefined && expectations.get(known)?.secret === true && typeof found === "string") {
+    return [{ path, message: `expected ${expected}` }];
+  }
   if (found === undefined) return [{ path, at: "key", message: `missing: expected ${expected}` }];
   return [
     {
@@ -43,6 +49,41 @@ function describeIssue(schema: $ZodType, issue: Issue, source: ConfigSource): Pr
       message: `expected ${expected}, got ${show(found)}${fromWhere(source, path)}${near(issue, found)}`,
     },
   ];
+}
+
+/** The mistakes of the choice that was meant; undefined where none was. */
+function meantMistakes(
+  union: z.core.$ZodTypes | undefined,
+  errors: readonly (readonly Issue[])[],
+  value: unknown,
+): readonly Issue[] | undefined {
+  const tag = union === undefined ? undefined : expectations.get(union)?.tag;
+  if (union?._zod.def.type !== "union" || tag === undefined) {
+    return errors.find((issues) => issues.every(isInside));
+  }
+  const meant = meantMapping(union, value);
+  const index = union._zod.def.options.findIndex((option) => unwrap(option) === meant);
+  return errors[index]?.every(isInside) === true ? errors[index] : undefined;
+}
+
+/**
+ * Of a union of mappings the one that a value was meant to be: that which takes its tag, or the first
+ * where there is no such. Anything that is no such union is given back.
+ */
+function meantMapping(schema: z.core.$ZodTypes | undefined, value: unknown): z.core.$ZodTypes | undefined {
+  if (schema?._zod.def.type !== "union") return schema;
+  const mappings = schema._zod.def.options.map(unwrap).filter((option) => "shape" in option._zod.def);
+  const tag = expectations.get(schema)?.tag;
+  const word = tag === undefined ? undefined : valueAt(value, [tag]);
+  return mappings.find((mapping) => word !== undefined && takesWord(mapping, tag, word)) ?? mappings[0];
+}
+
+function takesWord(mapping: z.core.$ZodTypes, tag: string | undefined, word: unknown): boolean {
+  const { def } = mapping._zod;
+  const words = def.type === "object" && tag !== undefined ? def.shape[tag] : undefined;
+  if (words === undefined) return false;
+  const choices = unwrap(words)._zod.def;
+  return choices.type === "enum" && Object.values(choices.entries).includes(String(word));
 }
 
 /** True for a mistake inside a mapping, false where it should not have been a mapping at all. */
@@ -97,25 +138,48 @@ function unwrap(schema: $ZodType): z.core.$ZodTypes {
   }
 }
 
-/** The schema of what lies at a path; with `want: "key"` that of its keys. Undefined where there is none. */
+/**
+ * The schema of what lies at a path; with `want: "key"` that of its keys. Undefined where there is none.
+ * `value` is what the configuration says, which tells what was meant where there is a choice of mappings.
+ */
 export function schemaAt(
   schema: $ZodType,
   path: Path,
-  { want = "value" }: { readonly want?: "key" | "value" } = {},
+  { want = "value", value }: { readonly want?: "key" | "value"; readonly value?: unknown } = {},
 ): z.core.$ZodTypes | undefined {
   const here = unwrap(schema);
   const { def } = here._zod;
-  if (def.type === "union" && (path.length > 0 || want === "key")) {
-    const mapping = def.options.find((option) => "shape" in unwrap(option)._zod.def);
-    return mapping === undefined ? undefined : schemaAt(mapping, path, { want });
-  }
   const [key, ...rest] = path;
+  if (def.type === "union" && (key !== undefined || want === "key")) {
+    if (value === undefined) {
+      const mappings = def.options.filter((option) => "shape" in unwrap(option)._zod.def);
+      return mappings
+        .map((mapping) => schemaAt(mapping, path, { want }))
+        .find((found) => found !== undefined);
+    }
+    const mapping = meantMapping(here, value);
+    // The tag itself may be any of the words that one of the mappings takes.
+    if (key !== undefined && expectations.get(here)?.tag === key) return tagSchema(here, key);
+    return mapping === undefined ? undefined : schemaAt(mapping, path, { want, value });
+  }
   if (key === undefined) {
     if (want === "value") return here;
     return def.type === "record" ? unwrap(def.keyType) : undefined;
   }
   const child = childOf(def, key);
-  return child === undefined ? undefined : schemaAt(child, rest, { want });
+  return child === undefined ? undefined : schemaAt(child, rest, { want, value: valueAt(value, [key]) });
+}
+
+/** The words that tell the mappings of a union apart, together. */
+function tagSchema(union: z.core.$ZodTypes, tag: string): z.core.$ZodTypes | undefined {
+  if (union._zod.def.type !== "union") return undefined;
+  const words = union._zod.def.options.flatMap((option) => {
+    const shape = childOf(unwrap(option)._zod.def, tag);
+    const def = shape === undefined ? undefined : unwrap(shape)._zod.def;
+    return def?.type === "enum" ? Object.values(def.entries).map(String) : [];
+  });
+  const [first, ...others] = words;
+  return first === undefined ? undefined : choice(first, ...others);
 }
 
 function childOf(def: z.core.$ZodTypes["_zod"]["def"], key: PropertyKey): $ZodType | undefined {

@@ -1,5 +1,6 @@
 /** What has to hold between keys, and what is allowed but probably not meant. */
 import type { CompiledConfig } from "./compiled.ts";
+import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import type { Problem } from "./source.ts";
 import { parseDuration, parseSize } from "./units.ts";
@@ -25,10 +26,39 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
     });
   }
   for (const [name, pool] of Object.entries(config.pools)) problems.push(...checkPool(name, pool));
+  problems.push(...checkRoutes(config));
   return problems;
 }
 
-function checkPool(name: string, pool: DefaultedConfig["pools"][string]): Problem[] {
+/** Routes name pools of HTTP servers, each model at most once, and something has to weigh more than nothing. */
+function checkRoutes({ routes, pools }: DefaultedConfig): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  for (const [index, { model, targets }] of routes.entries()) {
+    const path = ["routes", index];
+    if (seen.has(model)) problems.push({ path: [...path, "model"], message: `${model} has a route already` });
+    seen.add(model);
+    for (const [place, target] of targets.entries()) {
+      const pool = Object.hasOwn(pools, target.pool) ? pools[target.pool] : undefined;
+      if (pool !== undefined && isHttpDefaulted(pool)) continue;
+      const known = Object.keys(pools).filter((name) => isHttpPoolNamed(pools, name));
+      const which = known.length === 0 ? "there is none" : `known are ${known.join(", ")}`;
+      const what = `expected a pool that speaks openai, ollama or anthropic (${which}), got "${target.pool}"`;
+      problems.push({ path: [...path, "targets", place, "pool"], message: what });
+    }
+    if (targets.every(({ weight }) => weight === 0)) {
+      problems.push({ path: [...path, "targets"], message: "every target has the weight 0" });
+    }
+  }
+  return problems;
+}
+
+function isHttpPoolNamed(pools: DefaultedConfig["pools"], name: string): boolean {
+  const pool = pools[name];
+  return pool !== undefined && isHttpDefaulted(pool);
+}
+
+function checkPool(name: string, pool: DefaultedPool): Problem[] {
   const problems: Problem[] = [];
   if (name === reservedPool) {
     problems.push({
@@ -44,11 +74,40 @@ function checkPool(name: string, pool: DefaultedConfig["pools"][string]): Proble
       message: "missing: expected the models' names, which model-inference servers cannot list",
     });
   }
+  if (isHttpDefaulted(pool)) return [...problems, ...checkHttpPool(name, pool)];
   if (pool.ca !== undefined && !pool.endpoints.some((endpoint) => endpoint.startsWith("grpcs:"))) {
     problems.push({
       path: ["pools", name, "ca"],
       at: "key",
       message: "says whom to trust with TLS, but no endpoint starts with grpcs://",
+    });
+  }
+  return problems;
+}
+
+function checkHttpPool(name: string, pool: DefaultedHttpPool): Problem[] {
+  const path = ["pools", name];
+  const problems: Problem[] = [];
+  const listed = pool.endpointsFile === undefined;
+  if (listed && pool.endpoints.length === 0) {
+    const message = "missing: expected a list of addresses, or endpointsFile";
+    problems.push({ path: [...path, "endpoints"], at: "key", message });
+  }
+  const secure = pool.endpoints.some((endpoint) => endpoint.startsWith("https:"));
+  for (const key of ["ca", "serverName"] as const) {
+    if (pool[key] === undefined || secure || !listed) continue;
+    const message = "is about TLS, but no endpoint starts with https://";
+    problems.push({ path: [...path, key], at: "key", message });
+  }
+  if (pool.credentialsHeader !== undefined && pool.credentials === undefined) {
+    const message = "names a header for credentials, but there are none";
+    problems.push({ path: [...path, "credentialsHeader"], at: "key", message });
+  }
+  const { initial, max } = pool.health.backoff;
+  if ((parseDuration(initial) ?? 0) > (parseDuration(max) ?? 0)) {
+    problems.push({
+      path: [...path, "health", "backoff", "initial"],
+      message: `${initial} is more than health.backoff.max, ${max}`,
     });
   }
   return problems;
@@ -80,7 +139,7 @@ export function findSurprises(config: CompiledConfig): string[] {
       `${open.host} can be reached from elsewhere, but only callers on this machine are answered; "auth: none" in the configuration lets everybody infer`,
     );
   }
-  if (config.repository === undefined && config.pools.length === 0) {
+  if (config.repository === undefined && config.pools.length === 0 && !config.discovery) {
     notes.push("nothing will be served: models is false and there are no pools");
   }
   return notes;

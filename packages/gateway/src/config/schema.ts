@@ -5,9 +5,9 @@ import {
   bindAddress,
   choice,
   duration,
+  expectations,
   falseOr,
   filePath,
-  grpcAddress,
   hostName,
   name,
   origin,
@@ -15,6 +15,7 @@ import {
   size,
   whole,
 } from "./values.ts";
+import { poolSchema, routeSchema } from "./pool-schema.ts";
 
 const loopback = "127.0.0.1";
 
@@ -56,38 +57,6 @@ const modelsSchema = z.strictObject({
     .describe(
       "`all`: what is in the folder is loaded. `explicit`: only what is loaded through the repository API",
     ),
-});
-
-const poolSchema = z.strictObject({
-  dialect: choice("kserve-grpc", "model-inference")
-    .default("kserve-grpc")
-    .describe(
-      "What the servers speak: `kserve-grpc` is the Open Inference Protocol v2 (Spillway's worker, Triton, MLServer), `model-inference` only `inference.ModelInference/Predict`, one request a call",
-    ),
-  endpoints: z
-    .array(grpcAddress)
-    .min(1)
-    .max(256)
-    .describe(
-      "Servers that serve the same models: `grpc://host:port`, or `grpcs://` with TLS. Every address of a name is an instance",
-    ),
-  models: z
-    .array(name)
-    .max(1_000)
-    .default([])
-    .describe(
-      "Models to serve from here. Empty: all that the servers list; `model-inference` servers list none",
-    ),
-  maxBatch: whole(1, 65_536).default(1).describe("Rows in one call, for servers that do not say themselves"),
-  concurrency: whole(1, 1_024)
-    .default(1)
-    .describe(
-      "Calls of one model that a server works on at once. More than 1 for servers that have threads or batch by themselves",
-    ),
-  timeout: duration("1ms", "1h").default("30s").describe("How long one call may take"),
-  ca: filePath
-    .optional()
-    .describe("PEM file of the certificate authority for `grpcs`. Default: those that Node trusts"),
 });
 
 const predictSchema = z.strictObject({
@@ -175,6 +144,20 @@ export const configSchema = z.strictObject({
     .record(name, poolSchema)
     .default({})
     .describe("Model servers that run elsewhere, by a name of your choice"),
+  routes: z
+    .array(routeSchema)
+    .max(1_000)
+    .default([])
+    .describe(
+      "Where requests for a model go. Without a route: to the first pool in the file that has the model",
+    ),
+  discovery: z
+    .boolean()
+    .register(expectations, { expected: "true or false" })
+    .optional()
+    .describe(
+      "Look for Ollama, vLLM, llama.cpp and LM Studio at their usual ports of this machine. Default: only where there are no `pools`",
+    ),
   predict: predictSchema
     .prefault({})
     .describe("What `/predict` takes when a request names no model; `false`: it has to name one"),

@@ -1,10 +1,17 @@
 /** The kinds of value that `spillway.yaml` is made of, each with the words its errors use. */
 import * as z from "zod";
+import { readHttpAddress } from "../core/http-address.ts";
 import { isModelName } from "../core/model.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
 
 /** What a value should have been: `expected …` in errors, the type on the reference page. */
-export const expectations = z.registry<{ readonly expected: string }>();
+export const expectations = z.registry<{
+  readonly expected: string;
+  /** The value is not to be shown. */
+  readonly secret?: boolean;
+  /** Of a union of mappings: the key that tells them apart. */
+  readonly tag?: string;
+}>();
 
 /** A text that passes a test, named by what is expected of it. */
 function text(expected: string, isValid: (value: string) => boolean, pattern?: RegExp) {
@@ -80,6 +87,46 @@ export const grpcAddress = text("an address such as grpc://host:50051 or grpcs:/
   if (url === null || !/^grpcs?:$/.test(url.protocol)) return false;
   return url.hostname !== "" && url.port !== "" && /^\/?$/.test(url.pathname) && url.search === "";
 });
+
+/** The address of a server that speaks HTTP. */
+export const httpAddress = text(
+  "an address such as http://host:8000, https://host/base or unix:/path",
+  (value) => readHttpAddress(value) !== undefined,
+);
+
+/** What a server may call a model: `llama3.2:1b`, `hf.co/someone/model:Q4`. */
+export const pooledModel = text(
+  "a model's name of at most 256 characters without spaces",
+  (value) => value.length <= 256 && /^[^\s\p{C}]+$/u.test(value),
+);
+
+/** The name of a header that may be set: those that frame a message may not. */
+export const headerName = text(
+  "the name of a header other than those that belong to the connection",
+  (value) =>
+    /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(value) &&
+    !/^(host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*)$/i.test(
+      value,
+    ),
+);
+
+/** Words that are never shown; `file:` and a path where they lie in a file. */
+export const secret = z
+  .string()
+  .refine((value) => /^[\x20-\x7e]{1,8192}$/.test(value))
+  .register(expectations, {
+    expected: "a text without line ends, ${NAME} of the environment, or file: and a path",
+    secret: true,
+  });
+
+/** A part of a whole, more than nothing. */
+export function share(max: number) {
+  return z
+    .number()
+    .gt(0)
+    .max(max)
+    .register(expectations, { expected: `a number above 0, at most ${max}` });
+}
 
 /** A file or folder; relative to the folder of the configuration file. */
 export const filePath = text("a path", (value) => value !== "" && !value.includes("\0"));

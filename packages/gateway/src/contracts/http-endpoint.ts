@@ -1,4 +1,5 @@
 /** HTTP servers behind the gateway, as scheduling, upstream and the surfaces see them. */
+import type { Failure } from "../core/errors.ts";
 import type { ForwardPayload, AttemptTarget, ChatDialect, TokenUsage } from "../core/forward.ts";
 import type { InferenceRequest } from "../core/request.ts";
 import type { ServerConnection } from "./connection.ts";
@@ -59,7 +60,10 @@ export interface HttpEndpoint extends Endpoint, Inspect {
   readonly inFlight: number;
   /** How many attempts may run at once. */
   readonly capacity: number;
-  /** Measured speed for choosing: completion tokens a second of the whole server, or answers where none are told; 0 while unknown. */
+  /**
+   * Measured speed for choosing: completion tokens a second of single answers, or answers a second where
+   * none are told; 0 while unknown. Not of the whole server: one that is given more would look faster.
+   */
   readonly speed: number;
   /** Begins an attempt. In the half-open state it takes the one place there is. */
   acquire(): void;
@@ -122,12 +126,29 @@ export interface HttpPool extends Inspect {
   readonly line: Line<ForwardPayload, LineCost>;
   /** All endpoints that serve the model, in whatever state; empty when none does. */
   endpointsFor(model: string): readonly HttpEndpoint[];
-  /** Endpoints that new attempts for the model may go to: healthy ones, or in panic all but those that are draining or misconfigured. */
+  /** Endpoints that new attempts for the model may go to: healthy ones, or where there are none those that were ejected. */
   candidatesFor(model: string): readonly HttpEndpoint[];
+  /**
+   * Why waiting for the model would be in vain, while there is no candidate. Undefined: it may be waited
+   * for, since a server is loading, or busy or rate-limited for a short time.
+   */
+  refusalFor(model: string): Failure | undefined;
+  /** False while none of its servers has ever said what it serves and nothing is configured either. */
+  readonly answered: boolean;
   readonly endpoints: readonly HttpEndpoint[];
   models(): readonly PooledModel[];
   /** Calls back when an endpoint came, went, recovered or has room again. One listener. */
   onRoom(listener: () => void): void;
+}
+
+/** The pools of HTTP servers there are now, for the surfaces that list models. */
+export interface ForwardCatalog {
+  /** In the order in which they are asked for a model; those found on this machine come last. */
+  pools(): readonly HttpPool[];
+  /** Models of all pools. One that several have is there once: that of the pool which requests go to. */
+  models(): readonly PooledModel[];
+  /** False until every server was asked what it serves, whatever came of it. */
+  ready(): boolean;
 }
 
 /** Where a request is to go: one model of one pool. */

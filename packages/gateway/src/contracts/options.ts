@@ -1,4 +1,7 @@
 /** What each engine can be told. The configuration's schema is checked against these types. */
+import type { ChatDialect, Operation } from "../core/forward.ts";
+import type { Secret } from "../core/secret.ts";
+import type { ForwardTimeouts, RetryOptions } from "./http-endpoint.ts";
 
 /** The line in front of an endpoint. */
 export interface FlowOptions {
@@ -32,7 +35,7 @@ export interface RepositoryOptions {
 }
 
 /** A pool of model servers that speak gRPC. */
-export interface PoolOptions {
+export interface GrpcPoolOptions {
   readonly name: string;
   readonly dialect: "kserve-grpc" | "model-inference";
   /** `grpc://host:port` or `grpcs://host:port`; every address of a DNS name is an instance. */
@@ -46,6 +49,76 @@ export interface PoolOptions {
   readonly timeoutMs: number;
   /** PEM file of the certificate authority for `grpcs`. */
   readonly ca: string | undefined;
+}
+
+/** How the health of a pool's HTTP servers is judged. */
+export interface HealthOptions {
+  /** How often each server is asked what it serves, ms; a random tenth more or less. */
+  readonly intervalMs: number;
+  /** How long it may take to answer, ms. */
+  readonly timeoutMs: number;
+  /** Failed attempts in a row after which a server is left alone for a while; half as many where it cannot be reached. */
+  readonly failures: number;
+  /** First and longest time that it is left alone, ms; each time is twice the one before. */
+  readonly backoffMs: { readonly initial: number; readonly max: number };
+}
+
+/** A pool of model servers that speak HTTP. */
+export interface HttpPoolOptions {
+  readonly name: string;
+  /** `auto`: each server is asked. */
+  readonly dialect: ChatDialect | "auto";
+  /** `http://host:port/base`, `https://…`, `unix:/path`; every address of a DNS name is an endpoint. */
+  readonly endpoints: readonly string[];
+  /** File with further endpoints, read again when it changes. */
+  readonly endpointsFile: string | undefined;
+  readonly credentials: Secret | undefined;
+  /** Header that carries the credentials; undefined: what the dialect has for it. */
+  readonly credentialsHeader: string | undefined;
+  /** Sent with every request, names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: Secret])[];
+  /** PEM file of the certificate authority for `https`. */
+  readonly ca: string | undefined;
+  /** Name that certificates have to carry; undefined: the endpoint's host. */
+  readonly serverName: string | undefined;
+  /** Models served from here; empty: all that the servers list. */
+  readonly models: readonly string[];
+  /** Addresses of other dialects that the servers have; undefined: found out. */
+  readonly serves: readonly Operation[] | undefined;
+  /** Attempts at one server at once. */
+  readonly concurrency: number;
+  readonly connectTimeoutMs: number;
+  readonly timeouts: ForwardTimeouts;
+  readonly retry: RetryOptions;
+  readonly health: HealthOptions;
+}
+
+/** A pool of servers that run elsewhere; `dialect` tells which kind. */
+export type PoolOptions = GrpcPoolOptions | HttpPoolOptions;
+
+/** True for a pool whose servers speak gRPC. */
+export function isGrpcPool(pool: PoolOptions): pool is GrpcPoolOptions {
+  return pool.dialect === "kserve-grpc" || pool.dialect === "model-inference";
+}
+
+/** True for a pool whose servers speak HTTP. */
+export function isHttpPool(pool: PoolOptions): pool is HttpPoolOptions {
+  return !isGrpcPool(pool);
+}
+
+/** One place that requests for a model may go to. */
+export interface RouteTarget {
+  readonly pool: string;
+  /** The model's name in that pool. */
+  readonly model: string;
+  /** Its share among the targets of the route. */
+  readonly weight: number;
+}
+
+/** Where requests that name a model go. */
+export interface RouteOptions {
+  readonly model: string;
+  readonly targets: readonly [RouteTarget, ...RouteTarget[]];
 }
 
 /** Which model `/predict` takes when the caller names none. */

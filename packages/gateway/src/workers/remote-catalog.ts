@@ -3,7 +3,7 @@ import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { LineFactory } from "../contracts/line.ts";
 import type { ModelStatus } from "../contracts/models.ts";
-import type { PoolOptions } from "../contracts/options.ts";
+import type { GrpcPoolOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock } from "../core/clock.ts";
 import { failure, type Failure } from "../core/errors.ts";
@@ -18,7 +18,7 @@ import { WorkerEndpoint } from "./worker-endpoint.ts";
 
 /** What a catalog needs. */
 export interface RemoteCatalogOptions {
-  readonly pool: PoolOptions;
+  readonly pool: GrpcPoolOptions;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly createLine: LineFactory;

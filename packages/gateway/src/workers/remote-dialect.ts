@@ -1,7 +1,7 @@
 /** What differs between the protocols that a model server may speak: how it is asked, and how it is called. */
 import { grpcStatus, type GrpcChannel } from "@spillway/grpc";
 import { grpc, inference } from "@spillway/protocol";
-import type { PoolOptions } from "../contracts/options.ts";
+import type { GrpcPoolOptions } from "../contracts/options.ts";
 import { GatewayError } from "../core/errors.ts";
 import { isModelName } from "../core/model.ts";
 import {
@@ -42,7 +42,7 @@ export interface RemoteDialect {
 }
 
 /** The pool's protocol. Throws a `GatewayError` when a `model-inference` pool names no model: its servers cannot list them. */
-export function createRemoteDialect(pool: PoolOptions): RemoteDialect {
+export function createRemoteDialect(pool: GrpcPoolOptions): RemoteDialect {
   if (pool.dialect === "kserve-grpc") return createKserveDialect(pool);
   if (pool.models.length === 0) {
     const text = `Pool ${pool.name}: model-inference servers cannot list their models; name at least one under models`;
@@ -54,7 +54,7 @@ export function createRemoteDialect(pool: PoolOptions): RemoteDialect {
 /** Model versions of one server; the rest of its list is left out. */
 const maxModels = 1_000;
 
-function createKserveDialect(pool: PoolOptions): RemoteDialect {
+function createKserveDialect(pool: GrpcPoolOptions): RemoteDialect {
   return {
     async survey(channel, { known, depth }) {
       if (!(await isReady(channel))) return { ready: false, reason: "the server says that it is not ready" };

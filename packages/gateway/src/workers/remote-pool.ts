@@ -9,7 +9,7 @@ import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { LineFactory } from "../contracts/line.ts";
 import type { ModelStatus } from "../contracts/models.ts";
-import type { PoolOptions } from "../contracts/options.ts";
+import type { GrpcPoolOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { GatewayError, type Failure } from "../core/errors.ts";
@@ -33,7 +33,7 @@ const maxServers = 1_024;
 
 /** What a pool needs. */
 export interface RemotePoolOptions {
-  readonly pool: PoolOptions;
+  readonly pool: GrpcPoolOptions;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly createLine: LineFactory;

@@ -89,6 +89,7 @@ export class PlainPool implements HttpPool {
   readonly retry: RetryOptions;
   readonly line: HttpPool["line"];
   readonly endpoints: PlainEndpoint[];
+  readonly answered = true;
   room: () => void = () => undefined;
 
   constructor(origins: readonly string[], setup: PoolSetup = {}) {
@@ -104,6 +105,11 @@ export class PlainPool implements HttpPool {
 
   endpointsFor(): readonly HttpEndpoint[] {
     return this.endpoints;
+  }
+
+  refusalFor() {
+    const well = this.candidatesFor().length > 0;
+    return well ? undefined : failure("model_unavailable", "No server can be asked", 5_000);
   }
 
   candidatesFor(): readonly HttpEndpoint[] {

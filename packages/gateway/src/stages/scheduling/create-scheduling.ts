@@ -20,9 +20,6 @@ export interface SchedulingOptions {
   readonly random: Random;
 }
 
-/** Pause named to callers when no endpoint of a pool can be asked, ms. */
-const noEndpointRetryMs = 5_000;
-
 /** Makes the stage; it drains the line of every pool that it is asked about. */
 export function createScheduling(options: SchedulingOptions): Scheduling {
   const { clock, random } = options;
@@ -61,13 +58,7 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
       const { pool, model } = route;
       drainOf(pool);
       const candidates = pool.candidatesFor(model);
-      if (candidates.length === 0) {
-        return failure(
-          "model_unavailable",
-          `No server of pool ${pool.name} can be asked for this model now`,
-          noEndpointRetryMs,
-        );
-      }
+      if (candidates.length === 0) return pool.refusalFor(model);
       if (pool.line.length > 0) return undefined;
       const endpoint = pickEndpoint(candidates, model, random);
       if (endpoint === undefined) return undefined;

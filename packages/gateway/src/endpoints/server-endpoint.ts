@@ -1,0 +1,315 @@
+/** One HTTP server of a pool: its connection, what it serves, how it is. */
+import type { ServerConnection } from "../contracts/connection.ts";
+import type { AttemptResult, HttpEndpoint, HttpEndpointState } from "../contracts/http-endpoint.ts";
+import type { Snapshot } from "../contracts/inspect.ts";
+import type { HttpPoolOptions } from "../contracts/options.ts";
+import type { Logger } from "../contracts/telemetry.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import type { AttemptTarget } from "../core/forward.ts";
+import type { Random } from "../core/random.ts";
+import { askServer } from "./ask-server.ts";
+import { EndpointHealth, type EjectionCause } from "./endpoint-health.ts";
+import {
+  isSurveyFailure,
+  surveyServer,
+  type Ask,
+  type Card,
+  type Survey,
+  type SurveyFailure,
+} from "./survey.ts";
+import { SpeedMeter } from "./speed-meter.ts";
+
+/** What a pool hears of its servers. */
+export interface ServerListener {
+  /** State, room or models have changed. */
+  changed(server: ServerEndpoint): void;
+  /** What the metrics count. */
+  stateChanged(server: ServerEndpoint, previous: HttpEndpointState): void;
+  ejected(server: ServerEndpoint, cause: EjectionCause): void;
+  probed(server: ServerEndpoint, result: "ok" | SurveyFailure["kind"]): void;
+  ended(server: ServerEndpoint, result: AttemptResult): void;
+}
+
+/** What a server needs. */
+export interface ServerEndpointOptions {
+  readonly pool: HttpPoolOptions;
+  /** `host:port`, or the path of its socket. */
+  readonly address: string;
+  readonly connect: () => ServerConnection;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly listener: ServerListener;
+}
+
+/** Longest list of models, or of loaded models, that is read, bytes. */
+const maxListBytes = 16 * 2 ** 20;
+/** Pause between two surveys that requests ask for, ms. */
+const hastyProbeMs = 200;
+
+/** A server as the pool and the stages see it. */
+export class ServerEndpoint implements HttpEndpoint {
+  readonly id: string;
+  readonly pool: string;
+  readonly address: string;
+  readonly #options: ServerEndpointOptions;
+  readonly #health: EndpointHealth;
+  readonly #speed = new SpeedMeter();
+  readonly #connection: ServerConnection;
+  /** Targets by every name that the server answers to. */
+  #targets = new Map<string, AttemptTarget>();
+  #survey: Survey | undefined;
+  #inFlight = 0;
+  #tried = false;
+  #probing = false;
+  #probeAgain = false;
+  #probedAt = Number.NEGATIVE_INFINITY;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(options: ServerEndpointOptions) {
+    const { pool, address, clock, random, listener, logger } = options;
+    this.#options = options;
+    this.pool = pool.name;
+    this.address = address;
+    this.id = `${pool.name}/${address}`;
+    this.#connection = options.connect();
+    this.#health = new EndpointHealth({
+      health: pool.health,
+      clock,
+      random,
+      listener: {
+        changed: (previous, reason) => {
+          const { state } = this;
+          if (state !== previous) {
+            const fields = { pool: pool.name, endpoint: address, state, previous, reason };
+            if (isTrouble(state)) logger.warn("endpoint_state", fields);
+            else logger.info("endpoint_state", fields);
+            listener.stateChanged(this, previous);
+          }
+          listener.changed(this);
+        },
+        ejected: (cause) => listener.ejected(this, cause),
+        probeWanted: () => this.#probeSoon(),
+      },
+    });
+    this.#learn(undefined);
+  }
+
+  get state(): HttpEndpointState {
+    return this.#health.state;
+  }
+
+  /** True while one attempt may find out whether the server is well again. */
+  get halfOpen(): boolean {
+    return this.#health.halfOpen;
+  }
+
+  /** When the server may be asked again, on the clock; undefined where nothing is waited for. */
+  get resumesAt(): number | undefined {
+    return this.#health.resumesAt;
+  }
+
+  get connection(): ServerConnection {
+    return this.#connection;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get capacity(): number {
+    return this.#health.halfOpen ? 1 : this.#options.pool.concurrency;
+  }
+
+  get speed(): number {
+    return this.#speed.speed;
+  }
+
+  /** What the server said of itself; undefined before it has. */
+  get survey(): Survey | undefined {
+    return this.#survey;
+  }
+
+  /** True once it was asked, whatever came of it. */
+  get tried(): boolean {
+    return this.#tried;
+  }
+
+  /** Targets by every name that it answers to, aliases included. */
+  get targets(): ReadonlyMap<string, AttemptTarget> {
+    return this.#targets;
+  }
+
+  targetFor(model: string): AttemptTarget | undefined {
+    return this.#targets.get(model);
+  }
+
+  isLoaded(model: string): boolean {
+    const running = this.#survey?.running;
+    if (running === undefined) return true;
+    const target = this.#targets.get(model);
+    return target !== undefined && running.has(target.model);
+  }
+
+  acquire(): void {
+    this.#inFlight++;
+  }
+
+  release(result: AttemptResult): void {
+    this.#inFlight--;
+    if (result.kind === "ok") this.#speed.add(result);
+    this.#options.listener.ended(this, result);
+    this.#health.attemptEnded(result);
+    // It may no longer have the model.
+    if (result.kind === "refused" && result.status === 404) this.#probeSoon();
+    if (this.state === "draining" && this.#inFlight === 0) this.close();
+  }
+
+  /** Begins to ask the server what it serves, again and again. */
+  start(): void {
+    void this.#probe();
+  }
+
+  /** Takes the server out of the pool: what runs is finished, then it closes by itself. */
+  drain(): void {
+    this.#health.setDraining(true);
+    if (this.#inFlight === 0) this.close();
+  }
+
+  /** Puts it back. False where it is closed already. */
+  undrain(): boolean {
+    if (this.#closed) return false;
+    this.#health.setDraining(false);
+    return true;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Ends connections once their answers are complete. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#health.close();
+    this.#connection.close();
+  }
+
+  inspect(): Snapshot {
+    const { state, inFlight, capacity, speed, address } = this;
+    const { make = null, version = null, dialect = null, serves = [], running } = this.#survey ?? {};
+    const models = [...this.#targets.keys()];
+    return {
+      address,
+      state,
+      inFlight,
+      capacity,
+      tokensPerSecond: Math.round(speed * 10) / 10,
+      make,
+      version: version ?? null,
+      dialect,
+      serves,
+      models: models.slice(0, maxShown),
+      modelCount: models.length,
+      loaded: running === undefined ? null : [...running.keys()].slice(0, maxShown),
+    };
+  }
+
+  #probeSoon(): void {
+    if (this.#closed || this.#timer === undefined) {
+      this.#probeAgain = this.#probing;
+      return;
+    }
+    const { clock } = this.#options;
+    this.#timer.cancel();
+    const delay = Math.max(0, this.#probedAt + hastyProbeMs - clock.now());
+    this.#timer = clock.after(delay, () => void this.#probe());
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#closed || this.#probing) return;
+    const { clock, pool, listener } = this.#options;
+    this.#probing = true;
+    this.#probeAgain = false;
+    this.#timer = undefined;
+    this.#probedAt = clock.now();
+    const limits = { clock, timeoutMs: pool.health.timeoutMs, maxBytes: maxListBytes };
+    const ask: Ask = (question) => askServer(this.#connection, question, limits);
+    const result = await surveyServer(ask, pool, this.#survey);
+    this.#probing = false;
+    this.#tried = true;
+    if (this.#closed) return;
+    if (isSurveyFailure(result)) {
+      listener.probed(this, result.kind);
+      this.#health.probeFailed(result, { busy: this.#inFlight > 0 });
+      // Asked afresh: what comes back may be another server.
+      if (result.kind === "connect" && pool.dialect === "auto") this.#survey = undefined;
+    } else {
+      listener.probed(this, "ok");
+      this.#learn(result);
+      this.#health.probeSucceeded();
+    }
+    listener.changed(this);
+    const delay = this.#probeAgain ? hastyProbeMs : this.#health.probeDelayMs;
+    this.#timer = clock.after(delay, () => void this.#probe());
+  }
+
+  /** Keeps what the server said, and makes the targets from it and from what is configured. */
+  #learn(survey: Survey | undefined): void {
+    const { pool } = this.#options;
+    const dialect = survey?.dialect ?? (pool.dialect === "auto" ? undefined : pool.dialect);
+    this.#survey = survey;
+    const targets = new Map<string, AttemptTarget>();
+    if (dialect !== undefined) {
+      const serves = survey?.serves ?? pool.serves ?? [];
+      const offered = offeredNames(pool.models, survey, dialect);
+      for (const model of offered) targets.set(model, { dialect, model, serves });
+      if (dialect === "ollama") addLatest(targets);
+    }
+    this.#targets = targets;
+  }
+}
+
+/** Names in a snapshot. */
+const maxShown = 20;
+
+/**
+ * What is both configured and there; all that is there where nothing is configured. What is configured
+ * counts as there before the server has answered, and where a server lists nothing.
+ */
+function offeredNames(
+  configured: readonly string[],
+  survey: Survey | undefined,
+  dialect: string,
+): Iterable<string> {
+  if (configured.length === 0) return survey?.models.keys() ?? [];
+  if (survey === undefined || survey.models.size === 0) return configured;
+  const { models } = survey;
+  return configured.flatMap((name) => {
+    if (models.has(name)) return [name];
+    const latest = `${name}:latest`;
+    return dialect === "ollama" && models.has(latest) ? [latest] : [];
+  });
+}
+
+/** For Ollama `name` and `name:latest` are one. */
+function addLatest(targets: Map<string, AttemptTarget>): void {
+  const listed = [...targets];
+  for (const [name, target] of listed) {
+    const short = name.endsWith(":latest") ? name.slice(0, -":latest".length) : undefined;
+    if (short !== undefined && !targets.has(short)) targets.set(short, target);
+    if (short === undefined && !/:[^/]*$/.test(name)) targets.set(`${name}:latest`, target);
+  }
+}
+
+function isTrouble(state: HttpEndpointState): boolean {
+  return state === "misconfigured" || state === "unhealthy" || state === "rate-limited";
+}
+
+/** A model's card at one server, by the name that it answers to. */
+export function cardOf(server: ServerEndpoint, model: string): Card | undefined {
+  const target = server.targetFor(model);
+  return target === undefined ? undefined : server.survey?.models.get(target.model);
+}

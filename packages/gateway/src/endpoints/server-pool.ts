@@ -1,0 +1,298 @@
+/** A pool of HTTP servers: who belongs to it, what they serve together, and who can be asked now. */
+import type { ConnectionFactory } from "../contracts/connection.ts";
+import type {
+  HttpEndpointState,
+  HttpPool,
+  ForwardTimeouts,
+  PooledModel,
+  RetryOptions,
+} from "../contracts/http-endpoint.ts";
+import type { Snapshot } from "../contracts/inspect.ts";
+import type { Line, LineCost } from "../contracts/line.ts";
+import type { HttpPoolOptions } from "../contracts/options.ts";
+import type { Logger } from "../contracts/telemetry.ts";
+import type { Clock } from "../core/clock.ts";
+import { failure, type Failure } from "../core/errors.ts";
+import type { ForwardPayload } from "../core/forward.ts";
+import type { Random } from "../core/random.ts";
+import { AddressBook, type PlacedAddress } from "./address-book.ts";
+import type { EndpointMetrics } from "./endpoint-metrics.ts";
+import { listModels } from "./list-models.ts";
+import { resolveHost, type ResolveHost } from "./resolve-host.ts";
+import { readPoolAccess, serverAccess, type PoolAccess } from "./server-access.ts";
+import { ServerEndpoint, type ServerListener } from "./server-endpoint.ts";
+
+/** What a pool needs. */
+export interface ServerPoolOptions {
+  readonly pool: HttpPoolOptions;
+  readonly connect: ConnectionFactory;
+  readonly line: Line<ForwardPayload, LineCost>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: EndpointMetrics;
+  /** Default: the system's resolver. */
+  readonly resolve?: ResolveHost;
+  /** How often names are resolved, ms. Default 15,000. */
+  readonly resolveMs?: number;
+  /** How often the endpoints file is looked at, ms. Default 2,000. */
+  readonly fileMs?: number;
+  /** What can be asked for has changed. */
+  readonly onChange: () => void;
+}
+
+/** A pool that the application starts and closes. */
+export interface ServerPool extends HttpPool {
+  readonly options: HttpPoolOptions;
+  /** True once every server was asked what it serves, whatever came of it. */
+  readonly settled: boolean;
+  /** Looks names up and begins to ask the servers. Resolves when the names were looked up; never rejects. */
+  start(): Promise<void>;
+  /** Refuses what waits and closes every connection. Idempotent. */
+  close(): void;
+}
+
+/** Pause named to callers where it is not known when a server can be asked again, ms. */
+const usualRetryMs = 2_000;
+/** A wait that is longer than this is told to the caller rather than waited for, ms. */
+const patienceMs = 10_000;
+
+/** Makes a pool. Throws a `GatewayError` for credentials or authorities that cannot be read. */
+export function createServerPool(options: ServerPoolOptions): ServerPool {
+  return new Pool(options);
+}
+
+const none: readonly ServerEndpoint[] = [];
+
+/** Endpoints of one model. */
+interface Served {
+  readonly all: readonly ServerEndpoint[];
+  readonly candidates: readonly ServerEndpoint[];
+}
+
+class Pool implements ServerPool {
+  readonly name: string;
+  readonly options: HttpPoolOptions;
+  readonly timeouts: ForwardTimeouts;
+  readonly retry: RetryOptions;
+  readonly line: Line<ForwardPayload, LineCost>;
+  readonly #parts: ServerPoolOptions;
+  readonly #book: AddressBook;
+  readonly #access: PoolAccess;
+  readonly #servers = new Map<string, ServerEndpoint>();
+  /** Left the book and finish what they have. */
+  readonly #draining = new Map<string, ServerEndpoint>();
+  #endpoints: readonly ServerEndpoint[] = [];
+  /** By model, made anew after each change; holds only names that a server answers to. */
+  #served: Map<string, Served> | undefined;
+  #models: readonly PooledModel[] | undefined;
+  #looked = false;
+  #closed = false;
+  #onRoom: () => void = () => {};
+
+  constructor(parts: ServerPoolOptions) {
+    const { pool, line, clock, logger, resolve = resolveHost, resolveMs = 15_000, fileMs = 2_000 } = parts;
+    this.#parts = parts;
+    this.options = pool;
+    this.name = pool.name;
+    this.timeouts = pool.timeouts;
+    this.retry = pool.retry;
+    this.line = line;
+    this.#access = readPoolAccess(pool);
+    const { name, endpoints, endpointsFile: file } = pool;
+    const onChange = (placed: readonly PlacedAddress[]): void => this.#place(placed);
+    this.#book = new AddressBook({
+      pool: name,
+      endpoints,
+      file,
+      clock,
+      logger,
+      resolve,
+      resolveMs,
+      fileMs,
+      onChange,
+    });
+  }
+
+  get endpoints(): readonly ServerEndpoint[] {
+    return this.#endpoints;
+  }
+
+  get settled(): boolean {
+    return this.#looked && this.#endpoints.every((server) => server.tried);
+  }
+
+  get answered(): boolean {
+    return this.options.models.length > 0 || this.#endpoints.some(({ survey }) => survey !== undefined);
+  }
+
+  async start(): Promise<void> {
+    await this.#book.start();
+    this.#looked = true;
+    this.#parts.onChange();
+  }
+
+  endpointsFor(model: string): readonly ServerEndpoint[] {
+    return this.#servedBy(model)?.all ?? none;
+  }
+
+  candidatesFor(model: string): readonly ServerEndpoint[] {
+    return this.#servedBy(model)?.candidates ?? none;
+  }
+
+  refusalFor(model: string): Failure | undefined {
+    const { all = none, candidates = none } = this.#servedBy(model) ?? {};
+    if (candidates.length > 0) return undefined;
+    const states = new Set(all.map(({ state }) => state));
+    if (states.has("loading")) return undefined;
+    if (states.has("busy") || states.has("rate-limited")) return this.#refusePaused(model, all);
+    const about = states.has("misconfigured")
+      ? "refuse the gateway's requests: their credentials or dialect are not what it was told"
+      : "cannot be asked for this model now";
+    return failure("model_unavailable", `The servers of pool ${this.name} ${about}`, usualRetryMs);
+  }
+
+  models(): readonly PooledModel[] {
+    this.#models ??= listModels(this.name, this.#endpoints, (model) => this.candidatesFor(model));
+    return this.#models;
+  }
+
+  onRoom(listener: () => void): void {
+    this.#onRoom = listener;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#book.close();
+    for (const server of [...this.#servers.values(), ...this.#draining.values()]) this.#remove(server);
+    this.#servers.clear();
+    this.#draining.clear();
+    this.#endpoints = [];
+    this.#forget();
+    this.line.flush(failure("draining"));
+  }
+
+  inspect(): Snapshot {
+    const { name, options, line } = this;
+    const servers = [...this.#endpoints, ...this.#draining.values()].map((server) => server.inspect());
+    return { name, dialect: options.dialect, waiting: line.length, servers };
+  }
+
+  /** Short pauses are waited for in line; of a long one the caller is told. */
+  #refusePaused(model: string, all: readonly ServerEndpoint[]): Failure | undefined {
+    const now = this.#parts.clock.now();
+    const waits = all.flatMap(({ resumesAt }) => (resumesAt === undefined ? [] : [resumesAt - now]));
+    const wait = Math.min(...waits);
+    if (!(wait > patienceMs) || waits.length === 0) return undefined;
+    const text = `The servers of pool ${this.name} that have ${JSON.stringify(model)} ask to be left alone for a while`;
+    return failure("model_unavailable", text, wait);
+  }
+
+  #servedBy(model: string): Served | undefined {
+    this.#served ??= new Map();
+    const known = this.#served.get(model);
+    if (known !== undefined) return known;
+    const all = this.#endpoints.filter((server) => server.targetFor(model) !== undefined);
+    if (all.length === 0) return undefined;
+    const served = { all, candidates: candidatesOf(all) };
+    this.#served.set(model, served);
+    return served;
+  }
+
+  #place(placed: readonly PlacedAddress[]): void {
+    if (this.#closed) return;
+    const wanted = new Map(placed.map((each) => [each.key, each]));
+    for (const [key, server] of this.#servers) {
+      if (wanted.has(key)) continue;
+      this.#servers.delete(key);
+      this.#log("pool_server_left", server);
+      server.drain();
+      if (server.closed) this.#remove(server);
+      else this.#draining.set(key, server);
+    }
+    for (const each of wanted.values()) if (!this.#servers.has(each.key)) this.#add(each);
+    this.#endpoints = [...this.#servers.values()];
+    this.#changed();
+  }
+
+  #add(placed: PlacedAddress): void {
+    const back = this.#draining.get(placed.key);
+    this.#draining.delete(placed.key);
+    if (back?.undrain() === true) {
+      this.#servers.set(placed.key, back);
+      return;
+    }
+    const { connect, clock, random, logger, pool } = this.#parts;
+    const server = new ServerEndpoint({
+      pool,
+      address: placed.label,
+      connect: () => connect(serverAccess(pool, this.#access, placed.address, placed.ip)),
+      clock,
+      random,
+      logger,
+      listener: this.#listener(),
+    });
+    this.#servers.set(placed.key, server);
+    this.#parts.metrics.added(server);
+    this.#log("pool_server_found", server);
+    server.start();
+  }
+
+  #listener(): ServerListener {
+    const { metrics } = this.#parts;
+    return {
+      changed: (server) => this.#serverChanged(server),
+      stateChanged: (server: ServerEndpoint, previous: HttpEndpointState) =>
+        metrics.stateChanged(server, previous),
+      ejected: (server, cause) => metrics.ejected(server, cause),
+      probed: (server, result) => metrics.probed(server, result),
+      ended: (server, result) => {
+        metrics.ended(server, result);
+        if (server.closed) this.#serverChanged(server);
+      },
+    };
+  }
+
+  #serverChanged(server: ServerEndpoint): void {
+    if (this.#closed) return;
+    if (server.closed) {
+      for (const [key, each] of this.#draining) if (each === server) this.#draining.delete(key);
+      this.#remove(server);
+    }
+    this.#changed();
+  }
+
+  #remove(server: ServerEndpoint): void {
+    server.close();
+    this.#parts.metrics.removed(server);
+  }
+
+  #forget(): void {
+    this.#served = undefined;
+    this.#models = undefined;
+  }
+
+  #changed(): void {
+    this.#forget();
+    this.#parts.onChange();
+    this.#onRoom();
+  }
+
+  #log(event: string, { address }: ServerEndpoint): void {
+    this.#parts.logger.info(event, { pool: this.name, endpoint: address });
+  }
+}
+
+/**
+ * Healthy servers, and those that one request may try. Where there is none, those that were ejected are
+ * asked all the same: ejection never empties a pool. Servers that asked for a pause are left alone even then.
+ */
+function candidatesOf(all: readonly ServerEndpoint[]): readonly ServerEndpoint[] {
+  const well = all.filter((server) => server.state === "ready" || server.halfOpen);
+  if (well.some((server) => server.state === "ready")) return well;
+  const waited = all.some(({ state }) => state === "busy" || state === "rate-limited" || state === "loading");
+  if (waited) return well;
+  const ejected = all.filter(({ state }) => state === "unhealthy");
+  return ejected.length > 0 ? ejected : well;
+}

@@ -1,0 +1,89 @@
+/** Routing of requests that HTTP servers answer: from the model's name to a pool and the name it has there. */
+import type { ForwardCatalog, ForwardRoute, HttpPool } from "../../contracts/http-endpoint.ts";
+import type { RouteOptions, RouteTarget } from "../../contracts/options.ts";
+import { failure, type Failure } from "../../core/errors.ts";
+import type { ForwardPayload } from "../../core/forward.ts";
+import type { Random } from "../../core/random.ts";
+import type { InferenceRequest } from "../../core/request.ts";
+
+/** What the router needs. */
+export interface ForwardRouterOptions {
+  readonly catalog: ForwardCatalog;
+  readonly routes: readonly RouteOptions[];
+  readonly random: Random;
+  /** True for a model of the model workers, which takes tensors and no chats. */
+  readonly isPredictive: (model: string) => boolean;
+}
+
+/** Finds where a request may go. */
+export type ForwardRouter = (request: InferenceRequest<ForwardPayload>) => ForwardRoute | Failure;
+
+/** Pause named to callers while a pool has not answered yet, ms. */
+const unansweredRetryMs = 1_000;
+
+/** A route of the configuration decides; without one the first pool that has the model. */
+export function createForwardRouter(options: ForwardRouterOptions): ForwardRouter {
+  const { catalog, random } = options;
+  const routes = new Map(options.routes.map(({ model, targets }) => [model, targets]));
+  return ({ model }) => {
+    const pools = catalog.pools();
+    const targets = routes.get(model);
+    if (targets !== undefined) {
+      return pickTarget(targets, pools, random) ?? unknown(options, model);
+    }
+    for (const pool of pools) {
+      if (pool.endpointsFor(model).length > 0) return { pool, model };
+    }
+    return unknown(options, model);
+  };
+}
+
+/** At random by weight, among the targets that can be asked now where there are any. */
+function pickTarget(
+  targets: readonly RouteTarget[],
+  pools: readonly HttpPool[],
+  random: Random,
+): ForwardRoute | undefined {
+  const known = targets.flatMap(({ pool: name, model, weight }) => {
+    const pool = pools.find((each) => each.name === name);
+    return pool === undefined || pool.endpointsFor(model).length === 0 ? [] : [{ pool, model, weight }];
+  });
+  const able = known.filter(({ pool, model }) => pool.candidatesFor(model).length > 0);
+  const among = able.some(({ weight }) => weight > 0) ? able : known;
+  const total = among.reduce((sum, { weight }) => sum + weight, 0);
+  let point = random.unit() * total;
+  for (const { pool, model, weight } of among) {
+    point -= weight;
+    if (point < 0) return { pool, model };
+  }
+  return undefined;
+}
+
+/** Says why nothing serves the model, and what does exist; at most ten names. */
+function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string): Failure {
+  const quoted = JSON.stringify(model);
+  if (isPredictive(model)) {
+    return failure(
+      "bad_request",
+      `Model ${quoted} takes tensors and answers no such call; use /predict or /v2/models/${encodeURIComponent(model)}/infer`,
+    );
+  }
+  const silent = catalog.pools().find((pool) => !pool.answered);
+  if (silent !== undefined) {
+    const text = `No model ${quoted}; pool ${silent.name} has not yet said what it serves`;
+    return failure("model_unavailable", text, unansweredRetryMs);
+  }
+  const names = catalog.models().map(({ name }) => name);
+  const shown = names.slice(0, 10).join(", ") + (names.length > 10 ? ", …" : "");
+  const hint = names.length === 0 ? "no pool serves any" : `served are ${shown}`;
+  return failure("model_not_found", `No model ${quoted}; ${hint}`);
+}
+
+/** What a tensor call for a model of a pool is answered; undefined for a model that no pool has. */
+export function refuseTensors(catalog: ForwardCatalog, model: string): Failure | undefined {
+  if (!catalog.pools().some((pool) => pool.endpointsFor(model).length > 0)) return undefined;
+  return failure(
+    "bad_request",
+    `Model ${JSON.stringify(model)} takes no tensors; use /v1/chat/completions or /api/chat`,
+  );
+}
