@@ -5,6 +5,8 @@ import { ModelHost } from "./engine/model-host.ts";
 import type { HostOptions } from "./engine/model-host.ts";
 import type { EngineOptions } from "./engine/options.ts";
 import type { Face, FaceName, World } from "./faces/face.ts";
+import { createAnthropicFace } from "./faces/anthropic/anthropic-face.ts";
+import { createOpenAiFace } from "./faces/openai/openai-face.ts";
 import { createOllamaFace } from "./faces/ollama/ollama-face.ts";
 import { ModelMetrics } from "./faces/vllm/model-metrics.ts";
 import { createVllmFace } from "./faces/vllm/vllm-face.ts";
@@ -141,7 +143,8 @@ function createFace(name: FaceName, world: World): Face {
     case "vllm":
       return createVllmFace(world);
     case "openai":
+      return createOpenAiFace(world);
     case "anthropic":
-      throw new Error(`the face ${name} does not exist yet`);
+      return createAnthropicFace(world);
   }
 }

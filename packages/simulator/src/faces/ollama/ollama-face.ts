@@ -1,6 +1,7 @@
 /** A server that behaves like Ollama. */
 import { splitTokens } from "../../engine/prompt.ts";
 import type { ErrorStyle, Exchange } from "../../server/exchange.ts";
+import { answerMessages, anthropicErrors } from "../anthropic/messages.ts";
 import { sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
 import { fields, number, text } from "../fields.ts";
@@ -9,6 +10,7 @@ import { answerCompletion } from "../openai/completions.ts";
 import { afterReading, answerEmbeddings, embed, embeddingInputs } from "../openai/embeddings.ts";
 import type { OpenAiFlavour } from "../openai/flavour.ts";
 import { listModels, showModel } from "../openai/models.ts";
+import { responseRoutes } from "../responses/responses.ts";
 import { answerOllama, stamp } from "./generation.ts";
 import { readKeepAlive } from "./read-ollama.ts";
 import * as store from "./store.ts";
@@ -30,6 +32,11 @@ const openAiErrors: ErrorStyle = {
   }),
   frame: (error) => sse(openAiErrors.body(error)),
 };
+
+function errorsOf(path: string): ErrorStyle {
+  if (path.startsWith("/v1/messages")) return anthropicErrors;
+  return path.startsWith("/v1/") ? openAiErrors : ollamaErrors;
+}
 
 /** Makes the face. */
 export function createOllamaFace(world: World): Face {
@@ -57,8 +64,12 @@ export function createOllamaFace(world: World): Face {
   return {
     name: "ollama",
     errors: ollamaErrors,
-    errorsOf: (path) => (path.startsWith("/v1/") ? openAiErrors : ollamaErrors),
-    routes: [...nativeRoutes(world, flavour), ...openAiRoutes(flavour)],
+    errorsOf,
+    routes: [
+      ...nativeRoutes(world, flavour),
+      ...openAiRoutes(flavour),
+      ...responseRoutes(flavour, { stores: false }),
+    ],
     notFound: (exchange) =>
       exchange.text("404 page not found", { status: 404, headers: { "content-type": "text/plain" } }),
   };
@@ -111,6 +122,7 @@ function openAiRoutes(flavour: OpenAiFlavour): FaceRoute[] {
     { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
     { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
     { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
+    { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) },
     { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
     {
       method: "GET",

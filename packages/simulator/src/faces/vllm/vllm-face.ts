@@ -1,6 +1,7 @@
 /** A server that behaves like vLLM's OpenAI-compatible one. */
 import { promptOfText, splitTokens, tokenId } from "../../engine/prompt.ts";
 import type { ErrorAnswer, ErrorStyle, Exchange } from "../../server/exchange.ts";
+import { answerMessages, anthropicErrors, countTokens } from "../anthropic/messages.ts";
 import { renderMessages } from "../chat-ask.ts";
 import { sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
@@ -11,6 +12,7 @@ import { answerEmbeddings } from "../openai/embeddings.ts";
 import { findExactly, hexId } from "../openai/flavour.ts";
 import type { OpenAiFlavour } from "../openai/flavour.ts";
 import { listModels, showModel } from "../openai/models.ts";
+import { responseRoutes } from "../responses/responses.ts";
 import { printMetrics } from "./print-metrics.ts";
 
 /** The version it says it is. */
@@ -57,7 +59,8 @@ export function createVllmFace(world: World): Face {
   return {
     name: "vllm",
     errors: vllmErrors,
-    routes: routesOf(flavour),
+    errorsOf: (path) => (path.startsWith("/v1/messages") ? anthropicErrors : vllmErrors),
+    routes: [...routesOf(flavour), ...responseRoutes(flavour, { stores: false })],
     guard: (exchange) => guard(exchange, world),
     notFound: (exchange) => exchange.json({ detail: "Not Found" }, { status: 404 }),
   };
@@ -77,6 +80,12 @@ function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
     { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
     { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
     { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
+    { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) },
+    {
+      method: "POST",
+      path: "/v1/messages/count_tokens",
+      handle: (exchange) => countTokens(exchange, flavour),
+    },
     { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
     {
       method: "GET",

@@ -1,0 +1,129 @@
+/** A server that behaves like OpenAI's own API. */
+import type { OutgoingHttpHeaders } from "node:http";
+import type { ErrorAnswer, ErrorStyle, Exchange } from "../../server/exchange.ts";
+import { sse } from "../face.ts";
+import type { Face, FaceRoute, World } from "../face.ts";
+import { fields } from "../fields.ts";
+import { responseRoutes } from "../responses/responses.ts";
+import { answerChat } from "./chat.ts";
+import { answerCompletion } from "./completions.ts";
+import { answerEmbeddings } from "./embeddings.ts";
+import { findExactly, hexId } from "./flavour.ts";
+import type { OpenAiFlavour } from "./flavour.ts";
+import { listModels, showModel } from "./models.ts";
+
+const TYPES: Readonly<Record<number, string>> = {
+  400: "invalid_request_error",
+  401: "invalid_request_error",
+  403: "invalid_request_error",
+  404: "invalid_request_error",
+  429: "rate_limit_error",
+};
+const CODES: Readonly<Record<number, string>> = { 429: "rate_limit_exceeded" };
+
+/** Errors as OpenAI writes them. */
+export const openAiErrors: ErrorStyle = {
+  body: ({
+    status,
+    message,
+    type = TYPES[status] ?? "server_error",
+    param = null,
+    code = CODES[status] ?? null,
+  }) => ({
+    error: { message, type, param, code },
+  }),
+  frame: (error) => sse(openAiErrors.body(error)),
+};
+
+/** Fields a chat completion may have; another one is refused, as servers of other makers' fields find out. */
+const CHAT_FIELDS = new Set(
+  (
+    "messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens " +
+    "metadata modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_retention " +
+    "reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature " +
+    "tool_choice tools top_logprobs top_p user verbosity web_search_options"
+  ).split(" "),
+);
+
+/** Makes the face. */
+export function createOpenAiFace(world: World): Face {
+  const flavour: OpenAiFlavour = {
+    name: "openai",
+    world,
+    extras: { service_tier: "default", system_fingerprint: "fp_simulated" },
+    roleChunk: true,
+    roleEverywhere: false,
+    wholeToolCalls: false,
+    lateHead: false,
+    stopReason: false,
+    thinkingFields: [],
+    full: true,
+    owner: "system",
+    overloaded: {
+      status: 429,
+      message: "Rate limit reached: too many requests wait.",
+      headers: { "retry-after": "1" },
+    },
+    headers: () => headersOf(world),
+    find: (name) => findExactly(world, name),
+    missing: (name) => ({
+      status: 404,
+      message: `The model \`${name}\` does not exist or you do not have access to it.`,
+      code: "model_not_found",
+    }),
+    id: (prefix) => `${prefix}${hexId(world, 24)}`,
+  };
+  return {
+    name: "openai",
+    errors: openAiErrors,
+    routes: routesOf(flavour),
+    guard: (exchange) => guard(exchange, world),
+    notFound: (exchange) =>
+      exchange.error({ status: 404, message: `Invalid URL (${exchange.request.method} ${exchange.path})` }),
+  };
+}
+
+function headersOf(world: World): OutgoingHttpHeaders {
+  return {
+    "x-request-id": `req_${hexId(world, 32)}`,
+    "openai-version": "2020-10-01",
+    "openai-processing-ms": "1",
+    "x-ratelimit-limit-requests": "10000",
+    "x-ratelimit-remaining-requests": String(Math.max(0, 10_000 - world.load.active)),
+    "x-ratelimit-reset-requests": "6ms",
+    "x-ratelimit-limit-tokens": "10000000",
+    "x-ratelimit-remaining-tokens": "9999000",
+    "x-ratelimit-reset-tokens": "6ms",
+  };
+}
+
+function guard({ request, path, body }: Exchange, { apiKeys }: World): ErrorAnswer | undefined {
+  const key = request.headers.authorization?.replace(/^Bearer /, "") ?? "";
+  if (apiKeys.length > 0 && key === "")
+    return { status: 401, message: "You didn't provide an API key.", code: null };
+  if (apiKeys.length > 0 && !apiKeys.includes(key))
+    return {
+      status: 401,
+      message: `Incorrect API key provided: ${key.slice(0, 4)}***.`,
+      code: "invalid_api_key",
+    };
+  if (path !== "/v1/chat/completions") return undefined;
+  const stranger = Object.keys(fields(body)).find((field) => !CHAT_FIELDS.has(field));
+  if (stranger === undefined) return undefined;
+  return { status: 400, message: `Unrecognized request argument supplied: ${stranger}`, param: stranger };
+}
+
+function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
+  return [
+    { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
+    { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
+    { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
+    { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
+    {
+      method: "GET",
+      path: "/v1/models/*name",
+      handle: (exchange, { name = "" }) => showModel(exchange, flavour, name),
+    },
+    ...responseRoutes(flavour, { stores: true }),
+  ];
+}
