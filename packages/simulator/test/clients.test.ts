@@ -181,7 +181,7 @@ describe("ollama client", () => {
 
   it("streams chat and generate", async () => {
     let text = "";
-    let last: { done_reason?: string; eval_count?: number; total_duration?: number } = {};
+    let last: { done_reason?: string | undefined; eval_count?: number; total_duration?: number } = {};
     for await (const part of await client().chat({ model: MODEL, messages, stream: true })) {
       text += part.message.content;
       last = part;
@@ -190,7 +190,7 @@ describe("ollama client", () => {
     assert.deepEqual([last.done_reason, last.eval_count], ["stop", 24]);
     assert.ok((last.total_duration ?? 0) > 1e6);
     const whole = await client().generate({ model: MODEL, prompt: "x", options: { num_predict: 3 } });
-    assert.deepEqual([whole.done_reason, checkWords(whole.response).words], ["length", 3]);
+    assert.deepEqual([whole.done_reason, checkWords(whole.response ?? "").words], ["length", 3]);
   });
 
   it("thinks, calls tools and answers in a format", async () => {
@@ -201,7 +201,7 @@ describe("ollama client", () => {
     assert.equal(called.message.tool_calls?.[0]?.function.name, "forecast");
     assert.equal(typeof called.message.tool_calls?.[0]?.function.arguments["city"], "string");
     const formatted = await client().chat({ model: MODEL, messages, format: schema });
-    assert.deepEqual(Object.keys(JSON.parse(formatted.message.content) as object), ["city", "days"]);
+    assert.deepEqual(Object.keys(JSON.parse(formatted.message.content ?? "") as object), ["city", "days"]);
   });
 
   it("embeds, lists, shows, loads and unloads", async () => {
@@ -289,10 +289,10 @@ describe("keys", () => {
       const simulator = await startSimulator({ face, models: [MODEL], apiKeys: ["right"] });
       try {
         const base = { baseURL: face === "anthropic" ? simulator.url : `${simulator.url}/v1`, maxRetries: 0 };
-        const list = async (apiKey: string): Promise<unknown> =>
-          face === "anthropic"
-            ? await new Anthropic({ ...base, apiKey }).models.list()
-            : await new OpenAI({ ...base, apiKey }).models.list();
+        const list = async (apiKey: string): Promise<void> => {
+          if (face === "anthropic") await new Anthropic({ ...base, apiKey }).models.list();
+          else await new OpenAI({ ...base, apiKey }).models.list();
+        };
         await assert.rejects(list("wrong"), /401/);
         await list("right");
       } finally {
