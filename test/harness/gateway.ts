@@ -27,6 +27,7 @@ const door = {
   maxTotalBodyBytes: 256 * 2 ** 20,
   receiveTimeoutMs: 60_000,
   maxConnections: 10_000,
+  tls: undefined,
 };
 
 /** A configuration that suits tests: free ports, no polling, quick restarts. */
@@ -34,7 +35,7 @@ export function testConfig(models: string): GatewayConfig {
   return {
     http: [door],
     grpc: door,
-    access: { mode: "loopback", hosts: [], origins: [] },
+    access: { mode: "loopback", hosts: [], origins: [], keys: [], keysFile: undefined },
     flow: { maxQueue: 1_024, requestTimeoutMs: 30_000 },
     workers: {
       memoryLimitBytes: 2 ** 30,

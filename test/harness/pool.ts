@@ -99,6 +99,7 @@ export async function startPool(
 function createAsk(remote: RemotePool): TestPool["ask"] {
   const pipeline = createPipeline({
     admission: () => failure("forbidden"),
+    enter: () => undefined,
     routing: ({ model, version }) => remote.endpointFor(model, version) ?? failure("model_not_found"),
     flowcontrol: (endpoint, entry) => endpoint.line.join(entry),
     forward: undefined,

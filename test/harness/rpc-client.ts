@@ -34,7 +34,12 @@ export interface RpcClient {
   /** The same; a refusal throws with its text. */
   ask(service: string, method: string, message: object, options?: RpcOptions): Promise<Message>;
   /** Sends messages, closes its side and collects what comes back. Rejects when the stream fails. */
-  stream(service: string, method: string, messages: readonly object[]): Promise<Message[]>;
+  stream(
+    service: string,
+    method: string,
+    messages: readonly object[],
+    options?: Pick<RpcOptions, "metadata">,
+  ): Promise<Message[]>;
   close(): void;
 }
 
@@ -51,7 +56,8 @@ export function createRpcClient(address: string): RpcClient {
       if ("message" in answer) return answer.message;
       throw new Error(`${method}: ${answer.code} ${answer.details}`);
     },
-    stream: (service, method, messages) => stream(client, methodOf(service, method), messages),
+    stream: (service, method, messages, options = {}) =>
+      stream(client, methodOf(service, method), { messages, ...options }),
     close: () => client.close(),
   };
 }
@@ -64,14 +70,19 @@ function methodOf(service: string, method: string): MethodDefinition<object, obj
   return found;
 }
 
+function toMetadata(values: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(values)) metadata.set(name, value);
+  return metadata;
+}
+
 function unary(
   client: Client,
   { path: target, requestSerialize, responseDeserialize }: MethodDefinition<object, object>,
   message: object,
   { metadata = {}, timeoutMs = 30_000, signal }: RpcOptions,
 ): Promise<RpcAnswer> {
-  const sent = new Metadata();
-  for (const [name, value] of Object.entries(metadata)) sent.set(name, value);
+  const sent = toMetadata(metadata);
   return new Promise((resolve) => {
     const received = new Metadata();
     let ended: { readonly error: ServiceError | null; readonly answer: object | undefined };
@@ -99,10 +110,11 @@ function unary(
 function stream(
   client: Client,
   { path: target, requestSerialize, responseDeserialize }: MethodDefinition<object, object>,
-  messages: readonly object[],
+  { messages, metadata = {} }: { readonly messages: readonly object[] } & Pick<RpcOptions, "metadata">,
 ): Promise<Message[]> {
   const options = { deadline: Date.now() + 30_000 };
-  const call = client.makeBidiStreamRequest(target, requestSerialize, responseDeserialize, options);
+  const sent = toMetadata(metadata);
+  const call = client.makeBidiStreamRequest(target, requestSerialize, responseDeserialize, sent, options);
   const received: Message[] = [];
   return new Promise((resolve, reject) => {
     call.on("data", (message: Message) => received.push(message));

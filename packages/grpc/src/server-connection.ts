@@ -167,7 +167,7 @@ export class ServerConnection implements ConnectionEvents {
 
   #admit(call: UnaryCall | StreamCall): boolean {
     const refusal = this.#parts.options.admit?.(call);
-    if (refusal) call.fail(refusal.code, refusal.message);
+    if (refusal) call.fail(refusal.code, refusal.message, refusal.metadata);
     return refusal === undefined;
   }
 

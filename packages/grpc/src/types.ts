@@ -163,7 +163,9 @@ export interface GrpcServerOptions {
    */
   readonly admit?: (
     head: ServerCallHead,
-  ) => { readonly code: GrpcStatusCode; readonly message: string } | undefined;
+  ) =>
+    | { readonly code: GrpcStatusCode; readonly message: string; readonly metadata?: Metadata | undefined }
+    | undefined;
   /** Largest message accepted. Default 256 MiB; beyond it `resourceExhausted`. */
   readonly maxMessageBytes?: number;
   /** Bytes kept over all calls of the server; beyond it `resourceExhausted`. Default 512 MiB. */

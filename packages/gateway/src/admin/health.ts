@@ -27,7 +27,7 @@ function json(status: number, value: object): WireAnswer {
 export function createHealthRoutes(deps: HealthDeps): Route[] {
   const startedAt = deps.clock.now();
   const route = (path: string, handle: () => WireAnswer): Route => {
-    return { method: "GET", path, scope: "status", body: "none", writeFailure: writePlainFailure, handle };
+    return { method: "GET", path, scope: "open", body: "none", writeFailure: writePlainFailure, handle };
   };
   return [
     route("/health", () => {

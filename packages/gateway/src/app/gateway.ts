@@ -2,14 +2,18 @@
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import { createAdmission } from "../stages/admission/admission.ts";
+import { enter } from "../stages/admission/enter.ts";
+import { KeyRing } from "../stages/admission/key-ring.ts";
 import { refuseTensors } from "../stages/routing/forward-router.ts";
 import { createModelRouter } from "../stages/routing/model-router.ts";
 import { createPipeline } from "../pipeline/pipeline.ts";
 import { unknownModel } from "../workers/catalog.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
 import { createForwarding } from "./forward.ts";
+import { keepKeys } from "./keys.ts";
 import { createModelWorkers } from "./model-workers.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
+import type { WatchedFiles } from "./watched-files.ts";
 
 /** A gateway that listens. */
 export interface RunningGateway {
@@ -43,8 +47,10 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     isPredictive: (model) => sources.some((source) => source.endpointFor(model, undefined) !== undefined),
     onChange,
   });
+  const ring = new KeyRing(context);
   const pipeline = createPipeline({
-    admission: createAdmission(config.access),
+    admission: createAdmission(config.access, ring),
+    enter,
     routing: createModelRouter(
       sources,
       (model) => refuseTensors(forwarding.catalog, model) ?? unknownModel(sources, model),
@@ -54,17 +60,20 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   });
   const models = workers.catalog;
   const catalog: ModelCatalog = { ...models, ready: () => models.ready() && forwarding.catalog.ready() };
-  const endWorkers = (): void => {
+  let keys: WatchedFiles | undefined;
+  const endAll = (): void => {
+    keys?.close();
     forwarding.close();
     workers.close();
   };
   try {
+    keys = await keepKeys({ ...context, access: config.access, ring });
     doors = await openDoors({ config, context, pipeline, catalog, forward: forwarding.catalog });
     forwarding.start();
     await workers.start();
   } catch (error) {
     await doors?.close({ graceMs: 0 });
-    endWorkers();
+    endAll();
     throw error;
   }
   return {
@@ -74,7 +83,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     onModelChange: (listener) => void (modelsChanged = listener),
     async close(options) {
       await doors.close(options);
-      endWorkers();
+      endAll();
     },
   };
 }

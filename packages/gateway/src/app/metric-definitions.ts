@@ -3,6 +3,7 @@ import type { MetricDefinition } from "../contracts/telemetry.ts";
 import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
 import { httpMetrics } from "../doors/http/http-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
+import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
 import { workerMetrics } from "../workers/worker-metrics.ts";
@@ -22,5 +23,6 @@ export const metricDefinitions: readonly ListedMetric[] = [
   endpointMetrics,
   httpMetrics,
   grpcMetrics,
+  keyMetrics,
   processMetrics,
 ].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));

@@ -48,7 +48,13 @@ test("a taken port", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const door = { maxBodyBytes: 1, maxTotalBodyBytes: 1, receiveTimeoutMs: 1, maxConnections: 1 };
+  const door = {
+    maxBodyBytes: 1,
+    maxTotalBodyBytes: 1,
+    receiveTimeoutMs: 1,
+    maxConnections: 1,
+    tls: undefined,
+  };
   const taken = await checkPort({ ...door, host: "127.0.0.1", port });
   assert.equal(taken.status, "fail");
   assert.match(taken.message, new RegExp(`127\\.0\\.0\\.1 port ${port}: the port is taken`));

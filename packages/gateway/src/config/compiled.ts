@@ -6,6 +6,7 @@ import type {
   FlowOptions,
   GrpcPoolOptions,
   HttpPoolOptions,
+  KeyOptions,
   PoolOptions,
   PredictOptions,
   RepositoryOptions,
@@ -16,7 +17,7 @@ import type {
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
-import type { DefaultedConfig } from "./schema.ts";
+import type { DefaultedConfig, DefaultedKey } from "./schema.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
 /** What is logged. */
@@ -56,8 +57,13 @@ export interface Surroundings {
 
 /** Compiles a valid configuration. Pure. */
 export function compileConfig(config: DefaultedConfig, surroundings: Surroundings): CompiledConfig {
-  const door = (address: { readonly port: number; readonly host: string }): DoorOptions => ({
-    ...address,
+  const door = ({ port, host, tls }: Listener): DoorOptions => ({
+    port,
+    host,
+    tls: tls && {
+      cert: resolve(surroundings.directory, tls.cert),
+      key: resolve(surroundings.directory, tls.key),
+    },
     maxBodyBytes: bytes(config.limits.maxBody),
     maxTotalBodyBytes: bytes(config.limits.maxTotalBody),
     receiveTimeoutMs: ms(config.limits.receiveTimeout),
@@ -66,11 +72,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
   return {
     http: config.listen.map(door),
     grpc: config.grpc === false ? undefined : door(config.grpc),
-    access: {
-      mode: config.auth ?? "loopback",
-      hosts: config.hosts.map((host) => host.toLowerCase().replace(/\.$/, "")),
-      origins: config.cors.origins,
-    },
+    access: compileAccess(config, surroundings),
     flow: { maxQueue: config.flow.maxQueue, requestTimeoutMs: ms(config.flow.requestTimeout) },
     workers: compileWorkers(config.workers),
     repository: config.models === false ? undefined : compileRepository(config.models, surroundings),
@@ -83,6 +85,34 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     },
     log: { level: config.log.level, format: config.log.format },
   } satisfies CompiledConfig;
+}
+
+/** What an address to listen on says. */
+type Listener = DefaultedConfig["listen"][number];
+
+function compileAccess({ auth, hosts, cors }: DefaultedConfig, { directory }: Surroundings): AccessOptions {
+  const keyed = typeof auth === "object" ? auth : undefined;
+  const file = keyed?.keysFile ?? false;
+  return {
+    mode: keyed === undefined ? (auth === "none" ? "none" : "loopback") : "keys",
+    hosts: hosts.map((host) => host.toLowerCase().replace(/\.$/, "")),
+    origins: cors.origins,
+    keys: (keyed?.keys ?? []).map(compileKey),
+    keysFile: file === false ? undefined : resolve(directory, file),
+  } satisfies AccessOptions;
+}
+
+/** A key as the gateway takes it. */
+export function compileKey(key: DefaultedKey): KeyOptions {
+  const { requestsPerMinute, burst, tokensPerMinute, concurrency } = key.limits;
+  return {
+    id: key.id,
+    secretSha256: key.secret.slice("sha256:".length),
+    scopes: key.scopes,
+    limits: { requestsPerMinute, burst, tokensPerMinute, concurrency },
+    expiresAtMs: key.expires === undefined ? undefined : Date.parse(key.expires),
+    models: key.models,
+  } satisfies KeyOptions;
 }
 
 function compileWorkers(workers: DefaultedConfig["workers"]): WorkerOptions {

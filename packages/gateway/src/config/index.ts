@@ -1,7 +1,9 @@
 /** Configuration: `spillway.yaml` in, what the engines are told out. */
 export { loadConfig, parseConfig } from "./load-config.ts";
+export { loadKeys, parseKeys } from "./keys-file.ts";
 export { builtinModels } from "./builtin.ts";
 export { findSurprises } from "./relations.ts";
 export type { CompiledConfig, LogOptions } from "./compiled.ts";
 export type { ConfigResult, LoadOptions, ParseOptions } from "./load-config.ts";
+export type { KeysFileOptions, KeysResult } from "./keys-file.ts";
 export type { DefaultedConfig, RawConfig } from "./schema.ts";

@@ -111,11 +111,12 @@ test("an empty file means every default", () => {
     maxTotalBodyBytes: 256 * 2 ** 20,
     receiveTimeoutMs: 60_000,
     maxConnections: 10_000,
+    tls: undefined,
   };
   assert.deepEqual(parse(""), {
     http: [{ ...door, port: 30_080 }],
     grpc: { ...door, port: 50_051 },
-    access: { mode: "loopback", hosts: [], origins: [] },
+    access: { mode: "loopback", hosts: [], origins: [], keys: [], keysFile: undefined },
     flow: { maxQueue: 1_024, requestTimeoutMs: 60_000 },
     workers: {
       memoryLimitBytes: 2 ** 30,

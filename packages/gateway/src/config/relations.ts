@@ -1,5 +1,6 @@
 /** What has to hold between keys, and what is allowed but probably not meant. */
 import type { CompiledConfig } from "./compiled.ts";
+import { findKeyContradictions } from "./key-relations.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import type { Problem } from "./source.ts";
@@ -24,6 +25,9 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
       path: ["workers", "backoff", "initial"],
       message: `${initial} is more than workers.backoff.max, ${max}`,
     });
+  }
+  if (typeof config.auth === "object") {
+    problems.push(...findKeyContradictions(config.auth.keys, { path: ["auth", "keys"], taken: new Set() }));
   }
   for (const [name, pool] of Object.entries(config.pools)) problems.push(...checkPool(name, pool));
   problems.push(...checkRoutes(config));
@@ -136,7 +140,15 @@ export function findSurprises(config: CompiledConfig): string[] {
   const open = doors.find(({ host }) => !isLoopback(host));
   if (open !== undefined && config.access.mode === "loopback") {
     notes.push(
-      `${open.host} can be reached from elsewhere, but only callers on this machine are answered; "auth: none" in the configuration lets everybody infer`,
+      `${open.host} can be reached from elsewhere, but only callers on this machine are answered; keys ("spillway keys create") let others in, "auth: none" in the configuration lets everybody infer`,
+    );
+  }
+  if (
+    config.access.mode === "keys" &&
+    doors.some((door) => !isLoopback(door.host) && door.tls === undefined)
+  ) {
+    notes.push(
+      "keys travel in plain text: give every listener that others reach a certificate (tls), or put TLS in front",
     );
   }
   if (config.repository === undefined && config.pools.length === 0 && !config.discovery) {

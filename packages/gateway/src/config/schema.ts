@@ -9,26 +9,94 @@ import {
   falseOr,
   filePath,
   hostName,
+  keyId,
+  modelPattern,
+  moment,
   name,
   origin,
   port,
+  secretDigest,
   size,
   whole,
+  wordOr,
 } from "./values.ts";
 import { poolSchema, routeSchema } from "./pool-schema.ts";
 
 const loopback = "127.0.0.1";
+
+const tlsSchema = z.strictObject({
+  cert: filePath.describe(
+    "PEM file of the certificate, its intermediates behind it; relative to this file. It and the key are watched: new ones are used for new connections, bad ones are logged and the old ones kept",
+  ),
+  key: filePath.describe("PEM file of its private key, without a passphrase"),
+});
 
 const listenSchema = z.strictObject({
   port: port.default(30_080).describe("TCP port; 0 takes any that is free"),
   host: bindAddress
     .default(loopback)
     .describe("Address to bind. `0.0.0.0` and `::` are all of the machine's"),
+  tls: tlsSchema.optional().describe("Certificate for HTTPS, TLS 1.2 or later. Absent: plain HTTP"),
 });
 
 const grpcSchema = z.strictObject({
   port: port.default(50_051).describe("TCP port; 0 takes any that is free"),
   host: bindAddress.default(loopback).describe("Address to bind"),
+  tls: tlsSchema.optional().describe("Certificate for gRPC over TLS. Absent: plain text"),
+});
+
+const keyLimitsSchema = z.strictObject({
+  requestsPerMinute: whole(1, 1_000_000_000)
+    .optional()
+    .describe("Requests of any kind, health aside; more are refused with 429 and `Retry-After`"),
+  burst: whole(1, 1_000_000_000)
+    .optional()
+    .describe("Requests at once after a pause. Default: `requestsPerMinute`"),
+  tokensPerMinute: whole(1, 1_000_000_000)
+    .optional()
+    .describe(
+      "Prompt and completion tokens. A request reserves what it may use at most, and is charged what it used",
+    ),
+  concurrency: whole(1, 1_000_000)
+    .optional()
+    .describe("Inference requests under way at once, those in line included"),
+});
+
+const keySchema = z.strictObject({
+  id: keyId.describe("Names the key in logs and metrics; the key itself begins with `spw_<id>_`"),
+  secret: secretDigest.describe(
+    "SHA-256 of the secret, as `spillway keys create` writes it. The secret itself is nowhere",
+  ),
+  scopes: z
+    .array(choice("infer", "status", "admin"))
+    .min(1)
+    .max(3)
+    .default(["infer"])
+    .describe(
+      "What the key may: `infer` asks models, `status` sees models and metrics, `admin` loads and unloads",
+    ),
+  limits: keyLimitsSchema.prefault({}).describe("What it may use; what is absent is not limited"),
+  expires: moment.optional().describe("From when on the key is refused. Absent: never"),
+  models: z
+    .array(modelPattern)
+    .min(1)
+    .max(1_000)
+    .optional()
+    .describe("Models it may ask: names, or beginnings of names that end in `*`. Absent: all"),
+});
+
+const keysSchema = z.array(keySchema).max(10_000).default([]);
+
+/** The schema of a file of keys. */
+export const keysFileSchema = z.strictObject({ keys: keysSchema.describe("Keys") });
+
+const authSchema = z.strictObject({
+  keys: keysSchema.describe("Keys that this file itself holds"),
+  keysFile: falseOr("a path", filePath)
+    .default("keys.yaml")
+    .describe(
+      "File of further keys, relative to this one, that `spillway keys` writes. It is watched: a revoked key is refused within 2 seconds. `false`: none",
+    ),
 });
 
 const corsSchema = z.strictObject({
@@ -126,10 +194,10 @@ export const configSchema = z.strictObject({
   grpc: falseOr("a mapping with port and host", grpcSchema)
     .prefault({})
     .describe("Where gRPC is answered; `false`: nowhere"),
-  auth: choice("none")
+  auth: wordOr("none", "a mapping with keys", authSchema)
     .optional()
     .describe(
-      "Absent: only callers on this machine are answered. `none`: everybody may infer and see the status, nobody may administer",
+      "Absent: only callers on this machine are answered. `none`: everybody may infer and see the status, nobody may administer. A mapping, which may be empty (`{}`): whoever has a key, and nobody without",
     ),
   hosts: z
     .array(hostName)
@@ -169,6 +237,9 @@ export const configSchema = z.strictObject({
 
 /** What a `spillway.yaml` may say. */
 export type RawConfig = z.input<typeof configSchema>;
+
+/** A key with every default filled in. */
+export type DefaultedKey = z.output<typeof keySchema>;
 
 /** A `spillway.yaml` with every default filled in; durations and sizes still as written. */
 export type DefaultedConfig = z.output<typeof configSchema>;

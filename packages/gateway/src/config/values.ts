@@ -1,5 +1,6 @@
 /** The kinds of value that `spillway.yaml` is made of, each with the words its errors use. */
 import * as z from "zod";
+import { isKeyId } from "../core/api-key.ts";
 import { readHttpAddress } from "../core/http-address.ts";
 import { isModelName } from "../core/model.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
@@ -12,6 +13,9 @@ export const expectations = z.registry<{
   /** Of a union of mappings: the key that tells them apart. */
   readonly tag?: string;
 }>();
+
+const secretPattern = /^sha256:[0-9a-f]{64}$/;
+const momentPattern = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
 
 /** A text that passes a test, named by what is expected of it. */
 function text(expected: string, isValid: (value: string) => boolean, pattern?: RegExp) {
@@ -131,10 +135,47 @@ export function share(max: number) {
 /** A file or folder; relative to the folder of the configuration file. */
 export const filePath = text("a path", (value) => value !== "" && !value.includes("\0"));
 
+/** What a key is called. */
+export const keyId = text(
+  "at most 64 letters, digits, dots, dashes and underscores that start with a letter or digit, and none of local, anonymous, unknown, other",
+  isKeyId,
+);
+
+/** What is kept of a key's secret. */
+export const secretDigest = text(
+  "sha256: and 64 digits of hex, as `spillway keys create --print` writes it",
+  (value) => secretPattern.test(value),
+  secretPattern,
+);
+
+/** A moment in time: a day, which begins at midnight UTC, or a day and time with their zone. */
+export const moment = text(
+  "a day such as 2027-01-31, or a time with its zone such as 2027-01-31T18:00:00Z",
+  (value) => momentPattern.test(value) && !Number.isNaN(Date.parse(value)),
+  momentPattern,
+);
+
+/** A model's name, or the beginning of one. */
+export const modelPattern = text(
+  "a model's name, or the beginning of one and a *",
+  (value) => value !== "" && value.length <= 256 && !value.slice(0, -1).includes("*"),
+);
+
 /** One of a few words. */
 export function choice<const Words extends readonly [string, ...string[]]>(...words: Words) {
   const expected = words.length === 1 ? `the word ${words[0]}` : orList(words);
   return z.enum(words).register(expectations, { expected });
+}
+
+/** A word, or what `schema` takes. */
+export function wordOr<const Word extends string, Schema extends z.ZodType>(
+  word: Word,
+  expected: string,
+  schema: Schema,
+) {
+  const union = z.union([z.literal(word), schema]);
+  expectations.add(union, { expected: `the word ${word}, or ${expected}` });
+  return union;
 }
 
 /** `false`, or what `schema` takes. */

@@ -3,6 +3,8 @@ import type { ChatDialect, Operation } from "../core/forward.ts";
 import type { Secret } from "../core/secret.ts";
 import type { ForwardTimeouts, RetryOptions } from "./http-endpoint.ts";
 
+import type { Scope } from "../core/request.ts";
+
 /** The line in front of an endpoint. */
 export interface FlowOptions {
   /** Requests waiting at one endpoint; beyond it `queue_full`. */
@@ -139,14 +141,54 @@ export interface DoorOptions {
   /** Time in which a request's headers and body have to arrive, ms. */
   readonly receiveTimeoutMs: number;
   readonly maxConnections: number;
+  /** PEM files of the certificate, its intermediates behind it, and of its key; undefined: plain text. */
+  readonly tls: TlsFiles | undefined;
+}
+
+/** Files of a listener's certificate, as absolute paths. They are watched. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What one key may use. Each limit is kept by this process alone, in memory. */
+export interface KeyLimits {
+  /** Requests a minute over time; undefined: no limit. */
+  readonly requestsPerMinute: number | undefined;
+  /** Requests at once after a pause; undefined: as many as a minute allows. */
+  readonly burst: number | undefined;
+  /** Prompt and completion tokens a minute over time; undefined: no limit. */
+  readonly tokensPerMinute: number | undefined;
+  /** Inference requests under way at once, those in line included; undefined: no limit. */
+  readonly concurrency: number | undefined;
+}
+
+/** An API key, as far as the gateway knows it: never its secret. */
+export interface KeyOptions {
+  readonly id: string;
+  /** SHA-256 of the secret's 43 characters, 64 digits of lower-case hex. */
+  readonly secretSha256: string;
+  readonly scopes: readonly Scope[];
+  readonly limits: KeyLimits;
+  /** Milliseconds since the Unix epoch from which the key is refused; undefined: never. */
+  readonly expiresAtMs: number | undefined;
+  /** Models it may use: names, or beginnings of names that end in `*`; undefined: all. */
+  readonly models: readonly string[] | undefined;
 }
 
 /** Who may call. */
 export interface AccessOptions {
-  /** `loopback`: local callers only. `none`: anyone may infer and see the status, nobody may administer. */
-  readonly mode: "loopback" | "none";
+  /**
+   * `loopback`: local callers only. `none`: anyone may infer and see the status, nobody may
+   * administer. `keys`: whoever has a key, wherever from.
+   */
+  readonly mode: "loopback" | "none" | "keys";
   /** Names besides loopback ones that `Host` may say. */
   readonly hosts: readonly string[];
   /** Origins of web pages that may call. */
   readonly origins: readonly string[];
+  /** Keys that the configuration itself holds. */
+  readonly keys: readonly KeyOptions[];
+  /** Absolute path of the file of further keys, which is watched; undefined: none. */
+  readonly keysFile: string | undefined;
 }

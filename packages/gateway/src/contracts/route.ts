@@ -1,7 +1,7 @@
 /** What answers URLs: routes are data, so that the door owns sockets and knows no dialect. */
 import type { Failure } from "../core/errors.ts";
 import type { HeaderList, HeaderMap } from "../core/headers.ts";
-import type { Caller, InferenceRequest, Scope, WireAnswer } from "../core/request.ts";
+import type { Caller, InferenceRequest, RouteScope, WireAnswer } from "../core/request.ts";
 import type { Cancellation } from "../core/cancellation.ts";
 import type { BodyStream } from "./body-stream.ts";
 import type { Exchange, ResponseSink } from "./sink.ts";
@@ -47,7 +47,7 @@ export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
   /** Segments are literal or `{name}`; a segment may end in a literal suffix: `/v1/models/{model}:predict`. */
   readonly path: string;
-  readonly scope: Scope;
+  readonly scope: RouteScope;
   /**
    * - `none`: a body is not read.
    * - `bytes`: read whole, within the door's bound.
@@ -76,7 +76,7 @@ export interface RpcCall {
 export interface RpcMethod {
   /** `/package.Service/Method`. */
   readonly path: string;
-  readonly scope: Scope;
+  readonly scope: RouteScope;
   /** `messages`: each message of the stream is handled as a call of its own and its answer sent in turn. */
   readonly kind: "unary" | "messages";
   /**

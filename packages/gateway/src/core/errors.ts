@@ -4,6 +4,8 @@
  * body; nothing else maps errors to the wire.
  */
 
+import type { HeaderList } from "./headers.ts";
+
 /** Who caused a failure: the caller, Spillway itself, or a server or model process behind it. */
 export type FailureSource = "client" | "gateway" | "upstream";
 
@@ -41,6 +43,7 @@ export const errorTable = {
   method_not_allowed: entry(405, 12, "client", "The address does not take this method"),
   request_timeout: entry(408, 4, "client", "The request did not arrive in time"),
   body_too_large: entry(413, 8, "client", "The request is too large"),
+  rate_limited: entry(429, 8, "client", "The key has used up one of its limits", "retryable"),
   unsupported_media_type: entry(415, 3, "client", "The content type or encoding is not supported"),
   model_load_failed: entry(422, 9, "client", "The model could not be loaded"),
   client_gone: entry(499, 1, "client", "The caller went away before the answer"),
@@ -84,6 +87,8 @@ export interface Failure {
   readonly retryAfterMs?: number;
   /** The field of the request that is at fault, for dialects whose errors name one. */
   readonly field?: string;
+  /** Sent with the answer: as HTTP headers, or as metadata over gRPC. */
+  readonly headers?: HeaderList;
 }
 
 /** A `Failure` that had to be thrown. `cause` is for logs and never sent to a caller. */

@@ -1,8 +1,9 @@
 /** One request on its way through the pipeline. */
 import type { Cancellation } from "./cancellation.ts";
 import type { Failure } from "./errors.ts";
-import type { ForwardPayload } from "./forward.ts";
+import type { ForwardPayload, TokenUsage } from "./forward.ts";
 import type { HeaderMap } from "./headers.ts";
+import type { CallerMeter, Reservation } from "./meter.ts";
 import type { ServedModel } from "./model.ts";
 import type { Tensor } from "./tensor.ts";
 import type { WireAnswer } from "./wire-answer.ts";
@@ -12,11 +13,18 @@ export type { WireAnswer };
 /** What a caller may do. */
 export type Scope = "infer" | "status" | "admin";
 
+/** What a route asks of its caller: a scope, or nothing (`open`: health, which load balancers ask for without a key). */
+export type RouteScope = Scope | "open";
+
 /** Who calls. */
 export interface Caller {
-  /** Key id, `local` for loopback without credentials, `anonymous` under `auth: none`. */
+  /** Key id, `local` for loopback without credentials, `anonymous` under `auth: none` and on open routes. */
   readonly id: string;
   readonly scopes: readonly Scope[];
+  /** Models the caller may use: names, or beginnings of names that end in `*`. Undefined: all. */
+  readonly models?: readonly string[];
+  /** Counts what the caller uses against its limits. Undefined: no limits and no counting. */
+  readonly meter?: CallerMeter;
 }
 
 /** What is known of a request before a byte of its body is kept. */
@@ -30,7 +38,7 @@ export interface RequestHead {
   /** Address of the peer, without its port. */
   readonly remoteAddress: string;
   /** What the addressed route asks for. */
-  readonly scope: Scope;
+  readonly scope: RouteScope;
 }
 
 /** Inputs that fit a model, ready to be sent. */
@@ -100,4 +108,8 @@ export interface RequestWith<P extends Payload> {
   readonly priority: number;
   readonly payload: P;
   readonly cancellation: Cancellation;
+  /** Set by the pipeline when the request enters; settled by the door when its exchange ends, whichever way. */
+  reservation?: Reservation;
+  /** Set by whoever learns what was really used, at the latest when the exchange ends. */
+  usage?: TokenUsage;
 }

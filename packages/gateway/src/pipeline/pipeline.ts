@@ -19,6 +19,8 @@ import {
 export interface Stages {
   /** Who is calling, and is it allowed. Headers only. */
   readonly admission: (head: RequestHead) => Caller | Failure | Promise<Caller | Failure>;
+  /** May the caller use the model, and as much as it asks for. What that holds stays on the request until its door settles it. */
+  readonly enter: (request: InferenceRequest) => Failure | undefined;
   /** Which endpoint serves the model. */
   readonly routing: (request: InferenceRequest<TensorPayload>) => ModelEndpoint | Failure;
   /** Wait in the endpoint's line. `done` is called exactly once, perhaps at once. */
@@ -41,10 +43,15 @@ export interface ForwardStages {
 export function createPipeline(stages: Stages): Pipeline {
   return {
     admit: stages.admission,
-    decide: (request) =>
-      carriesTensors(request) ? decideModel(stages, request) : decideForward(stages.forward, request),
+    decide: (request) => decide(stages, request),
     carry: (decision, sink) => carry(stages, decision, sink),
   };
+}
+
+function decide(stages: Stages, request: InferenceRequest): Decision | Failure | Promise<Decision | Failure> {
+  const refusal = stages.enter(request);
+  if (refusal !== undefined) return refusal;
+  return carriesTensors(request) ? decideModel(stages, request) : decideForward(stages.forward, request);
 }
 
 function carry(stages: Stages, decision: Decision, sink: ResponseSink): Exchange {

@@ -45,6 +45,7 @@ const defaults: DoorOptions = {
   maxTotalBodyBytes: 4_000_000,
   receiveTimeoutMs: 10_000,
   maxConnections: 100,
+  tls: undefined,
 };
 
 const asIs = (bytes: Buffer): Buffer => bytes;

@@ -43,6 +43,7 @@ const defaults: DoorOptions = {
   maxTotalBodyBytes: 4_000_000,
   receiveTimeoutMs: 10_000,
   maxConnections: 100,
+  tls: undefined,
 };
 
 /** A door that does not listen yet, and what it tells. */

@@ -4,7 +4,7 @@
  */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { failure, isFailure } from "../../core/errors.ts";
-import type { Scope } from "../../core/request.ts";
+import type { RouteScope } from "../../core/request.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { quoted } from "../tensors/describe.ts";
 import type { KserveDeps } from "./deps.ts";
@@ -20,7 +20,7 @@ export function createKserveRoutes(deps: KserveDeps): Route[] {
   return [...serverRoutes(deps), ...inferRoutes(deps), ...modelRoutes(deps), ...createRepositoryRoutes(deps)];
 }
 
-function get(path: string, scope: Scope, handle: (call: HttpCall) => RouteResult): Route {
+function get(path: string, scope: RouteScope, handle: (call: HttpCall) => RouteResult): Route {
   return { method: "GET", path, scope, body: "none", writeFailure: writeKserveFailure, handle };
 }
 
@@ -33,8 +33,8 @@ function serverRoutes({ catalog, server }: KserveDeps): Route[] {
     get("/v2", "status", () =>
       jsonAnswer(200, { name: server.name, version: server.version, extensions: serverExtensions }),
     ),
-    get("/v2/health/live", "status", () => jsonAnswer(200, { live: true })),
-    get("/v2/health/ready", "status", () => {
+    get("/v2/health/live", "open", () => jsonAnswer(200, { live: true })),
+    get("/v2/health/ready", "open", () => {
       const ready = catalog.ready();
       return jsonAnswer(ready ? 200 : 503, { ready });
     }),

@@ -2,7 +2,7 @@
 import { inference } from "@spillway/protocol";
 import type { RouteResult, RpcMethod } from "../../contracts/route.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import type { Scope } from "../../core/request.ts";
+import type { RouteScope } from "../../core/request.ts";
 import { decodeMessage } from "../decode-message.ts";
 import { rpcAnswer } from "../rpc-answer.ts";
 import type { KserveDeps } from "./deps.ts";
@@ -47,7 +47,7 @@ interface MessageType<Message> {
 }
 
 interface MethodParts<Message> {
-  readonly scope: Scope;
+  readonly scope: RouteScope;
   /** Undefined: the request is not looked at. */
   readonly type: MessageType<Message> | undefined;
   /** The encoded answer. */
@@ -81,12 +81,12 @@ function versionOf(message: { readonly version: string }): string | undefined {
 function healthMethods({ catalog, server }: KserveDeps): RpcMethod[] {
   return [
     method("ServerLive", {
-      scope: "status",
+      scope: "open",
       type: undefined,
       answer: () => inference.ServerLiveResponse.encode({ live: true }).finish(),
     }),
     method("ServerReady", {
-      scope: "status",
+      scope: "open",
       type: undefined,
       answer: () => inference.ServerReadyResponse.encode({ ready: catalog.ready() }).finish(),
     }),

@@ -18,6 +18,7 @@ import { isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import { headerValue } from "../../core/headers.ts";
 import { listenError } from "../../core/listen-error.ts";
 import type { Random } from "../../core/random.ts";
+import type { RouteScope } from "../../core/request.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import { createGrpcMeters, MethodMeter } from "./grpc-metrics.ts";
 import { answerStream } from "./message-stream.ts";
@@ -29,7 +30,7 @@ import { answerUnary } from "./unary-call.ts";
 /** What a door needs. */
 export interface GrpcDoorOptions {
   readonly methods: readonly RpcMethod[];
-  /** Methods that are answered without the pipeline, by path: health, reflection. They need the scope `status`. */
+  /** Methods that are answered without the pipeline, by path: health, reflection. Health needs no scope, the others `status`. */
   readonly services: ReadonlyMap<string, MethodHandler>;
   readonly pipeline: Pipeline;
   readonly options: DoorOptions;
@@ -118,13 +119,17 @@ class SpillwayGrpcDoor implements GrpcDoor {
       path: call.path,
       headers: metadata,
       remoteAddress: call.peer,
-      scope: known?.method.scope ?? "status",
+      scope: known?.method.scope ?? serviceScope(call.path),
     });
+    const requestId = requestIdFrom(headerValue(metadata, "x-request-id"), random);
     if (!(caller instanceof Promise) && isFailure(caller)) {
       known?.meter.refused(statusOf(caller));
-      return { code: statusOf(caller), message: caller.message };
+      return {
+        code: statusOf(caller),
+        message: caller.message,
+        metadata: failureMetadata(caller, requestId),
+      };
     }
-    const requestId = requestIdFrom(headerValue(metadata, "x-request-id"), random);
     this.#admitted.set(call, { receivedAt: clock.now(), metadata, requestId, caller });
     return undefined;
   }
@@ -187,6 +192,11 @@ class SpillwayGrpcDoor implements GrpcDoor {
     if (head === undefined) throw new TypeError("a call came without its admission");
     return head;
   }
+}
+
+/** Health is asked for by what restarts and balances gateways, which has no key. */
+function serviceScope(path: string): RouteScope {
+  return path.startsWith("/grpc.health.v1.Health/") ? "open" : "status";
 }
 
 function meterMethods({ methods, services, metrics }: GrpcDoorOptions): Map<string, MeteredMethod> {

@@ -21,6 +21,8 @@ export interface MessageParts extends MeteredMethod {
   readonly message: Uint8Array;
   /** Ms on the door's clock: of the head for a unary call, of the message in a stream. */
   readonly receivedAt: number;
+  /** The message counts as a request of its own: in a stream all but the first, which the call's head counted. */
+  readonly isFurther: boolean;
   /** Called once, perhaps before `start` returns; never after `cancel`. */
   readonly done: (outcome: MessageOutcome) => void;
 }
@@ -33,6 +35,8 @@ export class MessageExchange implements ResponseSink {
   readonly #parts: MessageParts;
   readonly #cancellation = new Cancellation();
   #call: RpcCall | undefined;
+  /** What the method asked of the pipeline. */
+  #asked: InferenceRequest | undefined;
   #exchange: Exchange | undefined;
   #pieces: Uint8Array[] = [];
   #isOpen = true;
@@ -55,9 +59,11 @@ export class MessageExchange implements ResponseSink {
   /** Nobody waits for the answer any more. */
   cancel(reason: CancelReason): void {
     if (!this.#isOpen) return;
-    this.#end(reason === "deadline" ? deadlineStatus : cancelledStatus);
+    this.#isOpen = false;
     this.#cancellation.cancel(reason);
     this.#exchange?.cancel(reason);
+    // Last: what is called off says before what it has used.
+    this.#end(reason === "deadline" ? deadlineStatus : cancelledStatus);
   }
 
   whole(answer: WireAnswer): void {
@@ -101,6 +107,8 @@ export class MessageExchange implements ResponseSink {
     const cancellation = this.#cancellation;
     const call = { path, metadata, message, caller, requestId, receivedAt, timeoutMs, cancellation };
     this.#call = call;
+    const refusal = this.#parts.isFurther ? caller.meter?.admit() : undefined;
+    if (refusal !== undefined) return this.fail(refusal);
     try {
       const result = method.handle(call);
       if (!(result instanceof Promise)) return this.#handled(result);
@@ -121,6 +129,7 @@ export class MessageExchange implements ResponseSink {
   }
 
   #decide(request: InferenceRequest): void {
+    this.#asked = request;
     try {
       const verdict = this.#parts.context.pipeline.decide(request);
       if (!(verdict instanceof Promise)) return this.#decided(verdict);
@@ -161,7 +170,8 @@ export class MessageExchange implements ResponseSink {
   #answer(outcome: MessageOutcome, status = 0): void {
     if (!this.#isOpen) return;
     this.#end("failure" in outcome ? errorTable[outcome.failure.code].grpc : status);
-    this.#parts.done(outcome);
+    const limits = this.#call?.caller.meter?.headers();
+    this.#parts.done(limits === undefined ? outcome : withHeaders(outcome, limits));
   }
 
   #end(status: number): void {
@@ -169,5 +179,12 @@ export class MessageExchange implements ResponseSink {
     this.#pieces = [];
     const { meter, context, receivedAt } = this.#parts;
     meter.ended(status, context.clock.now() - receivedAt);
+    this.#asked?.reservation?.settle(this.#asked.usage);
   }
+}
+
+function withHeaders(outcome: MessageOutcome, more: HeaderList): MessageOutcome {
+  if ("message" in outcome) return { message: outcome.message, headers: [...outcome.headers, ...more] };
+  const { failure } = outcome;
+  return { failure: { ...failure, headers: [...(failure.headers ?? []), ...more] } };
 }

@@ -28,6 +28,8 @@ class MessageStream implements OpenStream {
   /** The client takes answers. */
   #isWritable = true;
   #isPaused = false;
+  /** A message has come. */
+  #hasBegun = false;
   /** The client has sent its last message. */
   #isHalfClosed = false;
   #isDraining = false;
@@ -70,11 +72,13 @@ class MessageStream implements OpenStream {
       timeoutMs: call.timeoutMs,
       message,
       receivedAt: context.clock.now(),
+      isFurther: this.#hasBegun,
       done: (outcome) => {
         place.outcome = outcome;
         this.#flush();
       },
     });
+    this.#hasBegun = true;
     const place: Place = { exchange, bytes: message.length, outcome: undefined };
     this.#places.push(place);
     this.#pendingBytes += message.length;

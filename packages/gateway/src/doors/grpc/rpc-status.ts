@@ -11,13 +11,13 @@ export function statusOf({ code }: Failure): GrpcStatusCode {
 }
 
 /**
- * Metadata of a failed call: its id, and for failures that may pass `grpc-retry-pushback-ms`, which
+ * Metadata of a failed call: its id, what the failure itself says, and for failures that may pass `grpc-retry-pushback-ms`, which
  * tells clients with a retry policy how long to wait
  * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback).
  */
 export function failureMetadata(reason: Failure, requestId: string): Metadata {
-  const id = ["x-request-id", requestId] as const;
-  if (!errorTable[reason.code].retryable && reason.retryAfterMs === undefined) return [id];
+  const said = [["x-request-id", requestId], ...(reason.headers ?? [])] as const;
+  if (!errorTable[reason.code].retryable && reason.retryAfterMs === undefined) return said;
   const pushbackMs = Math.max(1, Math.ceil(reason.retryAfterMs ?? defaultPushbackMs));
-  return [id, ["grpc-retry-pushback-ms", String(pushbackMs)]];
+  return [...said, ["grpc-retry-pushback-ms", String(pushbackMs)]];
 }

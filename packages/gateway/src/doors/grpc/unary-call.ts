@@ -17,6 +17,7 @@ export function answerUnary({ call, head, context, method, meter }: OpenCall<Una
     message,
     timeoutMs,
     receivedAt,
+    isFurther: false,
     done(outcome) {
       if ("message" in outcome)
         return call.respond(outcome.message, [["x-request-id", requestId], ...outcome.headers]);

@@ -65,6 +65,9 @@ export class HttpExchange implements ResponseSink, Attached {
   #match: RouteMatch | undefined;
   #phase: Phase = "admitting";
   #status = 0;
+  #caller: Caller | undefined;
+  /** What the route asked of the pipeline. */
+  #asked: InferenceRequest | undefined;
   #expectsContinue = false;
   #isBroken = false;
   #exchange: Exchange | undefined;
@@ -109,9 +112,11 @@ export class HttpExchange implements ResponseSink, Attached {
   gone(): void {
     if (this.#phase === "lingering") return this.#endLingering();
     if (this.#phase === "done") return;
-    this.#finish(499);
+    this.#phase = "done";
     this.#cancellation.cancel("client_gone");
     this.#exchange?.cancel("client_gone");
+    // Last: what is called off says before what it has used.
+    this.#finish(499);
   }
 
   broken(reason: Failure): void {
@@ -186,6 +191,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #admitted(match: Found, caller: Caller | Failure): void {
     if (this.#phase !== "admitting") return;
     if (isFailure(caller)) return this.fail(caller);
+    this.#caller = caller;
     const { route } = match.compiled;
     const intake = this.#intake;
     if (intake === undefined || route.body === "none") {
@@ -261,6 +267,7 @@ export class HttpExchange implements ResponseSink, Attached {
   }
 
   #decide(request: InferenceRequest): void {
+    this.#asked = request;
     try {
       const verdict = this.#door.pipeline.decide(request);
       if (!(verdict instanceof Promise)) return this.#decided(verdict);
@@ -321,7 +328,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #failureAnswer(reason: Failure): WireAnswer {
     const match = this.#match;
     const answer = this.#inDialect(reason);
-    const more: [string, string][] = [];
+    const more = [...(reason.headers ?? [])];
     const retryAfter = retryAfterSeconds(answer.status, reason);
     if (retryAfter !== undefined) more.push(["retry-after", retryAfter]);
     if (match?.kind === "no_method") more.push(["allow", match.allow]);
@@ -364,6 +371,8 @@ export class HttpExchange implements ResponseSink, Attached {
   #headers(headers: HeaderList): string[] {
     const flat = ["x-request-id", this.#requestId];
     for (const [name, value] of headers) flat.push(name, value);
+    const limits = this.#caller?.meter?.headers();
+    if (limits !== undefined) for (const [name, value] of limits) flat.push(name, value);
     const { origins, draining } = this.#door;
     if (origins !== undefined) addCorsHeaders(flat, origins, this.#request.headers.origin);
     if (draining || this.#isBroken) this.#response.shouldKeepAlive = false;
@@ -430,7 +439,7 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#connection.detach(this);
   }
 
-  /** Counts the answer and gives back the body. */
+  /** Counts the answer, gives back the body and what the caller's limits held for it. */
   #settle(status: number): void {
     const { meters, unrouted, clock } = this.#door;
     const meter = this.#match?.kind === "found" ? this.#match.compiled.meter : unrouted;
@@ -438,5 +447,6 @@ export class HttpExchange implements ResponseSink, Attached {
     meters.inFlight.value--;
     this.#intake?.close();
     this.#upload?.close();
+    this.#asked?.reservation?.settle(this.#asked.usage);
   }
 }

@@ -3,7 +3,10 @@ import { describe, it } from "node:test";
 import { isFailure } from "../../core/errors.ts";
 import type { RequestHead } from "../../core/request.ts";
 import type { AccessOptions } from "../../contracts/options.ts";
+import { createManualClock } from "../../testing.ts";
+import { createMetrics } from "../../telemetry/index.ts";
 import { createAdmission } from "./admission.ts";
+import { KeyRing } from "./key-ring.ts";
 import { hostName, isLoopbackAddress, isLoopbackHost } from "./loopback.ts";
 
 interface Ask {
@@ -13,9 +16,13 @@ interface Ask {
   readonly scope?: RequestHead["scope"];
 }
 
+function ring(): KeyRing {
+  return new KeyRing({ clock: createManualClock(), metrics: createMetrics() });
+}
+
 /** `local`, `anonymous`, or the code and text of the refusal. */
 function admit(access: Partial<AccessOptions>, { from = "127.0.0.1", scope = "infer", ...headers }: Ask) {
-  const admission = createAdmission({ mode: "loopback", hosts: [], origins: [], ...access });
+  const admission = createAdmission({ mode: "loopback", hosts: [], origins: [], ...access }, ring());
   const head = {
     door: "http",
     method: "POST",
@@ -110,7 +117,7 @@ describe("a gateway without credentials", () => {
   });
 
   it("keeps a bounded memory of what was good", () => {
-    const admission = createAdmission({ mode: "loopback", hosts: [], origins: [] });
+    const admission = createAdmission({ mode: "loopback", hosts: [], origins: [] }, ring());
     for (let i = 0; i < 5_000; i++) {
       const head = {
         door: "http",

@@ -1,36 +1,62 @@
 /**
- * Who may call a gateway that has no credentials configured: programs on this machine, and nobody
- * through a web page's back. With `none` everyone may infer and see the status, nobody may administer.
+ * Who may call. With keys: whoever has one. Without: programs on this machine, and nobody through a
+ * web page's back. With `none` everyone may infer and see the status, nobody may administer.
  *
  * A page on the web can make a browser send requests to a port of this machine, and can let a name of
  * its own resolve to 127.0.0.1 (DNS rebinding, CVE-2024-28224): so the `Host` that the caller believes
  * to speak to and the `Origin` that a browser adds are checked, not only the address.
  */
 import type { AccessOptions } from "../../contracts/options.ts";
-import { failure, type Failure } from "../../core/errors.ts";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { headerValue } from "../../core/headers.ts";
-import type { Caller, RequestHead, Scope } from "../../core/request.ts";
+import type { Caller, RequestHead } from "../../core/request.ts";
+import type { KeyRing } from "./key-ring.ts";
 import { isLoopbackAddress, isLoopbackHost, hostName } from "./loopback.ts";
 
 const local: Caller = { id: "local", scopes: ["infer", "status", "admin"] };
 const anonymous: Caller = { id: "anonymous", scopes: ["infer", "status"] };
+/** Asks for health where keys are needed for everything else. */
+const passerBy: Caller = { id: "anonymous", scopes: [] };
 
 /** Texts of requests that were found good, kept to spare the parsing; each kind is cleared when full. */
 const maxKnown = 1_024;
 
-/** The admission stage. Doors may await it: callers with credentials will take time to be verified. */
-export function createAdmission(access: AccessOptions): (head: RequestHead) => Caller | Failure {
-  if (access.mode === "none") return (head) => withScope(anonymous, head.scope);
-  const gate = new LoopbackGate(access);
-  return (head) => gate.refusal(head) ?? withScope(local, head.scope);
+/** The admission stage. `keys` is asked under `keys` only. */
+export function createAdmission(
+  access: Pick<AccessOptions, "mode" | "hosts" | "origins">,
+  keys: KeyRing,
+): (head: RequestHead) => Caller | Failure {
+  switch (access.mode) {
+    case "none":
+      return (head) => withScope(anonymous, head);
+    case "keys":
+      return (head) => admitByKey(keys, head);
+    case "loopback": {
+      const gate = new LoopbackGate(access);
+      return (head) => gate.refusal(head) ?? withScope(local, head);
+    }
+  }
 }
 
-function withScope(caller: Caller, scope: Scope): Caller | Failure {
-  if (caller.scopes.includes(scope)) return caller;
-  return failure(
-    "forbidden",
-    `This call needs the scope ${scope}; without credentials there is ${caller.scopes.join(" and ")}`,
-  );
+/** A page in a browser cannot know a key: whoever sends one is asked for neither `Host` nor `Origin`. */
+function admitByKey(keys: KeyRing, head: RequestHead): Caller | Failure {
+  if (head.scope === "open") return passerBy;
+  const caller = keys.verify(head.headers);
+  if (isFailure(caller)) return caller;
+  const refusal = caller.meter.admit() ?? withScope(caller, head);
+  if (!isFailure(refusal)) return refusal;
+  if (refusal.code === "forbidden") caller.meter.forbidden("scope");
+  return { ...refusal, headers: caller.meter.headers() };
+}
+
+function withScope(caller: Caller, { scope }: RequestHead): Caller | Failure {
+  if (scope === "open" || caller.scopes.includes(scope)) return caller;
+  const scopes = caller.scopes.join(" and ");
+  const has =
+    caller.meter === undefined
+      ? `without credentials there is ${scopes}`
+      : `the key ${caller.id} has ${scopes}`;
+  return failure("forbidden", `This call needs the scope ${scope}; ${has}`);
 }
 
 /** Lets in what comes from this machine and knows it. */
@@ -40,7 +66,7 @@ class LoopbackGate {
   readonly #goodAddresses = new Set<string>();
   readonly #goodHosts = new Set<string>();
 
-  constructor({ hosts, origins }: AccessOptions) {
+  constructor({ hosts, origins }: Pick<AccessOptions, "hosts" | "origins">) {
     this.#hosts = new Set(hosts.map((host) => host.toLowerCase()));
     this.#origins = new Set(origins);
   }
