@@ -71,7 +71,7 @@ function undocumented(sources: readonly Source[]): string[] {
   ];
 }
 
-const sources = listFiles(["packages/*/src/**/*.ts"])
+const sources = listFiles(["packages/*/src/**/*.ts", "engines/*/src/**/*.ts"])
   .filter((file) => !isTest(file) && !isGenerated(file))
   .map(readSource);
 

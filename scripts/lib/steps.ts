@@ -23,7 +23,7 @@ export interface Plan {
 export class UsageError extends Error {}
 
 const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  unit: ["packages/**/*.test.ts"],
+  unit: ["packages/**/*.test.ts", "engines/**/*.test.ts"],
   system: ["test/**/*.test.ts", "bench/**/*.test.ts", "scripts/**/*.test.ts"],
 };
 
@@ -33,7 +33,7 @@ npm test -- --only unit,lint      some steps: format lint types docs unit system
 npm test -- FILE or FOLDER …      these tests only
 npm test -- --name PATTERN        tests whose name matches
 
-unit   tests beside the sources, packages/**
+unit   tests beside the sources, packages/**, engines/**
 system tests of the whole, test/**, bench/**, scripts/**
 docs   generated pages and schemas are those the sources give
 

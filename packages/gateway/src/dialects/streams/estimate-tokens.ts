@@ -1,0 +1,24 @@
+/** Tokens guessed from sizes, where nobody counts them. */
+import type { TokenEstimate, TokenUsage } from "../../core/forward.ts";
+
+/**
+ * Bytes of UTF-8 a token. Text of European languages has about four; other scripts and code have fewer
+ * bytes a token, JSON around a prompt adds bytes that are no tokens. A guess, good for limits and for
+ * choosing endpoints, never for a bill: what comes of it is marked `estimated`.
+ */
+export const bytesPerToken = 4;
+
+/** Tokens of so many bytes, rounded up. */
+export function estimateTokens(bytes: number): number {
+  return Math.ceil(bytes / bytesPerToken);
+}
+
+/** The usage of a request whose server told none. */
+export function estimateUsage(estimate: TokenEstimate, contentBytes: number): TokenUsage {
+  return {
+    promptTokens: estimate.promptTokens,
+    cachedTokens: 0,
+    completionTokens: estimateTokens(contentBytes),
+    estimated: true,
+  };
+}
