@@ -4,7 +4,7 @@ import type { BoundTensors, InferenceRequest, Payload, TensorPayload } from "../
 import type { Lease } from "./lease.ts";
 
 /** What a request weighs in line: tensors bound to a model, or one row of its own. */
-export type LineCost = Pick<BoundTensors, "rows" | "shapeKey">;
+export type LineCost = Pick<BoundTensors, "rows" | "shapeKey"> & Partial<Pick<BoundTensors, "bytes">>;
 
 /** A request with inputs that fit, on its way into a line. */
 export interface LineEntry<P extends Payload = TensorPayload, B extends LineCost = BoundTensors> {
@@ -29,6 +29,8 @@ export interface Waiter<P extends Payload = TensorPayload, B extends LineCost = 
 export interface TakeLimit {
   /** Rows in sum; the first request is taken even when it alone is larger. */
   readonly maxRows: number;
+  /** Bytes in sum; the first request is taken even when it alone is larger. Unlimited by default. */
+  readonly maxBytes?: number;
   /** Requests whose shape key it refuses keep their place and are passed over. Without it everything fits. */
   readonly fits?: (shapeKey: string) => boolean;
 }
@@ -41,6 +43,8 @@ export interface Line<P extends Payload = TensorPayload, B extends LineCost = Bo
   readonly length: number;
   /** Rows of all waiting requests in sum. */
   readonly rows: number;
+  /** Bytes of all waiting requests in sum. */
+  readonly bytes: number;
   /** When the first in line joined, ms on the pipeline's clock; undefined when nothing waits. */
   readonly oldestAt: number | undefined;
   /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */

@@ -48,6 +48,8 @@ export interface BoundTensors {
   readonly outputs: readonly string[] | undefined;
   /** Size of the first dimension where the model is batchable, else 1. */
   readonly rows: number;
+  /** Bytes of all inputs in sum. */
+  readonly bytes: number;
   /** Requests with equal keys may share a call: same inputs, datatypes, shapes behind the first dimension, same outputs. */
   readonly shapeKey: string;
 }

@@ -73,16 +73,17 @@ class HandInstance implements ModelInstance {
 const names = new WeakMap<BoundTensors, string>();
 const nameOf = (bound: BoundTensors): string => names.get(bound) ?? "?";
 
-function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: number } = {}) {
+function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: number; maxBytes?: number } = {}) {
   const clock = createManualClock();
   const metrics = createMetrics();
   const line = new RequestLine({ clock, maxQueue: 1_000, onRefused: () => {} });
   const statistics = new ModelStatistics("m", "1", { clock, metrics });
   let idle = 0;
-  const { maxBatch = 4, delayMs = 0, timeoutMs = 1_000 } = options;
+  const { maxBatch = 4, delayMs = 0, timeoutMs = 1_000, maxBytes } = options;
+  const limits = { delayMs, timeoutMs, ...(maxBytes === undefined ? {} : { maxBytes }) };
   const model = { ...served, maxBatch };
-  const batcher = new Batcher({ clock, line, model, statistics, delayMs, timeoutMs, onIdle: () => idle++ });
-  const ask = (name: string, deadline = Infinity) => {
+  const batcher = new Batcher({ clock, line, model, statistics, ...limits, onIdle: () => idle++ });
+  const ask = (name: string, deadline = Infinity, bytes = 4) => {
     const cancellation = new Cancellation();
     const answers: string[] = [];
     const sink: ResponseSink = {
@@ -104,7 +105,7 @@ function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: numbe
       payload: { kind: "tensors", bind: () => assert.fail(), write: () => wire },
       cancellation,
     };
-    const bound: BoundTensors = { inputs: [], outputs: undefined, rows: 1, shapeKey: "" };
+    const bound: BoundTensors = { inputs: [], outputs: undefined, rows: 1, bytes, shapeKey: "" };
     names.set(bound, name);
     const done = (result: Lease | Failure): void => {
       if (isFailure(result)) return void answers.push(result.code);
@@ -160,6 +161,30 @@ describe("Batcher", () => {
     for (const name of ["4", "5", "6", "7"]) ask(name);
     await turn();
     assert.equal(instance.calls.length, 2);
+  });
+
+  it("lets large requests travel apart, and sends half a call's bytes ahead", async () => {
+    const { batcher, ask } = setup({ maxBatch: 32, maxBytes: 1_000 });
+    const instance = new HandInstance("a");
+    batcher.attach(instance);
+    for (const name of ["1", "2", "3", "4"]) ask(name, Infinity, 400);
+    ask("5", Infinity, 5_000);
+    await turn();
+    const sent = (): string[][] => instance.calls.map((call) => call.names);
+    assert.deepEqual(sent(), [
+      ["1", "2"],
+      ["3", "4"],
+    ]);
+    instance.answer();
+    instance.answer();
+    await turn();
+    assert.deepEqual(sent(), [["5"]]);
+    ask("6", Infinity, 499);
+    await turn();
+    assert.deepEqual(sent(), [["5"]]);
+    ask("7", Infinity, 1);
+    await turn();
+    assert.deepEqual(sent(), [["5"], ["6", "7"]]);
   });
 
   it("prefers the idle instance", async () => {

@@ -19,6 +19,13 @@ import type { ModelStatistics } from "./statistics.ts";
 /** Calls that end through no fault of a request are repeated this often. */
 const maxRepeats = 8;
 
+/**
+ * Bytes that requests sharing a call have in sum, by default: 1 MiB. A call costs as much as moving some 100 KB, so
+ * larger ones save next to nothing, while each request in them waits for the last byte of the others both ways, and
+ * the instance for the whole of it.
+ */
+const defaultMaxBytes = 1_048_576;
+
 /** How full a call must be to be sent ahead to an instance that is still at work. */
 const worthSendingAhead = 0.5;
 
@@ -32,6 +39,8 @@ export interface BatcherOptions {
   readonly delayMs: number;
   /** Deadline of one call, ms; past it the host is taken for hung and ended. */
   readonly timeoutMs: number;
+  /** Bytes of inputs that requests in one call may have in sum; a larger request is sent alone. Default 1 MiB. */
+  readonly maxBytes?: number;
   /** Calls that an instance works on at once; one more is sent ahead when it is full. Default 1. */
   readonly concurrency?: number;
   /** Called when the last of the work has ended. */
@@ -49,6 +58,7 @@ interface Attached {
 export class Batcher implements SeatOwner {
   readonly #options: BatcherOptions;
   readonly #concurrency: number;
+  readonly #maxBytes: number;
   readonly #attached: Attached[] = [];
   readonly #suspects: Seat[] = [];
   #reserved: Attached | undefined;
@@ -59,6 +69,7 @@ export class Batcher implements SeatOwner {
   constructor(options: BatcherOptions) {
     this.#options = options;
     this.#concurrency = options.concurrency ?? 1;
+    this.#maxBytes = options.maxBytes ?? defaultMaxBytes;
     options.line.onArrival(() => this.#schedule());
   }
 
@@ -124,7 +135,7 @@ export class Batcher implements SeatOwner {
     while (line.length > 0 && !this.#heldBack()) {
       const entry = this.#freeInstance();
       if (entry === undefined) return;
-      const waiters = line.take({ maxRows: model.maxBatch });
+      const waiters = line.take({ maxRows: model.maxBatch, maxBytes: this.#maxBytes });
       if (waiters.length === 0) return;
       const now = this.#options.clock.now();
       const batch = new Batch(waiters.map((waiter) => new Seat(waiter, now, this)));
@@ -139,9 +150,9 @@ export class Batcher implements SeatOwner {
 
   /** True while a configured delay lets a partial batch wait for company. */
   #heldBack(): boolean {
-    const { line, model, delayMs, clock } = this.#options;
+    const { line, delayMs, clock } = this.#options;
     const oldest = line.oldestAt;
-    if (delayMs === 0 || oldest === undefined || line.rows >= model.maxBatch) return false;
+    if (delayMs === 0 || oldest === undefined || this.#waitingShare() >= 1) return false;
     const remaining = oldest + delayMs - clock.now();
     if (remaining <= 0) return false;
     this.#delay?.cancel();
@@ -154,14 +165,19 @@ export class Batcher implements SeatOwner {
    * between processes, only when that one is at least half full: smaller ones wait and grow instead.
    */
   #freeInstance(): Attached | undefined {
-    const { line, model } = this.#options;
     let best: Attached | undefined;
     for (const entry of this.#attached) {
       if (!entry.instance.host.open || entry.calls > this.#concurrency) continue;
       if (best === undefined || entry.instance.host.running < best.instance.host.running) best = entry;
     }
     if (best === undefined || best.calls < this.#concurrency) return best;
-    return line.rows >= model.maxBatch * worthSendingAhead ? best : undefined;
+    return this.#waitingShare() >= worthSendingAhead ? best : undefined;
+  }
+
+  /** How many calls what waits would fill, in rows or in bytes. */
+  #waitingShare(): number {
+    const { line, model } = this.#options;
+    return Math.max(line.rows / model.maxBatch, line.bytes / this.#maxBytes);
   }
 
   #pumpSuspects(): void {

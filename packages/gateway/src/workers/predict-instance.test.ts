@@ -31,7 +31,7 @@ const prompt: Tensor = {
 };
 
 function bound(inputs: readonly Tensor[], outputs?: readonly string[]): BoundTensors {
-  return { inputs, outputs, rows: 1, shapeKey: "" };
+  return { inputs, outputs, rows: 1, bytes: 0, shapeKey: "" };
 }
 
 test("features or a prompt become a request; both or neither are refused", () => {

@@ -75,6 +75,9 @@ const inputSchema = z.strictObject({
 
 const batchingSchema = z.strictObject({
   maxBatch: positiveInt(65_536).optional().describe("Most rows in one call; measured at load when absent"),
+  maxBytes: positiveInt(1_073_741_824)
+    .default(1_048_576)
+    .describe("Bytes of inputs that requests in one call may have in sum; a larger request is sent alone"),
   delayMs: z
     .number()
     .min(0)

@@ -102,7 +102,12 @@ test("a version's own file overrides key by key", () => {
   const version = { file: "v", text: "batching: { maxBatch: 8 }\nlabels: [c]" };
   const result = readModelConfig(model, version);
   assert.ok("config" in result);
-  assert.deepEqual(result.config.batching, { delayMs: 3, maxBatch: 8, timeoutMs: 10_000 });
+  assert.deepEqual(result.config.batching, {
+    delayMs: 3,
+    maxBatch: 8,
+    maxBytes: 1_048_576,
+    timeoutMs: 10_000,
+  });
   assert.deepEqual([result.config.instances, result.config.labels], [2, ["c"]]);
 });
 

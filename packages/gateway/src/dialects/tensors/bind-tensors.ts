@@ -29,7 +29,13 @@ export function bindTensors(model: ServedModel, given: GivenTensors): BoundTenso
   if (outputs !== undefined && !isNames(outputs)) return outputs;
   const rows = model.batchable ? commonRows(inputs) : 1;
   if (typeof rows !== "number") return rows;
-  return { inputs, outputs, rows, shapeKey: shapeKey(model, inputs, outputs) };
+  return { inputs, outputs, rows, bytes: bytesOf(inputs), shapeKey: shapeKey(model, inputs, outputs) };
+}
+
+function bytesOf(inputs: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const { data } of inputs) bytes += data.length;
+  return bytes;
 }
 
 function isTensors(value: readonly Tensor[] | Failure): value is readonly Tensor[] {

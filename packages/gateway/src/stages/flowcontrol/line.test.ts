@@ -13,6 +13,7 @@ interface Options {
   readonly priority?: number;
   readonly deadline?: number;
   readonly rows?: number;
+  readonly bytes?: number;
   readonly shapeKey?: string;
 }
 
@@ -34,8 +35,8 @@ function setup(maxQueue = 100) {
       payload: { kind: "tensors", bind: () => assert.fail(), write: () => assert.fail() },
       cancellation,
     };
-    const { rows = 1, shapeKey = "" } = options;
-    const bound = { inputs: [], outputs: undefined, rows, shapeKey };
+    const { rows = 1, bytes = 0, shapeKey = "" } = options;
+    const bound = { inputs: [], outputs: undefined, rows, bytes, shapeKey };
     line.join({ request, bound, done: (result) => results.push(result) });
     return {
       cancellation,
@@ -43,8 +44,8 @@ function setup(maxQueue = 100) {
       code: () => results.map((one) => (isFailure(one) ? one.code : "granted")),
     };
   };
-  const take = (maxRows: number) =>
-    line.take({ maxRows }).map((waiter) => {
+  const take = (maxRows: number, maxBytes?: number) =>
+    line.take(maxBytes === undefined ? { maxRows } : { maxRows, maxBytes }).map((waiter) => {
       waiter.grant(lease);
       return waiter.request.id;
     });
@@ -68,6 +69,18 @@ describe("RequestLine", () => {
     join("small");
     assert.deepEqual(take(8), ["big"]);
     assert.deepEqual(take(8), ["small"]);
+  });
+
+  it("hands out requests up to the bytes asked for, and one that is larger alone", () => {
+    const { line, join, take } = setup();
+    for (const id of ["a", "b", "c"]) join(id, { bytes: 400 });
+    join("big", { bytes: 5_000 });
+    assert.equal(line.bytes, 6_200);
+    assert.deepEqual(take(8, 1_000), ["a", "b"]);
+    assert.deepEqual(take(8, 1_000), ["c"]);
+    assert.equal(line.bytes, 5_000);
+    assert.deepEqual(take(8, 1_000), ["big"]);
+    assert.equal(line.bytes, 0);
   });
 
   it("does not split a request to fill the rows", () => {

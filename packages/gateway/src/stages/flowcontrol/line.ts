@@ -91,6 +91,7 @@ export class RequestLine<
   readonly #bands: Band<P, B>[] = [];
   #length = 0;
   #rows = 0;
+  #bytes = 0;
   #listener: (() => void) | undefined;
   #timer: Timer | undefined;
   #timerAt = Infinity;
@@ -107,6 +108,10 @@ export class RequestLine<
 
   get rows(): number {
     return this.#rows;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get oldestAt(): number | undefined {
@@ -135,6 +140,7 @@ export class RequestLine<
     band.append(waiter);
     this.#length++;
     this.#rows += entry.bound.rows;
+    this.#bytes += entry.bound.bytes ?? 0;
     entry.request.cancellation.listen(() => this.#leave(waiter, failure("client_gone")));
     this.#watch(entry.request.deadline, now);
     this.#listener?.();
@@ -143,7 +149,9 @@ export class RequestLine<
   take(limit: TakeLimit): Waiter<P, B>[] {
     const taken: WaitingRequest<P, B>[] = [];
     const now = this.#clock.now();
+    const { maxRows, maxBytes = Infinity } = limit;
     let rows = 0;
+    let bytes = 0;
     let seen = 0;
     for (const band of this.#bands) {
       let next: WaitingRequest<P, B> | undefined;
@@ -154,14 +162,15 @@ export class RequestLine<
           continue;
         }
         if (!(limit.fits?.(waiter.bound.shapeKey) ?? true)) continue;
-        if (++seen > lookAhead * limit.maxRows) return taken;
+        if (++seen > lookAhead * maxRows) return taken;
         const first = taken[0];
         if (first !== undefined && waiter.bound.shapeKey !== first.bound.shapeKey) continue;
-        if (first !== undefined && rows + waiter.bound.rows > limit.maxRows) return taken;
         rows += waiter.bound.rows;
+        bytes += waiter.bound.bytes ?? 0;
+        if (first !== undefined && (rows > maxRows || bytes > maxBytes)) return taken;
         this.#remove(waiter);
         taken.push(waiter);
-        if (rows >= limit.maxRows) return taken;
+        if (rows >= maxRows || bytes >= maxBytes) return taken;
       }
     }
     return taken;
@@ -196,6 +205,7 @@ export class RequestLine<
     waiter.request.cancellation.listen(undefined);
     this.#length--;
     this.#rows -= waiter.bound.rows;
+    this.#bytes -= waiter.bound.bytes ?? 0;
   }
 
   #leave(waiter: WaitingRequest<P, B>, reason: Failure): void {
