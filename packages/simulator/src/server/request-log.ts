@@ -111,6 +111,7 @@ export class RequestLog {
     record.body = body.toString("utf8", 0, MAX_BODY_BYTES);
     this.#bytes += record.body.length;
     while (this.#bytes > MAX_TOTAL_BYTES && this.#records.length > 1) this.#drop();
+    this.#changed();
   }
 
   /** Ends a record, once. */
