@@ -29,7 +29,7 @@ export interface ServerCodec {
   /** Undefined where the dialect has no embeddings. */
   readonly embeddings: ServerEmbeddings | undefined;
   /** What an answer with a status of 400 or more says; undefined where it cannot be read. */
-  readErrorText(body: Uint8Array): string | undefined;
+  readonly readErrorText: (body: Uint8Array) => string | undefined;
 }
 
 /** Embeddings, the servers' side. */
@@ -74,7 +74,7 @@ export interface CallerCodec {
     context: AnswerContext,
   ): WireAnswer;
   /** A refusal in the dialect's words, with this status. */
-  writeRefusal(status: number, message: string): WireAnswer;
+  readonly writeRefusal: (status: number, message: string) => WireAnswer;
 }
 
 /** Embeddings, the callers' side of one address. */
@@ -86,5 +86,5 @@ export interface CallerEmbeddings {
     context: AnswerContext,
   ): WireAnswer;
   /** A refusal in the dialect's words, with this status. */
-  writeRefusal(status: number, message: string): WireAnswer;
+  readonly writeRefusal: (status: number, message: string) => WireAnswer;
 }
