@@ -4,6 +4,13 @@ import { CommandError } from "./command-error.ts";
 /** Loading a model may take minutes. */
 const timeoutMs = 10 * 60_000;
 
+/** Which gateway is asked. */
+export interface Gateway {
+  readonly url: string;
+  /** Sent where there is one. */
+  readonly key?: string;
+}
+
 /** One call. */
 export interface ApiCall {
   readonly method: "GET" | "POST";
@@ -14,23 +21,32 @@ export interface ApiCall {
 }
 
 /** Makes the call and returns the JSON answer, undefined for an empty one. Throws a `CommandError` with the gateway's reason. */
-export async function callGateway(url: string, call: ApiCall): Promise<unknown> {
-  const response = await send(url, call);
+export async function callGateway(gateway: Gateway, call: ApiCall): Promise<unknown> {
+  const response = await send(gateway, call);
   const text = await response.text();
   const value = parseAnswer(text);
   if (response.ok && value !== notJson) return value;
   const reason = reasonIn(value) ?? `status ${response.status}, and no reason that can be read`;
-  throw new CommandError(`${call.method} ${call.path} at ${url}: ${reason}`);
+  throw new CommandError(
+    `${call.method} ${call.path} at ${gateway.url}: ${reason}${keyHint(response, gateway)}`,
+  );
 }
 
-async function send(url: string, call: ApiCall): Promise<Response> {
+function keyHint({ status }: Response, { key }: Gateway): string {
+  return status === 401 && key === undefined ? "; --key or SPILLWAY_KEY gives one" : "";
+}
+
+async function send({ url, key }: Gateway, call: ApiCall): Promise<Response> {
   const { method, path, body, contentType } = call;
   try {
     return await fetch(new URL(path, url), {
       method,
       signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { body }),
-      ...(contentType === undefined ? {} : { headers: { "content-type": contentType } }),
+      headers: {
+        ...(contentType === undefined ? {} : { "content-type": contentType }),
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
     });
   } catch (cause) {
     throw new CommandError(

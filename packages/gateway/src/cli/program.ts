@@ -1,8 +1,10 @@
 /** The command line: commands, options and examples. The reference page is made from these definitions. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { logLevels } from "../contracts/telemetry.ts";
+import { isMoment } from "../core/api-key.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
+import type { CreateKeyOptions, KeysPlace, ListKeysOptions } from "./commands/keys.ts";
 import type { ModelsOptions } from "./commands/models.ts";
 import type { PredictCommandOptions } from "./commands/predict.ts";
 import type { ServeOptions } from "./commands/serve.ts";
@@ -26,6 +28,17 @@ export const examples: Readonly<Record<string, readonly (readonly [line: string,
     ["spillway check --config spillway.yaml", "before a restart"],
     ["spillway check --json | jq .errors", "in a pipeline"],
   ],
+  keys: [["spillway keys", "the same as: spillway keys list"]],
+  "keys create": [
+    ["spillway keys create --id line-3", "may ask models"],
+    [
+      "spillway keys create --id ci --scopes infer,status,admin --expires 2027-01-31",
+      "may do all, for a while",
+    ],
+    ["spillway keys create --id app --requests-per-minute 600 --concurrency 8", "with limits"],
+  ],
+  "keys list": [["spillway keys list", "ids, scopes and limits, never secrets"]],
+  "keys revoke": [["spillway keys revoke line-3", "refused within 2 seconds, without a restart"]],
   models: [["spillway models", "the same as: spillway models list"]],
   "models list": [["spillway models list", "every version and its state"]],
   "models load": [["spillway models load digits", "loads it, or what changed of it on disk"]],
@@ -77,6 +90,7 @@ export function createProgram(context: ProgramContext): Command {
   addServe(program, context);
   addWorker(program, context);
   addCheck(program, context);
+  addKeys(program, context);
   addModels(program, context);
   addPredict(program, context);
   addDoctor(program, context);
@@ -137,6 +151,52 @@ function addCheck(program: Command, { terminal, done }: ProgramContext): void {
       const { check } = await import("./commands/check.ts");
       done(await check(options, terminal));
     });
+}
+
+function addKeys(program: Command, { terminal, done }: ProgramContext): void {
+  const keys = define(program, "keys").description("Make, list and revoke the keys that callers need");
+  const add = (name: string, description: string) =>
+    define(keys, name, { isDefault: name === "list" })
+      .description(description)
+      .option("-c, --config <file>", "configuration file (default: ./spillway.yaml where there is one)")
+      .option(
+        "--file <file>",
+        "file of keys (default: auth.keysFile, else keys.yaml beside the configuration)",
+      );
+  const command = async () => import("./commands/keys.ts");
+  addKeyOptions(add("create", "Make a key, print it once and keep its SHA-256")).action(
+    async (options: CreateKeyOptions) => {
+      done(await (await command()).createKey(options, terminal));
+    },
+  );
+  add("list", "Keys and their limits, without secrets")
+    .option("--json", "print JSON")
+    .action(async (options: ListKeysOptions) => {
+      done(await (await command()).listKeys(options, terminal));
+    });
+  add("revoke", "Take a key out of the file: it is refused within 2 seconds")
+    .argument("<id>", "the key's id")
+    .action(async (id: string, options: KeysPlace) => {
+      done(await (await command()).revokeKey({ ...options, id }, terminal));
+    });
+}
+
+/** What can be said of a new key. */
+function addKeyOptions(command: Command): Command {
+  return command
+    .requiredOption("--id <id>", "names the key in logs and metrics")
+    .addOption(
+      new Option("--scopes <scopes>", "what it may: infer, status, admin, separated by commas")
+        .argParser(readScopes)
+        .default(["infer"], "infer"),
+    )
+    .option("--requests-per-minute <n>", "limit of requests", readCount)
+    .option("--burst <n>", "requests at once after a pause (default: requests per minute)", readCount)
+    .option("--tokens-per-minute <n>", "limit of prompt and completion tokens", readCount)
+    .option("--concurrency <n>", "limit of inference requests at once", readCount)
+    .option("--models <names>", "models it may ask, separated by commas; a * ends a beginning", readNames)
+    .option("--expires <day>", "a day (UTC) or a time with its zone from which it is refused", readMoment)
+    .option("--print", "print the lines for the configuration instead of writing the file");
 }
 
 function addModels(program: Command, { terminal, done }: ProgramContext): void {
@@ -223,6 +283,7 @@ function remote(command: Command): Command {
         .env("SPILLWAY_URL")
         .argParser(readUrl),
     )
+    .addOption(new Option("--key <key>", "a key of the gateway, where it has keys").env("SPILLWAY_KEY"))
     .option("--json", "print JSON");
 }
 
@@ -230,6 +291,27 @@ function readPort(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
   throw new InvalidArgumentError("Expected a port from 0 to 65535.");
+}
+
+function readCount(text: string): number {
+  const count = Number(text);
+  if (/^\d{1,9}$/.test(text) && count > 0) return count;
+  throw new InvalidArgumentError("Expected a whole number from 1 to 999999999.");
+}
+
+function readNames(text: string): string[] {
+  return text.split(",").map((part) => part.trim());
+}
+
+function readScopes(text: string): string[] {
+  const scopes = readNames(text);
+  if (scopes.every((scope) => ["infer", "status", "admin"].includes(scope))) return [...new Set(scopes)];
+  throw new InvalidArgumentError("Expected infer, status or admin, separated by commas.");
+}
+
+function readMoment(text: string): string {
+  if (isMoment(text)) return text;
+  throw new InvalidArgumentError("Expected a day such as 2027-01-31, or a time with its zone.");
 }
 
 function readNumbers(text: string): number[] {

@@ -1,6 +1,6 @@
 /** The kinds of value that `spillway.yaml` is made of, each with the words its errors use. */
 import * as z from "zod";
-import { isKeyId } from "../core/api-key.ts";
+import { isKeyId, isMoment, momentPattern } from "../core/api-key.ts";
 import { readHttpAddress } from "../core/http-address.ts";
 import { isModelName } from "../core/model.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
@@ -15,7 +15,6 @@ export const expectations = z.registry<{
 }>();
 
 const secretPattern = /^sha256:[0-9a-f]{64}$/;
-const momentPattern = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
 
 /** A text that passes a test, named by what is expected of it. */
 function text(expected: string, isValid: (value: string) => boolean, pattern?: RegExp) {
@@ -151,7 +150,7 @@ export const secretDigest = text(
 /** A moment in time: a day, which begins at midnight UTC, or a day and time with their zone. */
 export const moment = text(
   "a day such as 2027-01-31, or a time with its zone such as 2027-01-31T18:00:00Z",
-  (value) => momentPattern.test(value) && !Number.isNaN(Date.parse(value)),
+  isMoment,
   momentPattern,
 );
 

@@ -25,6 +25,14 @@ export function isKeyId(text: string): boolean {
   return idPattern.test(text) && !reservedIds.includes(text);
 }
 
+/** A day, or a time with its zone. */
+export const momentPattern = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
+
+/** True for when a key may expire: a day, which begins at midnight UTC, or a time with its zone. */
+export function isMoment(text: string): boolean {
+  return momentPattern.test(text) && !Number.isNaN(Date.parse(text));
+}
+
 /** A new secret. */
 export function createSecret(): string {
   return randomBytes(secretBytes).toString("base64url");

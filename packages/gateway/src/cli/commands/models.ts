@@ -7,6 +7,7 @@ import type { Terminal } from "../terminal.ts";
 /** What the command line says. */
 export interface ModelsOptions {
   readonly url: string;
+  readonly key?: string;
   readonly json?: boolean;
 }
 
@@ -32,7 +33,7 @@ interface StatisticsEntry {
 
 /** Prints every version and its state. */
 export async function listModels(options: ModelsOptions, terminal: Terminal): Promise<number> {
-  const entries = (await callGateway(options.url, {
+  const entries = (await callGateway(options, {
     method: "POST",
     path: "/v2/repository/index",
   })) as readonly IndexEntry[];
@@ -52,9 +53,9 @@ export async function changeModel(
   options: ModelsOptions & { readonly name: string; readonly action: "load" | "unload" },
   terminal: Terminal,
 ): Promise<number> {
-  const { url, name, action } = options;
+  const { name, action } = options;
   const path = `/v2/repository/models/${encodeURIComponent(name)}/${action}`;
-  await callGateway(url, { method: "POST", path });
+  await callGateway(options, { method: "POST", path });
   if (options.json === true) terminal.print(`${JSON.stringify({ name, [`${action}ed`]: true })}\n`);
   else terminal.print(`${name} ${action}ed\n`);
   return exitCodes.ok.code;
@@ -65,9 +66,9 @@ export async function showStatistics(
   options: ModelsOptions & { readonly name: string | undefined },
   terminal: Terminal,
 ): Promise<number> {
-  const { url, name } = options;
+  const { name } = options;
   const path = name === undefined ? "/v2/models/stats" : `/v2/models/${encodeURIComponent(name)}/stats`;
-  const answer = (await callGateway(url, { method: "GET", path })) as {
+  const answer = (await callGateway(options, { method: "GET", path })) as {
     readonly model_stats: readonly StatisticsEntry[];
   };
   if (options.json === true) terminal.print(`${JSON.stringify(answer, undefined, 2)}\n`);

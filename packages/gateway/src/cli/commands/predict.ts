@@ -10,6 +10,7 @@ import type { Terminal } from "../terminal.ts";
 /** What the command line says; exactly one of the three inputs is there. */
 export interface PredictCommandOptions {
   readonly url: string;
+  readonly key?: string;
   readonly json?: boolean;
   readonly features?: readonly number[];
   readonly prompt?: string;
@@ -40,7 +41,7 @@ export async function predict(
   terminal: Terminal,
 ): Promise<number> {
   const call = await toCall(model, options, terminal.workingDirectory);
-  const answer = (await callGateway(options.url, call)) as Prediction;
+  const answer = (await callGateway(options, call)) as Prediction;
   terminal.print(options.json === true ? `${JSON.stringify(answer)}\n` : describe(answer));
   return exitCodes.ok.code;
 }
