@@ -1,11 +1,12 @@
 /** The llama engine as a process, over models of random weights. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { root } from "../../scripts/lib/paths.ts";
+import { engineVersion, installedVersion } from "../../packages/gateway/src/workers/llama/engine-files.ts";
 import { buildGguf, type GgufOptions } from "./gguf-build.ts";
 
 const folder = path.join(root, "engines/llama");
@@ -15,7 +16,7 @@ const folder = path.join(root, "engines/llama");
  * a missing engine throws.
  */
 export function engineMissing(): string | false {
-  if (existsSync(path.join(folder, "node_modules/node-llama-cpp/package.json"))) return false;
+  if (installedVersion(folder) === engineVersion()) return false;
   const message = "needs the llama engine: node packages/gateway/bin/spillway.mjs engines add llama";
   if (process.env["SPILLWAY_TEST_STRICT"] === "1") throw new Error(message);
   return message;

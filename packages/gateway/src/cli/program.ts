@@ -4,6 +4,7 @@ import { logLevels } from "../contracts/telemetry.ts";
 import { isMoment } from "../core/api-key.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
+import type { EnginesOptions } from "./commands/engines.ts";
 import type { CreateKeyOptions, KeysPlace, ListKeysOptions } from "./commands/keys.ts";
 import type { ModelsOptions } from "./commands/models.ts";
 import type { PredictCommandOptions } from "./commands/predict.ts";
@@ -49,6 +50,10 @@ export const examples: Readonly<Record<string, readonly (readonly [line: string,
     ['spillway predict sentiment --prompt "I love it"', "a text"],
     ["spillway predict digits --image models/digits/samples/7.png", "a picture"],
   ],
+  engines: [["spillway engines", "the same as: spillway engines list"]],
+  "engines list": [["spillway engines list", "what is installed, and where"]],
+  "engines add": [["spillway engines add llama", "serve GGUF files; about 90 MB from the package registry"]],
+  "engines remove": [["spillway engines remove llama", "frees the disk again"]],
   doctor: [["spillway doctor", "is this machine ready?"]],
 };
 
@@ -93,6 +98,7 @@ export function createProgram(context: ProgramContext): Command {
   addKeys(program, context);
   addModels(program, context);
   addPredict(program, context);
+  addEngines(program, context);
   addDoctor(program, context);
   const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`);
   program.addHelpText("after", `\nExit codes:\n${codes.join("\n")}`);
@@ -248,6 +254,33 @@ function addPredict(program: Command, { terminal, done }: ProgramContext): void 
       }
       const { predict } = await import("./commands/predict.ts");
       done(await predict(model, options, terminal));
+    });
+}
+
+function addEngines(program: Command, { terminal, done }: ProgramContext): void {
+  const engines = define(program, "engines").description(
+    "List, add and remove engines that do not come with Spillway itself",
+  );
+  const add = (name: string, description: string) =>
+    define(engines, name, { isDefault: name === "list" })
+      .description(description)
+      .option("--json", "print JSON");
+  const command = async () => import("./commands/engines.ts");
+  add("list", "Engines and whether they are installed").action(async (options: EnginesOptions) => {
+    done((await command()).listEngines(options, terminal));
+  });
+  add(
+    "add",
+    "Install an engine with npm: into engines/ of a checkout, else into SPILLWAY_DATA or ./.spillway",
+  )
+    .argument("<engine>", "llama")
+    .action(async (name: string, options: EnginesOptions) => {
+      done(await (await command()).addEngine(name, options, terminal));
+    });
+  add("remove", "Remove what was installed")
+    .argument("<engine>", "llama")
+    .action(async (name: string, options: EnginesOptions) => {
+      done((await command()).dropEngine(name, options, terminal));
     });
 }
 

@@ -1,0 +1,27 @@
+/** The built-in engine for language models: a process of its own that serves GGUF files over HTTP. */
+import type { ServerAccess } from "./connection.ts";
+
+/**
+ * - `idle`: the model folder has no GGUF file.
+ * - `missing`: it has, but the engine is not installed.
+ * - `starting`: its process has been started and does not listen yet.
+ * - `ready`: it listens.
+ * - `failed`: its process ended; it is started again after a pause.
+ * - `closed`: for good.
+ */
+export type LlmEngineState = "idle" | "missing" | "starting" | "ready" | "failed" | "closed";
+
+/** Keeps the engine's process running while there is something to serve. */
+export interface LlmEngine {
+  readonly state: LlmEngineState;
+  /** Why it is `missing` or `failed`, for people. */
+  readonly reason: string | undefined;
+  /** How the engine is reached once it is `ready`; the same over restarts. It speaks OpenAI and Ollama. */
+  readonly access: ServerAccess;
+  /** Called whenever the state changed. One listener. */
+  onChange(listener: () => void): void;
+  /** Looks at the folder and starts the engine where it can. Resolves when that is decided. */
+  start(): Promise<void>;
+  /** Ends the process and removes its socket. Idempotent. */
+  close(): void;
+}

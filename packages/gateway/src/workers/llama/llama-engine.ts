@@ -1,0 +1,195 @@
+/** Keeps the llama engine's process running: started when there is a GGUF file, restarted when it dies. */
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ServerAccess } from "../../contracts/connection.ts";
+import type { WorkerExit } from "../../contracts/launcher.ts";
+import type { LlmEngine, LlmEngineState } from "../../contracts/llm-engine.ts";
+import type { LlamaOptions } from "../../contracts/options.ts";
+import type { Logger } from "../../contracts/telemetry.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
+import { makeSocketFolder } from "../socket-folder.ts";
+import { SupervisedChild } from "../supervised-child.ts";
+import { hasGguf, installedVersion } from "./engine-files.ts";
+
+/** What keeping the engine takes. */
+export interface LlamaEngineOptions extends LlamaOptions {
+  /** The engine's program. */
+  readonly program: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** First and longest pause between restarts, ms. */
+  readonly backoffMs: { readonly initial: number; readonly max: number };
+}
+
+/** A process that ran this long was well: the next restart is immediate again, ms. */
+const wellAfterMs = 60_000;
+
+/** Longest wait for a process to listen, ms. */
+const startTimeoutMs = 60_000;
+
+const connectTimeoutMs = 2_000;
+const mebibyte = 2 ** 20;
+
+/** The engine over one model folder. */
+export class LlamaEngine implements LlmEngine {
+  readonly access: ServerAccess;
+  readonly #options: LlamaEngineOptions;
+  readonly #folder: string;
+  readonly #socket: string;
+  readonly #removeFolder: () => void;
+  #state: LlmEngineState = "idle";
+  #reason: string | undefined;
+  #child: SupervisedChild | undefined;
+  #timer: Timer | undefined;
+  #startTimer: Timer | undefined;
+  #failures = 0;
+  #startedMs = 0;
+  #listener: () => void = () => {};
+
+  constructor(options: LlamaEngineOptions) {
+    this.#options = options;
+    this.#folder = makeSocketFolder(tmpdir());
+    this.#socket = join(this.#folder, "llama.sock");
+    this.#removeFolder = () => rmSync(this.#folder, { recursive: true, force: true });
+    process.on("exit", this.#removeFolder);
+    this.access = {
+      origin: "http://llama",
+      basePath: "",
+      address: undefined,
+      socketPath: this.#socket,
+      headers: [],
+      ca: undefined,
+      serverName: undefined,
+      connectTimeoutMs,
+    };
+  }
+
+  get state(): LlmEngineState {
+    return this.#state;
+  }
+
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** Process id while there is a process. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  onChange(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  async start(): Promise<void> {
+    if (this.#isClosed() || this.#child !== undefined) return;
+    const { models, library } = this.#options;
+    const found = await hasGguf(models);
+    if (this.#isClosed() || this.#child !== undefined) return;
+    if (!found) this.#become("idle");
+    else if (installedVersion(library) === undefined)
+      this.#become("missing", "the llama engine is not installed: spillway engines add llama");
+    else return this.#launch();
+    this.#lookAgain();
+  }
+
+  close(): void {
+    if (this.#isClosed()) return;
+    this.#timer?.cancel();
+    this.#startTimer?.cancel();
+    this.#become("closed");
+    this.#child?.kill();
+    process.off("exit", this.#removeFolder);
+    this.#removeFolder();
+  }
+
+  #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  #lookAgain(): void {
+    const { clock, pollMs } = this.#options;
+    if (pollMs > 0) this.#timer = clock.after(pollMs, () => void this.start());
+  }
+
+  #launch(): void {
+    const { clock } = this.#options;
+    this.#become("starting");
+    this.#startedMs = clock.now();
+    let child: SupervisedChild;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      return this.#exited({ code: null, signal: null, said: String(error) });
+    }
+    this.#child = child;
+    this.#startTimer = clock.after(startTimeoutMs, () => child.kill());
+    child.onExit((exit) => this.#exited(exit));
+  }
+
+  #spawn(): SupervisedChild {
+    const { logger, program } = this.#options;
+    const child = new SupervisedChild({
+      id: "llama",
+      role: "engine",
+      program,
+      args: engineArguments(this.#options, this.#socket),
+      environment: {},
+      logger,
+      onEvent: (event) => {
+        if (event === "listening" && this.#child === child) this.#listening();
+      },
+    });
+    return child;
+  }
+
+  #listening(): void {
+    this.#startTimer?.cancel();
+    this.#become("ready");
+  }
+
+  #exited(exit: WorkerExit): void {
+    this.#child = undefined;
+    this.#startTimer?.cancel();
+    if (this.#isClosed()) return;
+    const { clock, logger, backoffMs } = this.#options;
+    this.#failures = clock.now() - this.#startedMs > wellAfterMs ? 1 : this.#failures + 1;
+    const reason = describeExit(exit);
+    const pauseMs =
+      this.#failures === 1 ? 0 : Math.min(backoffMs.max, backoffMs.initial * 2 ** (this.#failures - 2));
+    logger.warn("engine_ended", { engine: "llama", reason, restartMs: pauseMs });
+    this.#become("failed", reason);
+    this.#timer = clock.after(pauseMs, () => void this.start());
+  }
+
+  #become(state: LlmEngineState, reason?: string): void {
+    if (state === this.#state && reason === this.#reason) return;
+    this.#state = state;
+    this.#reason = reason;
+    this.#listener();
+  }
+}
+
+/** The engine's command line; what is not said is the engine's own choice. */
+function engineArguments(options: LlamaOptions, socket: string): string[] {
+  const { models, library, threads, sequences, contextSize, memoryBytes, keepAliveMs, maxQueue } = options;
+  const args = ["--supervised", "--models", models, "--library", library, "--socket", socket];
+  const add = (name: string, value: number | undefined): void => {
+    if (value !== undefined) args.push(`--${name}=${value}`);
+  };
+  add("threads", threads);
+  add("sequences", sequences);
+  add("context", contextSize);
+  add("memory", memoryBytes === undefined ? undefined : Math.ceil(memoryBytes / mebibyte));
+  if (keepAliveMs !== undefined)
+    add("keep-alive", keepAliveMs === Infinity ? -1 : Math.ceil(keepAliveMs / 1_000));
+  add("max-queue", maxQueue);
+  return args;
+}
+
+function describeExit({ code, signal, said }: WorkerExit): string {
+  const why = said === undefined ? "" : `: ${said}`;
+  if (signal !== null) return `it was ended by ${signal}${why}`;
+  return code === null ? `it could not be started${why}` : `it exited with code ${code}${why}`;
+}
