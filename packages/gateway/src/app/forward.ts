@@ -52,7 +52,11 @@ export function createForwarding({ config, context, isPredictive, onChange }: Fo
   const routing = createForwardRouter({ catalog, routes: config.routes, random, isPredictive });
   return {
     catalog,
-    stages: { routing, scheduling, upstream: createUpstream({ clock, logger, scheduling }) },
+    stages: {
+      routing,
+      scheduling,
+      upstream: createUpstream({ clock, random, logger, metrics: context.metrics, scheduling }),
+    },
     start() {
       for (const pool of catalog.pools()) void pool.start();
     },

@@ -4,6 +4,7 @@ import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
 import { httpMetrics } from "../doors/http/http-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
+import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
 import { workerMetrics } from "../workers/worker-metrics.ts";
@@ -24,5 +25,6 @@ export const metricDefinitions: readonly ListedMetric[] = [
   httpMetrics,
   grpcMetrics,
   keyMetrics,
+  forwardMetrics,
   processMetrics,
 ].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));

@@ -58,6 +58,8 @@ export interface ServerHandler {
 
 /** A running request. */
 export interface ServerCall {
+  /** False as long as it is certain that no byte of the request was sent. */
+  readonly sent: boolean;
   /** Stops reading; the server's sending comes to a halt once the socket's buffers are full. */
   pause(): void;
   resume(): void;

@@ -158,14 +158,12 @@ export interface ForwardRoute {
   readonly model: string;
 }
 
-/** The load of a forwarded request: moves with it from endpoint to endpoint. */
+/** The load of a forwarded request: one place at each endpoint where an attempt runs. */
 export interface ForwardLease extends Lease {
-  /** The endpoint that holds the load now. */
-  readonly endpoint: HttpEndpoint;
-  /** Another attempt begins: releases the endpoint before with how its attempt ended and acquires `next`. */
-  move(next: HttpEndpoint, result: AttemptResult): void;
-  /** The last attempt has ended. To be followed by `settle`. Only the first call counts. */
-  finish(result: AttemptResult): void;
+  /** A further attempt begins at an endpoint where none of this request runs. */
+  acquire(endpoint: HttpEndpoint): void;
+  /** An attempt has ended; once for each endpoint that the lease holds. What it does not hold is left alone. */
+  release(endpoint: HttpEndpoint, result: AttemptResult): void;
 }
 
 /** Where a forwarded request goes, and the load it holds there. */

@@ -18,8 +18,9 @@ export interface Scheduling {
     done: (result: ForwardDecision | Failure) => void,
   ): void;
   /**
-   * An endpoint for a further attempt, without waiting in line: one with room that is none of `tried`;
-   * where all were tried, the one of them that is most likely to answer. Undefined where there is none.
+   * An endpoint for a further attempt, without waiting in line: one that is none of `tried`, with room where
+   * there is such, since a request that was accepted is not to be lost; where all were tried, the one of
+   * them that has least to do. Undefined where none can be asked.
    */
   another(route: ForwardRoute, tried: readonly HttpEndpoint[]): HttpEndpoint | undefined;
 }

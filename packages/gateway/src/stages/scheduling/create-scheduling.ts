@@ -37,16 +37,19 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
 
   function drainLine(pool: HttpPool): void {
     const { line } = pool;
-    const fits = (model: string): boolean =>
-      pickEndpoint(pool.candidatesFor(model), model, random) !== undefined;
+    const fits = (model: string): boolean => roomFor(pool, model) !== undefined;
     while (line.length > 0) {
       const [waiter] = line.take({ maxRows: 1, fits });
       if (waiter === undefined) return;
       const model = waiter.bound.shapeKey;
-      const endpoint = pickEndpoint(pool.candidatesFor(model), model, random);
+      const endpoint = roomFor(pool, model);
       if (endpoint === undefined) waiter.refuse(failure("internal"));
       else waiter.grant(hold(pool, endpoint, waiter.enqueuedAt));
     }
+  }
+
+  function roomFor(pool: HttpPool, model: string): HttpEndpoint | undefined {
+    return pickEndpoint(pool.candidatesFor(model), { model, random, room: "needed" });
   }
 
   function hold(pool: HttpPool, endpoint: HttpEndpoint, enqueuedAt: number): RequestLease {
@@ -60,7 +63,7 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
       const candidates = pool.candidatesFor(model);
       if (candidates.length === 0) return pool.refusalFor(model);
       if (pool.line.length > 0) return undefined;
-      const endpoint = pickEndpoint(candidates, model, random);
+      const endpoint = pickEndpoint(candidates, { model, random, room: "needed" });
       if (endpoint === undefined) return undefined;
       return decision(route, request, hold(pool, endpoint, request.receivedAt));
     },
@@ -76,11 +79,10 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
       });
     },
     another(route, tried) {
-      const candidates = route.pool.candidatesFor(route.model);
+      const { pool, model } = route;
+      const candidates = pool.candidatesFor(model);
       const fresh = candidates.filter((endpoint) => !tried.includes(endpoint));
-      const found = pickEndpoint(fresh, route.model, random);
-      if (found !== undefined || fresh.length > 0) return found;
-      return pickEndpoint(candidates, route.model, random);
+      return pickEndpoint(fresh.length > 0 ? fresh : candidates, { model, random, room: "wanted" });
     },
   };
 }

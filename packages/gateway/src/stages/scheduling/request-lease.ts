@@ -1,4 +1,4 @@
-/** The load of one forwarded request: it moves from endpoint to endpoint and is released exactly once. */
+/** The load of one forwarded request: a place at each endpoint where an attempt runs, given back exactly once. */
 import type { AttemptResult, ForwardLease, HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import type { Outcome } from "../../core/outcome.ts";
 
@@ -12,15 +12,17 @@ const neverSent: AttemptResult = {
   usage: undefined,
 };
 
-/** Holds one attempt's place at one endpoint. */
+/** Holds one place at most times, two while a hedge runs. */
 export class RequestLease implements ForwardLease {
   readonly enqueuedAt: number;
   readonly grantedAt: number;
+  /** Where the request goes first. */
+  readonly endpoint: HttpEndpoint;
   readonly #onRoom: () => void;
-  #endpoint: HttpEndpoint;
-  #held = true;
+  #first: HttpEndpoint | undefined;
+  #second: HttpEndpoint | undefined;
 
-  /** Takes the place. `onRoom` is called whenever one has come free. */
+  /** Takes the first place. `onRoom` is called whenever one has come free. */
   constructor(
     endpoint: HttpEndpoint,
     times: { readonly enqueuedAt: number; readonly grantedAt: number },
@@ -28,33 +30,29 @@ export class RequestLease implements ForwardLease {
   ) {
     this.enqueuedAt = times.enqueuedAt;
     this.grantedAt = times.grantedAt;
-    this.#endpoint = endpoint;
+    this.endpoint = endpoint;
+    this.#first = endpoint;
     this.#onRoom = onRoom;
     endpoint.acquire();
   }
 
-  get endpoint(): HttpEndpoint {
-    return this.#endpoint;
+  acquire(endpoint: HttpEndpoint): void {
+    if (this.#first === undefined) this.#first = endpoint;
+    else if (this.#second === undefined) this.#second = endpoint;
+    else throw new RangeError("a request runs at two endpoints at most");
+    endpoint.acquire();
   }
 
-  move(next: HttpEndpoint, result: AttemptResult): void {
-    const before = this.#endpoint;
-    const held = this.#held;
-    this.#endpoint = next;
-    this.#held = true;
-    next.acquire();
-    if (held) before.release(result);
-    this.#onRoom();
-  }
-
-  finish(result: AttemptResult): void {
-    if (!this.#held) return;
-    this.#held = false;
-    this.#endpoint.release(result);
+  release(endpoint: HttpEndpoint, result: AttemptResult): void {
+    if (this.#first === endpoint) this.#first = undefined;
+    else if (this.#second === endpoint) this.#second = undefined;
+    else return;
+    endpoint.release(result);
     this.#onRoom();
   }
 
   settle(_outcome: Outcome): void {
-    this.finish(neverSent);
+    if (this.#first !== undefined) this.release(this.#first, neverSent);
+    if (this.#second !== undefined) this.release(this.#second, neverSent);
   }
 }

@@ -2,25 +2,42 @@
 import type { Upstream } from "../../contracts/endpoint.ts";
 import type { ForwardDecision } from "../../contracts/http-endpoint.ts";
 import type { Scheduling } from "../../contracts/scheduling.ts";
-import type { Logger } from "../../contracts/telemetry.ts";
+import type { Logger, Metrics } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { ForwardExchange, type ExchangeContext } from "./forward-exchange.ts";
+import { ForwardMeters } from "./forward-metrics.ts";
+import type { ForwardRecord } from "./forward-record.ts";
+import { Hedging } from "./hedging.ts";
+import { defaultRetryBudget, RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
 
 /** What the stage needs. */
 export interface UpstreamOptions {
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly scheduling: Scheduling;
+  /** Further attempts over all pools; default `defaultRetryBudget`. */
+  readonly retryBudget?: RetryBudgetOptions;
+  /** Hears of every request that has ended. */
+  readonly onRecord?: (record: ForwardRecord) => void;
 }
 
 /** One stage for all pools of the process. */
 export function createUpstream(options: UpstreamOptions): Upstream<ForwardDecision> {
-  const { clock, logger, scheduling } = options;
+  const { clock, random, logger, metrics, scheduling } = options;
+  const budget = new RetryBudget(options.retryBudget ?? defaultRetryBudget);
   const context: ExchangeContext = {
     clock,
+    random,
     scheduling,
+    budget,
     watch: new DeadlineWatch(clock),
+    hedging: new Hedging(),
+    meters: new ForwardMeters(metrics, () => budget.available(clock.now())),
+    onRecord: options.onRecord,
     onFault: (error) =>
       logger.error("forward_fault", { error: error instanceof Error ? error.stack : String(error) }),
   };

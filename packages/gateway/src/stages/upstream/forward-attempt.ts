@@ -57,6 +57,8 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
   firstTokenMs: number | undefined;
   dueAt: number;
   watchIndex = -1;
+  /** Pieces passed on. */
+  pieces = 0;
   readonly #context: AttemptContext;
   readonly #owner: AttemptOwner;
   readonly #timeouts: ForwardTimeouts;
@@ -87,6 +89,15 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
     this.startedAt = context.clock.now();
     const { totalMs, firstTokenMs } = this.#timeouts;
     this.dueAt = this.startedAt + (this.#stream ? Math.min(firstTokenMs, totalMs) : totalMs);
+  }
+
+  get ended(): boolean {
+    return this.#phase === "ended";
+  }
+
+  /** False as long as it is certain that no byte of the request was sent. */
+  get sent(): boolean {
+    return this.#call?.sent ?? false;
   }
 
   /** Sends the request. The owner may hear of the end before this returns. */
@@ -192,6 +203,7 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
 
   passed(chunk: Uint8Array): void {
     if (this.#phase !== "reading" && this.#phase !== "breaking") return;
+    this.pieces++;
     if (this.#owner.passed(chunk) || this.#phase !== "reading") return;
     this.pause();
   }
@@ -224,7 +236,12 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
 
   /** What the caller gets where the server's refusal is the last word. */
   writeRefusal(refused: NonNullable<AttemptEnd["refused"]>): ReturnType<AnswerReader["refused"]> | undefined {
-    return this.#reader?.refused(refused);
+    try {
+      return this.#reader?.refused(refused);
+    } catch (error) {
+      this.#context.onFault(error);
+      return undefined;
+    }
   }
 
   #putOff(): void {
@@ -266,10 +283,6 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
     }
     // A reader that neither ended nor failed leaves it to the connection's end.
     if (!this.ended) this.unreadable(end.failure);
-  }
-
-  get ended(): boolean {
-    return this.#phase === "ended";
   }
 
   #drain(): void {

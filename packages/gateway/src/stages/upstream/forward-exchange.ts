@@ -1,56 +1,106 @@
-/** One forwarded request from its decision to the end of its answer. */
-import type { ForwardDecision, HttpEndpoint } from "../../contracts/http-endpoint.ts";
+/** One forwarded request from its decision to the end of its answer: its attempts, one after the other or two at once. */
+import type { AttemptResult, ForwardDecision, HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import type { Scheduling } from "../../contracts/scheduling.ts";
 import type { Exchange, ResponseSink } from "../../contracts/sink.ts";
 import type { CancelReason } from "../../core/cancellation.ts";
+import type { Timer } from "../../core/clock.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
+import type { TokenUsage } from "../../core/forward.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import type { Random } from "../../core/random.ts";
 import { answerHeaders } from "./answer-headers.ts";
 import type { AttemptEnd } from "./attempt-end.ts";
 import { ForwardAttempt, type AttemptContext, type AttemptOwner } from "./forward-attempt.ts";
+import type { CancelPhase, ForwardMeters, PoolMeter } from "./forward-metrics.ts";
+import type { ForwardRecord } from "./forward-record.ts";
+import type { Hedging } from "./hedging.ts";
+import type { RetryBudget } from "./retry-budget.ts";
+import { mayRepeat, pauseBefore } from "./retry-rules.ts";
 
 /** What all exchanges share. */
 export interface ExchangeContext extends AttemptContext {
   readonly scheduling: Scheduling;
+  readonly random: Random;
+  readonly budget: RetryBudget;
+  readonly hedging: Hedging;
+  readonly meters: ForwardMeters;
+  /** Hears of every request that has ended. */
+  readonly onRecord: ((record: ForwardRecord) => void) | undefined;
 }
 
-/** The attempt or attempts of one request, and the way of the answer to the caller. */
+/** An attempt that failed, and how. */
+interface Failed {
+  readonly attempt: ForwardAttempt;
+  readonly end: AttemptEnd;
+}
+
+/**
+ * Owns the attempts of one request, and the way of the answer to the caller. Until an attempt is
+ * committed to, a failed one may be followed by another, and a slow one accompanied by a hedge.
+ */
 export class ForwardExchange implements Exchange, AttemptOwner {
   readonly #context: ExchangeContext;
   readonly #decision: ForwardDecision;
   readonly #sink: ResponseSink;
-  /** The attempt that runs, or the one that was committed to. */
+  readonly #meter: PoolMeter;
+  #startedAt = 0;
+  /** The attempt that runs, or ran last; the one that was committed to. */
   #attempt: ForwardAttempt | undefined;
+  /** A second one beside it. */
+  #hedge: ForwardAttempt | undefined;
   #attempts = 0;
+  /** Endpoints of failed attempts. */
+  #tried: readonly HttpEndpoint[] = [];
+  #failed: Failed | undefined;
+  /** A pause between two attempts, or the wait for a hedge. */
+  #timer: Timer | undefined;
+  #committed = false;
   #done = false;
 
   constructor(context: ExchangeContext, decision: ForwardDecision, sink: ResponseSink) {
     this.#context = context;
     this.#decision = decision;
     this.#sink = sink;
+    this.#meter = context.meters.of(decision.route);
   }
 
   /** Begins. A request that was called off after its decision is not sent. */
   start(): void {
-    const { reason } = this.#decision.request.cancellation;
-    if (reason === undefined) this.#launch(this.#decision.endpoints[0]);
-    else this.cancel();
+    const { clock, budget, hedging } = this.#context;
+    const { route, request, lease, endpoints } = this.#decision;
+    const now = clock.now();
+    this.#startedAt = now;
+    this.#meter.queue.observe((lease.grantedAt - lease.enqueuedAt) / 1_000);
+    if (request.cancellation.reason !== undefined) return this.cancel(request.cancellation.reason);
+    budget.request(now);
+    this.#launch(endpoints[0]);
+    const slowAfterMs = hedging.slowAfterMs(route, now);
+    if (slowAfterMs === undefined || this.#committed || this.#done || !request.payload.repeatable) return;
+    this.#timer ??= clock.after(slowAfterMs, () => this.#launchHedge());
   }
 
   resume(): void {
     this.#attempt?.resume();
   }
 
-  cancel(_reason?: CancelReason): void {
+  cancel(_reason: CancelReason): void {
     if (this.#done) return;
+    this.#meter.cancelled(this.#phase());
     const attempt = this.#attempt;
     attempt?.abandon();
-    this.#settle(attempt?.result("cancelled") ?? notSent, "client_gone");
+    if (attempt !== undefined) this.#release(attempt, "cancelled");
+    this.#dropHedge();
+    if (this.#committed) this.#decision.request.usage = this.#usedSoFar();
+    this.#settle("client_gone");
   }
 
   committed(attempt: ForwardAttempt): void {
     const { answer } = attempt;
+    this.#win(attempt);
+    this.#committed = true;
+    this.#meter.streams.value++;
+    if (answer.overflowed) this.#meter.overflows.value++;
     this.#sink.head(answer.status, this.#headersOf(attempt, answer.headers));
     let takesMore = true;
     for (const piece of answer.take()) takesMore = this.#sink.data(piece);
@@ -63,58 +113,225 @@ export class ForwardExchange implements Exchange, AttemptOwner {
 
   completed(attempt: ForwardAttempt): void {
     const { answer } = attempt;
-    this.#settle(attempt.result("ok"), "ok");
+    if (!this.#committed) this.#win(attempt);
+    this.#release(attempt, "ok");
+    this.#settle("ok");
     if (answer.isOpen) return this.#sink.end();
     const { status, headers } = answer;
     this.#sink.whole({ status, headers: this.#headersOf(attempt, headers), body: answer.take() });
   }
 
   failed(attempt: ForwardAttempt, end: AttemptEnd, told: boolean): void {
-    this.#settle(attempt.result(end.kind, end.retryAfterMs), end.failure.code);
-    if (told) return this.#sink.end();
-    if (attempt.answer.isOpen) return this.#sink.fail(end.failure);
-    this.#refuse(attempt, end);
+    this.#release(attempt, end.kind, end.retryAfterMs);
+    if (this.#committed) {
+      if (attempt.answer.tokens === undefined) this.#decision.request.usage = this.#usedSoFar();
+      this.#settle(end.failure.code);
+      return told ? this.#sink.end() : this.#sink.fail(end.failure);
+    }
+    this.#tried = [...this.#tried, attempt.endpoint];
+    this.#failed = { attempt, end };
+    if (this.#goesOnWithoutIt(attempt)) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (!this.#retry({ attempt, end })) this.#refuse({ attempt, end });
+  }
+
+  #create(endpoint: HttpEndpoint): ForwardAttempt {
+    this.#attempts++;
+    const { request, route } = this.#decision;
+    const { timeouts } = route.pool;
+    return new ForwardAttempt(this.#context, this, endpoint, { timeouts, payload: request.payload });
   }
 
   #launch(endpoint: HttpEndpoint): void {
     const { request, route } = this.#decision;
-    const { payload } = request;
     const target = endpoint.targetFor(route.model);
-    if (target === undefined) return this.#give(failure("model_not_found"));
-    this.#attempts++;
-    const attempt = new ForwardAttempt(this.#context, this, endpoint, {
-      timeouts: route.pool.timeouts,
-      payload,
-    });
+    if (target === undefined) return this.#giveUp(failure("model_unavailable", undefined, 1_000));
+    const attempt = this.#create(endpoint);
     this.#attempt = attempt;
-    const wire = payload.attempt(target, attempt.answer);
-    if (isFailure(wire)) return this.#give(wire);
-    attempt.start(wire);
+    const wire = request.payload.attempt(target, attempt.answer);
+    if (isFailure(wire)) this.#giveUp(wire);
+    else attempt.start(wire);
   }
 
-  /** Nothing was sent. */
-  #give(reason: Failure): void {
-    this.#settle(notSent, reason.code);
+  /** The request cannot be sent to this endpoint. */
+  #giveUp(reason: Failure): void {
+    const { attempt, end } = this.#failed ?? {};
+    if (attempt !== undefined && end !== undefined) return this.#refuse({ attempt, end });
+    this.#settle(reason.code);
     this.#sink.fail(reason);
   }
 
+  /** One of two attempts has failed: the other has the request now. */
+  #goesOnWithoutIt(attempt: ForwardAttempt): boolean {
+    const hedge = this.#hedge;
+    if (hedge === undefined) return false;
+    this.#hedge = undefined;
+    if (attempt === hedge) this.#meter.hedge("cancelled");
+    else this.#attempt = hedge;
+    return true;
+  }
+
+  /** False where there is no further attempt. */
+  #retry({ attempt, end }: Failed): boolean {
+    const { scheduling, random, clock, budget } = this.#context;
+    const { route, request } = this.#decision;
+    const { retry } = route.pool;
+    const retries = this.#attempts - 1;
+    const now = clock.now();
+    if (retries >= retry.maxRetries || now >= request.deadline || !mayRepeat(end, request.payload))
+      return false;
+    const next = scheduling.another(route, this.#tried);
+    if (next === undefined) return false;
+    const pauseMs = pauseBefore({ retry, end, retries, next, tried: this.#tried }, random);
+    if (pauseMs === undefined || now + pauseMs >= request.deadline) return false;
+    // What no server has seen does not add to their load.
+    if (end.sent && !budget.draw(now)) {
+      this.#meter.exhausted.value++;
+      return false;
+    }
+    this.#meter.retried(end.kind);
+    if (pauseMs === 0) this.#again(next);
+    else this.#timer = clock.after(pauseMs, () => this.#afterPause({ attempt, end }));
+    return true;
+  }
+
+  #afterPause(failed: Failed): void {
+    this.#timer = undefined;
+    const next = this.#context.scheduling.another(this.#decision.route, this.#tried);
+    if (next === undefined) this.#refuse(failed);
+    else this.#again(next);
+  }
+
+  #again(endpoint: HttpEndpoint): void {
+    this.#decision.lease.acquire(endpoint);
+    this.#attempt = undefined;
+    this.#launch(endpoint);
+  }
+
+  #launchHedge(): void {
+    this.#timer = undefined;
+    const { scheduling, hedging, budget, clock } = this.#context;
+    const { route, lease, request } = this.#decision;
+    const first = this.#attempt;
+    const now = clock.now();
+    if (first === undefined || first.ended || this.#attempts > 1 || !hedging.mayLaunch(route, now)) return;
+    const endpoint = scheduling.another(route, [first.endpoint]);
+    if (endpoint === undefined || endpoint === first.endpoint || endpoint.inFlight >= endpoint.capacity)
+      return;
+    const target = endpoint.targetFor(route.model);
+    if (target === undefined || !budget.draw(now)) return;
+    const hedge = this.#create(endpoint);
+    const wire = request.payload.attempt(target, hedge.answer);
+    if (isFailure(wire)) return;
+    hedging.launched(route, now);
+    this.#meter.hedge("launched");
+    lease.acquire(endpoint);
+    this.#hedge = hedge;
+    hedge.start(wire);
+  }
+
+  /** The answer will be this attempt's: a slower one beside it is closed at its server. */
+  #win(attempt: ForwardAttempt): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const { hedging, clock } = this.#context;
+    const { route } = this.#decision;
+    const firstTokenMs = attempt.firstTokenMs ?? clock.now() - attempt.startedAt;
+    this.#meter.model(route.model).firstToken.observe(firstTokenMs / 1_000);
+    if (attempt !== this.#hedge) {
+      hedging.observe(route, firstTokenMs);
+      return this.#dropHedge();
+    }
+    const slower = this.#attempt;
+    this.#attempt = attempt;
+    this.#hedge = undefined;
+    this.#meter.hedge("won");
+    if (slower === undefined) return;
+    hedging.observe(route, clock.now() - slower.startedAt);
+    slower.abandon();
+    this.#release(slower, "cancelled");
+  }
+
+  #dropHedge(): void {
+    const hedge = this.#hedge;
+    if (hedge === undefined) return;
+    this.#hedge = undefined;
+    this.#meter.hedge("cancelled");
+    hedge.abandon();
+    this.#release(hedge, "cancelled");
+  }
+
   /** The last word to a caller who has seen nothing of an answer. */
-  #refuse(attempt: ForwardAttempt, { failure: reason, refused }: AttemptEnd): void {
-    if (refused === undefined || hidesCredentials(refused.status)) return this.#sink.fail(reason);
-    const answer = attempt.writeRefusal(refused);
-    if (answer === undefined) return this.#sink.fail(reason);
-    this.#sink.whole({ ...answer, headers: this.#headersOf(attempt, answer.headers) });
+  #refuse({ attempt, end }: Failed): void {
+    this.#settle(end.failure.code);
+    const answer =
+      end.refused === undefined || hidesCredentials(end.refused.status)
+        ? undefined
+        : attempt.writeRefusal(end.refused);
+    if (answer === undefined) return this.#sink.fail(this.#told(end.failure));
+    const headers = withRetryAfter(answer.headers, end);
+    this.#sink.whole({ ...answer, headers: this.#headersOf(attempt, headers) });
+  }
+
+  #told(reason: Failure): Failure {
+    if (this.#attempts < 2) return reason;
+    return { ...reason, message: `${reason.message} (attempt ${this.#attempts} of ${this.#attempts})` };
   }
 
   #headersOf(attempt: ForwardAttempt, headers: HeaderList): HeaderList {
     return answerHeaders(headers, { endpoint: attempt.endpoint.id, attempts: this.#attempts });
   }
 
-  #settle(result: ReturnType<ForwardAttempt["result"]>, outcome: Outcome): void {
+  /** Where the request is, for who counts departures. */
+  #phase(): CancelPhase {
+    const whole = this.#decision.request.payload.stream ? undefined : "whole";
+    if (this.#committed) return whole ?? "stream";
+    if (this.#hedge !== undefined) return "hedge";
+    const attempt = this.#attempt;
+    if (attempt !== undefined && attempt.ended && this.#timer !== undefined) return "backoff";
+    return attempt?.sent === true ? (whole ?? "first_token") : "connect";
+  }
+
+  /** What was used of an answer that nobody reads to its end: by the server's word, else a token for each piece passed on. */
+  #usedSoFar(): TokenUsage {
+    const { promptTokens } = this.#decision.request.payload.estimate;
+    const completionTokens = this.#attempt?.pieces ?? 0;
+    return (
+      this.#attempt?.answer.tokens ?? { promptTokens, cachedTokens: 0, completionTokens, estimated: true }
+    );
+  }
+
+  #release(attempt: ForwardAttempt, kind: AttemptResult["kind"], retryAfterMs?: number): void {
+    this.#decision.lease.release(attempt.endpoint, attempt.result(kind, retryAfterMs));
+  }
+
+  #settle(outcome: Outcome): void {
     this.#done = true;
-    const { lease } = this.#decision;
-    lease.finish(result);
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const { request, route, lease } = this.#decision;
+    const attempt = this.#attempt;
+    if (this.#committed) this.#meter.streams.value--;
+    const durationMs = this.#context.clock.now() - this.#startedAt;
+    const tokens = request.usage ?? attempt?.answer.tokens;
+    if (tokens !== undefined) request.usage = tokens;
+    const model = this.#meter.model(route.model);
+    model.ended(outcome);
+    model.duration.observe(durationMs / 1_000);
+    if (tokens !== undefined) model.used(tokens);
     lease.settle(outcome);
+    this.#context.onRecord?.({
+      request,
+      route,
+      endpoint: attempt?.endpoint.id ?? this.#decision.endpoints[0].id,
+      outcome,
+      attempts: this.#attempts,
+      queueMs: lease.grantedAt - lease.enqueuedAt,
+      durationMs,
+      firstTokenMs: attempt?.firstTokenMs,
+      usage: tokens,
+    });
   }
 }
 
@@ -123,11 +340,9 @@ function hidesCredentials(status: number): boolean {
   return status === 401 || status === 403;
 }
 
-const notSent = {
-  kind: "cancelled",
-  status: undefined,
-  retryAfterMs: undefined,
-  firstTokenMs: undefined,
-  durationMs: 0,
-  usage: undefined,
-} as const;
+/** 429 and 503 tell when to come back, also where the server did not. */
+function withRetryAfter(headers: HeaderList, { refused, retryAfterMs = 1_000 }: AttemptEnd): HeaderList {
+  if (refused?.status !== 429 && refused?.status !== 503) return headers;
+  if (headers.some(([name]) => name === "retry-after")) return headers;
+  return [...headers, ["retry-after", String(Math.ceil(retryAfterMs / 1_000))]];
+}

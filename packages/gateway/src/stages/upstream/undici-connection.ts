@@ -18,8 +18,14 @@ import type { Clock } from "../../core/clock.ts";
 import type { HeaderList, HeaderMap } from "../../core/headers.ts";
 import { createDialer, type Dialer, type Dialing } from "./dial-server.ts";
 
+const { Socket } = process.getBuiltinModule("node:net");
+type Socket = InstanceType<typeof Socket>;
+
 /** Idle connections of one server that are kept. */
 const maxIdle = 256;
+
+/** Bodies from this size on may still be on their way when the call is called off; smaller ones have left at once. */
+const largeBodyBytes = 65_536;
 
 /** How long an idle connection is kept where the server does not say, ms: shorter than the 5 s of common servers, so that a reused one is rarely just being closed. */
 const keepAliveMs = 4_000;
@@ -60,8 +66,9 @@ class UndiciConnection implements ServerConnection {
 
   send(request: ServerRequest, handler: ServerHandler): ServerCall {
     const slot = this.#idle.pop() ?? new Slot(this, this.#client, this.#origin, this.#dial);
-    const call = new UndiciCall(slot, handler);
     const { method, body } = request;
+    const isUpload = body !== undefined && body.length >= largeBodyBytes;
+    const call = new UndiciCall(slot, handler, { isUpload });
     slot.client.dispatch(
       {
         method,
@@ -93,6 +100,7 @@ class Slot {
   readonly client: Client;
   readonly #owner: UndiciConnection;
   #dialing: Dialing | undefined;
+  #socket: Socket | undefined;
 
   constructor(owner: UndiciConnection, client: ClientClass, origin: string, dial: Dialer) {
     this.#owner = owner;
@@ -105,6 +113,7 @@ class Slot {
       connect: (_options, callback) => {
         this.#dialing = dial((error, socket) => {
           this.#dialing = undefined;
+          this.#socket = socket;
           if (socket === undefined) callback(error ?? new Error("no connection"), null);
           else callback(null, socket);
         });
@@ -114,6 +123,14 @@ class Slot {
 
   release(): void {
     this.#owner.release(this);
+  }
+
+  /** Takes back what the system has not sent yet, where it can: the server hears of the end before it has read all. */
+  reset(): void {
+    const socket = this.#socket;
+    if (socket !== undefined && socket.constructor === Socket && socket.remoteAddress !== undefined) {
+      socket.resetAndDestroy();
+    }
   }
 
   stopDialing(): void {
@@ -132,12 +149,19 @@ class UndiciCall implements ServerCall, Dispatcher.DispatchHandler {
   readonly #handler: ServerHandler;
   /** Set from the moment undici writes the request. */
   #controller: Dispatcher.DispatchController | undefined;
+  readonly #isUpload: boolean;
+  #answered = false;
   #ended = false;
   #released = false;
 
-  constructor(slot: Slot, handler: ServerHandler) {
+  constructor(slot: Slot, handler: ServerHandler, { isUpload }: { readonly isUpload: boolean }) {
     this.#slot = slot;
     this.#handler = handler;
+    this.#isUpload = isUpload;
+  }
+
+  get sent(): boolean {
+    return this.#controller !== undefined;
   }
 
   pause(): void {
@@ -151,8 +175,9 @@ class UndiciCall implements ServerCall, Dispatcher.DispatchHandler {
   cancel(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#controller === undefined) this.#slot.stopDialing();
-    else this.#controller.abort(cancelled);
+    if (this.#controller === undefined) return this.#slot.stopDialing();
+    if (this.#isUpload && !this.#answered) this.#slot.reset();
+    this.#controller.abort(cancelled);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -161,7 +186,9 @@ class UndiciCall implements ServerCall, Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: HeaderMap): void {
-    if (!this.#ended && status >= 200) this.#handler.head(status, headers);
+    if (this.#ended || status < 200) return;
+    this.#answered = true;
+    this.#handler.head(status, headers);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -192,12 +219,12 @@ class UndiciCall implements ServerCall, Dispatcher.DispatchHandler {
 const cancelled = new Error("called off");
 
 function describe(error: Error & { code?: unknown }, sent: boolean): ServerError {
-  const { message } = error;
+  const { name, code, message } = error;
   if (!sent) return { kind: "connect", sent, message };
-  const code = typeof error.code === "string" ? error.code : "";
-  const isMalformed =
-    (code.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE") || code === "UND_ERR_HEADERS_OVERFLOW";
-  return { kind: isMalformed ? "malformed" : "closed", sent, message };
+  // An answer that lacks its end is one that was cut; the parser gives that no code of its own.
+  const isUnparsed = name === "HTTPParserError" && !message.includes("EOF");
+  const kind = isUnparsed || code === "UND_ERR_HEADERS_OVERFLOW" ? "malformed" : "closed";
+  return { kind, sent, message };
 }
 
 /** Appends names and values in turn. */
