@@ -62,7 +62,8 @@ export class EndpointHealth {
   #breaker: Breaker = { kind: "closed" };
   /** When the breaker last changed; attempts begun before say nothing any more. */
   #since = Number.NEGATIVE_INFINITY;
-  #ejections = 0;
+  /** Ejections of a server that had been well, or was on trial, without a long calm between them. */
+  #relapses = 0;
   #openMs = 0;
   #reached = false;
   #loading = false;
@@ -112,12 +113,7 @@ export class EndpointHealth {
     this.#loading = false;
     this.#failedProbes = 0;
     this.#unreachable = 0;
-    const { breaker, now } = { breaker: this.#breaker, now: this.#options.clock.now() };
-    if (breaker.kind === "open" && now >= breaker.until) {
-      // What only requests brought to light, only a request can show to be over.
-      if (breaker.by === "attempt" && breaker.cause !== "unreachable") this.#halfOpen(breaker.cause);
-      else this.#close();
-    }
+    this.#endEjection();
     this.#update("it answers");
   }
 
@@ -204,6 +200,16 @@ export class EndpointHealth {
     this.#close();
   }
 
+  /** What only requests brought to light, only a request can show to be over. */
+  #endEjection(): void {
+    if (this.#breaker.kind !== "open") return;
+    const { cause, by, until } = this.#breaker;
+    const corrected = cause === "misconfigured" && by === "probe";
+    if (!corrected && this.#options.clock.now() < until) return;
+    if (by === "attempt" && cause !== "unreachable") this.#halfOpen(cause);
+    else this.#close();
+  }
+
   #closeAfterTrial(): void {
     if (this.#breaker.kind === "half-open") this.#close();
   }
@@ -228,11 +234,13 @@ export class EndpointHealth {
     const now = clock.now();
     const { kind } = this.#breaker;
     if (kind === "open" && (by === "attempt" || now < this.#breaker.until)) return;
-    const calm =
-      kind === "closed" && now - this.#since > 10 * Math.max(this.#openMs, health.backoffMs.initial);
-    this.#ejections = calm ? 1 : this.#ejections + 1;
-    const full = health.backoffMs.initial * 2 ** Math.min(this.#ejections - 1, 30);
-    this.#openMs = Math.min(full, health.backoffMs.max) * (0.8 + 0.2 * random.unit());
+    const { initial, max } = health.backoffMs;
+    const calm = kind === "closed" && now - this.#since > 10 * Math.max(this.#openMs, initial);
+    if (calm) this.#relapses = 0;
+    // A server that stays away is no worse than one that was away; asking it costs it nothing.
+    if (kind !== "open" || cause !== "unreachable" || this.#relapses === 0) this.#relapses++;
+    this.#openMs =
+      Math.min(initial * 2 ** Math.min(this.#relapses - 1, 30), max) * (0.8 + 0.2 * random.unit());
     this.#breaker = { kind: "open", cause, by, until: now + this.#openMs };
     this.#restart(now);
     this.#breakerTimer = clock.after(this.#openMs, () => this.#openOver());
@@ -243,7 +251,8 @@ export class EndpointHealth {
   #openOver(): void {
     if (this.#breaker.kind !== "open") return;
     const { cause, by } = this.#breaker;
-    if (by === "attempt" && cause !== "unreachable" && this.#failedProbes === 0) this.#halfOpen(cause);
+    if (by === "attempt" && cause !== "unreachable" && this.#failedProbes + this.#unreachable === 0)
+      this.#halfOpen(cause);
     else this.#options.listener.probeWanted();
     this.#update("it may be tried again");
   }
