@@ -1,9 +1,11 @@
 /** Puts together what carries requests to HTTP servers: pools, routing, scheduling, upstream. */
+import { defaultHttpPool } from "../config/index.ts";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { LineCost } from "../contracts/line.ts";
 import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
 import type { ForwardPayload } from "../core/forward.ts";
 import { createEndpointMetrics } from "../endpoints/endpoint-metrics.ts";
+import { FoundPools } from "../endpoints/found-pools.ts";
 import { PoolSet } from "../endpoints/pool-set.ts";
 import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
@@ -30,12 +32,20 @@ export interface ForwardParts {
   readonly context: GatewayContext;
   /** True for a model of the model workers. */
   readonly isPredictive: (model: string) => boolean;
+  /** Ports that this gateway listens on. */
+  readonly ownPorts: () => readonly number[];
   /** What can be asked for has changed. */
   readonly onChange: () => void;
 }
 
 /** Throws a `GatewayError` for a pool whose credentials or authority cannot be read. */
-export function createForwarding({ config, context, isPredictive, onChange }: ForwardParts): Forwarding {
+export function createForwarding({
+  config,
+  context,
+  isPredictive,
+  ownPorts,
+  onChange,
+}: ForwardParts): Forwarding {
   const { clock, random, logger } = context;
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
@@ -48,6 +58,19 @@ export function createForwarding({ config, context, isPredictive, onChange }: Fo
     return createServerPool({ pool, connect, line, clock, random, logger, metrics, onChange });
   };
   const catalog = new PoolSet(config.pools.filter(isHttpPool).map(createPool), config.routes);
+  const found = config.discovery
+    ? new FoundPools({
+        connect,
+        clock,
+        logger,
+        pools: catalog,
+        ownPorts,
+        describe: defaultHttpPool,
+        createPool,
+        onChange,
+        ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
+      })
+    : undefined;
   const scheduling = createScheduling({ clock, random });
   const routing = createForwardRouter({ catalog, routes: config.routes, random, isPredictive });
   return {
@@ -59,7 +82,11 @@ export function createForwarding({ config, context, isPredictive, onChange }: Fo
     },
     start() {
       for (const pool of catalog.pools()) void pool.start();
+      void found?.start();
     },
-    close: () => catalog.close(),
+    close() {
+      found?.close();
+      catalog.close();
+    },
   };
 }

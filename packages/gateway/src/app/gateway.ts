@@ -45,6 +45,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     config,
     context,
     isPredictive: (model) => sources.some((source) => source.endpointFor(model, undefined) !== undefined),
+    ownPorts: () => (doors === undefined ? [] : portsOf(doors.listening)),
     onChange,
   });
   const ring = new KeyRing(context);
@@ -86,4 +87,8 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
       endAll();
     },
   };
+}
+
+function portsOf({ http, grpc }: Listening): number[] {
+  return [...http, ...(grpc === undefined ? [] : [grpc])].map(({ port }) => port);
 }

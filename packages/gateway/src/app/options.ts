@@ -1,6 +1,7 @@
 /** Everything a gateway is told at its start: the compiled configuration, and the machine as parameters. */
 import type { CompiledConfig } from "../config/index.ts";
 import type { Logger, Metrics } from "../contracts/telemetry.ts";
+import type { DiscoverySpot } from "../endpoints/discovery.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 
@@ -16,4 +17,6 @@ export interface GatewayContext {
   readonly metrics: Metrics;
   /** The worker's program, a file URL. */
   readonly workerProgram: string;
+  /** Where model servers are looked for on this machine; absent: at their usual ports. */
+  readonly discoverySpots?: readonly DiscoverySpot[];
 }

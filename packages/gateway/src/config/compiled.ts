@@ -16,7 +16,12 @@ import type {
 } from "../contracts/options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
-import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
+import {
+  httpPoolSchema,
+  isHttpDefaulted,
+  type DefaultedHttpPool,
+  type DefaultedPool,
+} from "./pool-schema.ts";
 import type { DefaultedConfig, DefaultedKey } from "./schema.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
@@ -158,6 +163,16 @@ function compileGrpcPool(
     timeoutMs: ms(pool.timeout),
     ca: pool.ca === undefined ? undefined : resolve(directory, pool.ca),
   } satisfies GrpcPoolOptions;
+}
+
+/** A pool of servers that nobody configured: everything else as by default. */
+export function defaultHttpPool(
+  name: string,
+  dialect: HttpPoolOptions["dialect"],
+  endpoints: readonly string[],
+): HttpPoolOptions {
+  const pool = httpPoolSchema.parse({ dialect, endpoints });
+  return compileHttpPool(name, pool, { directory: "/", repository: "" });
 }
 
 /** Ollama works on few requests at once and keeps the others in a line of its own, which knows no priorities. */

@@ -2,6 +2,7 @@
 export { loadConfig, parseConfig } from "./load-config.ts";
 export { loadKeys, parseKeys } from "./keys-file.ts";
 export { builtinModels } from "./builtin.ts";
+export { defaultHttpPool } from "./compiled.ts";
 export { findSurprises } from "./relations.ts";
 export type { CompiledConfig, LogOptions } from "./compiled.ts";
 export type { ConfigResult, LoadOptions, ParseOptions } from "./load-config.ts";

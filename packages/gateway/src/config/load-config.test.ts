@@ -8,7 +8,7 @@ import { builtinModels } from "./builtin.ts";
 import { loadConfig, parseConfig } from "./load-config.ts";
 import { findSurprises } from "./relations.ts";
 
-const environment = { PORT: "8080", NOT_A_NUMBER: "eighty", HOST: "spillway.example" };
+const environment = { PORT: "8080", NOT_A_NUMBER: "eighty", SECRET: "sk-\nsecret", HOST: "spillway.example" };
 const folder = mkdtempSync(join(tmpdir(), "spillway-config-"));
 after(() => rmSync(folder, { recursive: true }));
 

@@ -97,7 +97,8 @@ const healthSchema = z.strictObject({
 /** Addresses that a server may have besides those of its own dialect. */
 const operations = ["chat", "completions", "embeddings", "responses", "messages", "count_tokens"] as const;
 
-const httpPoolSchema = z.strictObject({
+/** A pool of servers that speak HTTP. */
+export const httpPoolSchema = z.strictObject({
   dialect: choice("openai", "ollama", "anthropic", "auto").describe(
     "What the servers speak: `openai` is every OpenAI-compatible server (vLLM, SGLang, llama.cpp, LM Studio, OpenAI), `auto` asks each server",
   ),
@@ -158,7 +159,7 @@ export const poolSchema = z
 /** A pool of either kind as it was written, with its defaults. */
 export type DefaultedPool = z.output<typeof poolSchema>;
 
-/** A pool of servers that speak HTTP. */
+/** A pool of servers that speak HTTP, with its defaults. */
 export type DefaultedHttpPool = z.output<typeof httpPoolSchema>;
 
 /** Tells the kinds of pools apart. */

@@ -61,9 +61,14 @@ function meantMistakes(
   if (union?._zod.def.type !== "union" || tag === undefined) {
     return errors.find((issues) => issues.every(isInside));
   }
-  const meant = meantMapping(union, value);
-  const index = union._zod.def.options.findIndex((option) => unwrap(option) === meant);
-  return errors[index]?.every(isInside) === true ? errors[index] : undefined;
+  const options = union._zod.def.options.map(unwrap);
+  const word = valueAt(value, [tag]);
+  const isKnown = word === undefined || options.some((option) => takesWord(option, tag, word));
+  const index = options.indexOf(meantMapping(union, value) ?? union);
+  const mistakes = errors[index];
+  // What else is wrong depends on a word that is wrong itself.
+  if (!isKnown) return mistakes?.filter(({ path }) => path[0] === tag);
+  return mistakes?.every(isInside) === true ? mistakes : undefined;
 }
 
 /**

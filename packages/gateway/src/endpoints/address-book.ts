@@ -38,7 +38,7 @@ const maxServers = 1_024;
 /** Keeps the list of servers. */
 export class AddressBook {
   readonly #options: AddressBookOptions;
-  readonly #configured: readonly HttpAddress[];
+  #configured: readonly HttpAddress[];
   #file: EndpointsFile = { addresses: [], text: undefined };
   #fileProblem: string | undefined;
   /** By host name: what it was last resolved to. */
@@ -59,6 +59,12 @@ export class AddressBook {
     this.#state = "open";
     await this.#readFile();
     await this.#resolveAll();
+  }
+
+  /** Other endpoints than those it was made with; addresses only, no names. */
+  setEndpoints(endpoints: readonly string[]): void {
+    this.#configured = endpoints.map(parseHttpAddress);
+    this.#publish();
   }
 
   /** Idempotent. */

@@ -10,10 +10,10 @@ interface Patient {
   readonly health: EndpointHealth;
   readonly changes: HttpEndpointState[];
   readonly ejections: EjectionCause[];
-  probesWanted(): number;
-  end(kind: AttemptResult["kind"], more?: Partial<AttemptResult>): void;
-  refuse(status: number, retryAfterMs?: number): void;
-  failProbe(kind: SurveyFailure["kind"], status?: number, busy?: boolean): void;
+  readonly probesWanted: () => number;
+  readonly end: (kind: AttemptResult["kind"], more?: Partial<AttemptResult>) => void;
+  readonly refuse: (status: number, retryAfterMs?: number) => void;
+  readonly failProbe: (kind: SurveyFailure["kind"], status?: number, busy?: boolean) => void;
 }
 
 /** A server under judgement; random numbers are 1, so that back-offs are exactly as set. */

@@ -6,9 +6,12 @@ import type { ServerPool } from "./server-pool.ts";
 /** The pools there are now. */
 export class PoolSet implements ForwardCatalog {
   readonly #routes: readonly RouteOptions[];
+  readonly #configured: readonly ServerPool[];
   #pools: readonly ServerPool[];
+  #complete = true;
 
   constructor(pools: readonly ServerPool[], routes: readonly RouteOptions[]) {
+    this.#configured = pools;
     this.#pools = pools;
     this.#routes = routes;
   }
@@ -17,9 +20,14 @@ export class PoolSet implements ForwardCatalog {
     return this.#pools;
   }
 
-  /** Adds a pool behind the others. */
-  add(pool: ServerPool): void {
-    this.#pools = [...this.#pools, pool];
+  /** False while servers are still looked for: the set is not ready before. */
+  setComplete(complete: boolean): void {
+    this.#complete = complete;
+  }
+
+  /** The pools behind those of the configuration. */
+  setFound(pools: readonly ServerPool[]): void {
+    this.#pools = [...this.#configured, ...pools];
   }
 
   models(): readonly PooledModel[] {
@@ -37,7 +45,7 @@ export class PoolSet implements ForwardCatalog {
   }
 
   ready(): boolean {
-    return this.#pools.every((pool) => pool.settled);
+    return this.#complete && this.#pools.every((pool) => pool.settled);
   }
 
   /** Idempotent. */

@@ -48,6 +48,8 @@ export interface ServerPool extends HttpPool {
   readonly settled: boolean;
   /** Looks names up and begins to ask the servers. Resolves when the names were looked up; never rejects. */
   start(): Promise<void>;
+  /** Other endpoints than those of the options: IP addresses only, no names. */
+  setEndpoints(endpoints: readonly string[]): void;
   /** Refuses what waits and closes every connection. Idempotent. */
   close(): void;
 }
@@ -130,6 +132,10 @@ class Pool implements ServerPool {
     await this.#book.start();
     this.#looked = true;
     this.#parts.onChange();
+  }
+
+  setEndpoints(endpoints: readonly string[]): void {
+    this.#book.setEndpoints(endpoints);
   }
 
   endpointsFor(model: string): readonly ServerEndpoint[] {

@@ -1,0 +1,93 @@
+/** A pool of real sockets under test. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { TestContext } from "node:test";
+import type { LogFields } from "../../src/contracts/telemetry.ts";
+import type { HttpPoolOptions } from "../../src/contracts/options.ts";
+import { defaultHttpPool } from "../../src/config/index.ts";
+import type { AttemptResult } from "../../src/contracts/http-endpoint.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { createSystemRandom } from "../../src/core/random.ts";
+import { createEndpointMetrics } from "../../src/endpoints/endpoint-metrics.ts";
+import {
+  createServerPool,
+  type ServerPool,
+  type ServerPoolOptions,
+} from "../../src/endpoints/server-pool.ts";
+import { RequestLine } from "../../src/stages/flowcontrol/line.ts";
+import { createConnectionFactory } from "../../src/stages/upstream/undici-connection.ts";
+import { createMetrics, type Metrics } from "../../src/index.ts";
+
+/** A pool and what it said. */
+export interface PoolUnderTest {
+  readonly pool: ServerPool;
+  readonly metrics: Metrics;
+  /** `event endpoint state` of what was logged. */
+  readonly log: string[];
+  /** `address state` of every endpoint. */
+  readonly states: () => string[];
+}
+
+/** Quick probes and back-offs. */
+const quick = {
+  intervalMs: 50,
+  timeoutMs: 1_000,
+  failures: 3,
+  backoffMs: { initial: 60, max: 1_000 },
+} as const;
+
+/** Makes a pool that ends with its test, and starts it. */
+export async function startServerPool(
+  test: Pick<TestContext, "after">,
+  options: Partial<HttpPoolOptions> & Pick<HttpPoolOptions, "dialect" | "endpoints">,
+  more: Partial<Pick<ServerPoolOptions, "resolve" | "resolveMs" | "fileMs">> = {},
+): Promise<PoolUnderTest> {
+  const clock = systemClock;
+  const log: string[] = [];
+  const write = (event: string, fields: LogFields = {}): void =>
+    void log.push(
+      [event, fields["endpoint"], fields["state"]].filter((part) => part !== undefined).join(" "),
+    );
+  const metrics = createMetrics();
+  const pool = createServerPool({
+    pool: { ...defaultHttpPool("chat", options.dialect, []), health: quick, ...options },
+    connect: createConnectionFactory({ clock }),
+    line: new RequestLine({ clock, maxQueue: 10, onRefused: () => {} }),
+    clock,
+    random: createSystemRandom(),
+    logger: { error: write, warn: write, info: write, debug: write },
+    metrics: createEndpointMetrics(metrics),
+    onChange: () => {},
+    ...more,
+  });
+  test.after(() => pool.close());
+  await pool.start();
+  const states = (): string[] => pool.endpoints.map(({ id, state }) => `${id.replace("chat/", "")} ${state}`);
+  return { pool, metrics, log, states };
+}
+
+/** Waits for a condition; a test that waits in vain ends by its time limit with the last value. */
+export async function eventually<Value>(
+  read: () => Value,
+  isRight: (value: Value) => boolean,
+): Promise<Value> {
+  const limit = performance.now() + 5_000;
+  for (;;) {
+    const value = read();
+    if (isRight(value)) return value;
+    if (performance.now() > limit) throw new Error(`never came true; last: ${JSON.stringify(value)}`);
+    await pause(5);
+  }
+}
+
+/** How an attempt ended. */
+export function ended(kind: AttemptResult["kind"], more: Partial<AttemptResult> = {}): AttemptResult {
+  return {
+    kind,
+    status: undefined,
+    retryAfterMs: undefined,
+    firstTokenMs: undefined,
+    durationMs: 0,
+    usage: undefined,
+    ...more,
+  };
+}
