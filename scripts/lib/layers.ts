@@ -68,7 +68,7 @@ export const packageImports: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   grpc: [],
   worker: ["grpc", "protocol"],
-  gateway: ["grpc", "protocol", "worker"],
+  gateway: ["grpc", "protocol", "simulator", "worker"],
   simulator: ["grpc", "protocol"],
   console: [],
 };

@@ -4,6 +4,9 @@
  */
 export { startSimulator } from "./start-simulator.ts";
 export type { Simulator, SimulatorOptions } from "./start-simulator.ts";
+export { presets } from "./presets.ts";
+export type { Preset, PresetName } from "./presets.ts";
+export { faceNames } from "./faces/face.ts";
 export type { FaceName } from "./faces/face.ts";
 export type { ModelSpec } from "./model-spec.ts";
 export { faultFields, parseFault } from "./server/fault.ts";

