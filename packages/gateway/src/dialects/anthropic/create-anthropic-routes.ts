@@ -1,0 +1,57 @@
+/** Anthropic's API: messages and the counting of their tokens. */
+import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
+import type { Clock } from "../../core/clock.ts";
+import { isFailure } from "../../core/errors.ts";
+import type { ServerCodecs } from "../chat/codec.ts";
+import { ChatTranslation } from "../chat/translation.ts";
+import { createRequest } from "../request.ts";
+import { anthropicMessages } from "./codecs.ts";
+import { writeAnthropicFailure } from "./errors.ts";
+import { MessagesPayload } from "./payload.ts";
+import { readEnvelope } from "./read-envelope.ts";
+
+/** What the routes are built from. */
+export interface AnthropicDeps {
+  readonly clock: Clock;
+  /** How long a request may wait. */
+  readonly defaults: { readonly requestTimeoutMs: number };
+  /** How requests are translated for servers of other dialects. */
+  readonly servers: ServerCodecs;
+}
+
+/** `/v1/messages` and `/v1/messages/count_tokens`. */
+export function createAnthropicRoutes(deps: AnthropicDeps): Route[] {
+  return [
+    post("/v1/messages", (call) => handle(deps, call, "messages")),
+    post("/v1/messages/count_tokens", (call) => handle(deps, call, "count_tokens")),
+  ];
+}
+
+function post(path: string, handler: Route["handle"]): Route {
+  return {
+    method: "POST",
+    path,
+    scope: "infer",
+    body: "bytes",
+    writeFailure: writeAnthropicFailure,
+    handle: handler,
+  };
+}
+
+function handle(deps: AnthropicDeps, call: HttpCall, operation: MessagesPayload["operation"]): RouteResult {
+  const { body, path, query, headers, requestId, receivedAt } = call;
+  const envelope = readEnvelope(body);
+  if (isFailure(envelope)) return envelope;
+  const { model, estimate } = envelope;
+  const { servers, clock } = deps;
+  const translate = (): ChatTranslation =>
+    new ChatTranslation({
+      caller: anthropicMessages,
+      servers,
+      body,
+      context: { requestId, model, estimate, clock, receivedAt },
+    });
+  const payload = new MessagesPayload({ operation, path, query, headers, body, envelope, translate });
+  const timeoutMs = deps.defaults.requestTimeoutMs;
+  return createRequest(call, { model, version: undefined, payload, timeoutMs });
+}

@@ -1,0 +1,105 @@
+/** Calls of Anthropic's API on their way to servers: as bytes where they are served, else translated. */
+import { failure, type Failure } from "../../core/errors.ts";
+import type {
+  AnswerReader,
+  AnswerSink,
+  Attempt,
+  AttemptTarget,
+  ForwardPayload,
+  TokenEstimate,
+  TokenUsage,
+} from "../../core/forward.ts";
+import { headerValue, type HeaderMap } from "../../core/headers.ts";
+import { passRefusal } from "../chat/refusal.ts";
+import type { ChatTranslation } from "../chat/translation.ts";
+import { replaceSpan } from "../json/replace-span.ts";
+import { StreamRelay } from "../streams/stream-relay.ts";
+import { WholeRelay } from "../streams/whole-relay.ts";
+import { writeAnthropicRefusal } from "./errors.ts";
+import type { MessagesEnvelope } from "./read-envelope.ts";
+import { anthropicStream, MessagesInspector, readWholeUsage } from "./relay.ts";
+import { anthropicVersion } from "./write-messages.ts";
+
+/** What one call's payload is made from. */
+export interface MessagesPayloadParts {
+  readonly operation: "messages" | "count_tokens";
+  readonly path: string;
+  /** Without the `?`. */
+  readonly query: string;
+  readonly headers: HeaderMap;
+  readonly body: Uint8Array;
+  readonly envelope: MessagesEnvelope;
+  readonly translate: () => ChatTranslation;
+}
+
+const noTokens: TokenUsage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, estimated: false };
+
+/** One call. */
+export class MessagesPayload implements ForwardPayload {
+  readonly kind = "forward";
+  readonly dialect = "anthropic";
+  readonly repeatable = true;
+  readonly operation: "messages" | "count_tokens";
+  readonly stream: boolean;
+  readonly estimate: TokenEstimate;
+  readonly #parts: MessagesPayloadParts;
+  #translation: ChatTranslation | undefined;
+
+  constructor(parts: MessagesPayloadParts) {
+    const { operation, envelope } = parts;
+    this.#parts = parts;
+    this.operation = operation;
+    const isCount = operation === "count_tokens";
+    this.stream = envelope.stream && !isCount;
+    this.estimate = isCount ? { promptTokens: 0, maxCompletionTokens: 0 } : envelope.estimate;
+  }
+
+  attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
+    const { operation } = this;
+    if (target.dialect === "anthropic" || target.serves.includes(operation)) return this.#relay(target, out);
+    if (operation === "count_tokens") {
+      return failure("bad_request", "This model's server counts no tokens; an estimate would be no count");
+    }
+    this.#translation ??= this.#parts.translate();
+    return this.#translation.attempt(target, out);
+  }
+
+  #relay({ model, dialect }: AttemptTarget, out: AnswerSink): Attempt {
+    const { path, query, body, envelope } = this.#parts;
+    const isSame = model === envelope.model;
+    const isTheirs = dialect === "anthropic";
+    return {
+      method: "POST",
+      path: isTheirs && query !== "" ? `${path}?${query}` : path,
+      headers: this.#headers(isTheirs),
+      body: isSame ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model)),
+      reader: this.#reader(out),
+    };
+  }
+
+  /** What a caller asks for of Anthropic's versions and trials goes to Anthropic's servers only. */
+  #headers(isTheirs: boolean): [string, string][] {
+    const { headers } = this.#parts;
+    const list: [string, string][] = [["content-type", "application/json"]];
+    const version = isTheirs ? headerValue(headers, "anthropic-version") : undefined;
+    list.push(["anthropic-version", version ?? anthropicVersion]);
+    const beta = headers["anthropic-beta"];
+    if (isTheirs && beta !== undefined) {
+      list.push(["anthropic-beta", typeof beta === "string" ? beta : beta.join(",")]);
+    }
+    return list;
+  }
+
+  #reader(out: AnswerSink): AnswerReader {
+    const { estimate, operation } = this;
+    const shared = { out, estimate, passedHeaders: ["request-id"], refused: refuse };
+    if (this.stream) {
+      return new StreamRelay({ ...shared, words: anthropicStream, inspector: new MessagesInspector() });
+    }
+    const readUsage = (tail: Uint8Array, answerBytes: number): TokenUsage =>
+      operation === "count_tokens" ? noTokens : readWholeUsage(tail, answerBytes, estimate);
+    return new WholeRelay({ ...shared, readUsage });
+  }
+}
+
+const refuse: AnswerReader["refused"] = (answer) => passRefusal(answer, writeAnthropicRefusal);

@@ -1,0 +1,104 @@
+/** Ollama's API (https://docs.ollama.com/api): inference and what lists models. */
+import { type HttpCall, type Route, type RouteResult } from "../../contracts/route.ts";
+import { isFailure } from "../../core/errors.ts";
+import type { Operation } from "../../core/forward.ts";
+import type { AnswerContext, CallerCodec, CallerEmbeddings } from "../chat/codec.ts";
+import { ChatTranslation, EmbeddingsTranslation } from "../chat/translation.ts";
+import { jsonAnswer } from "../json-answer.ts";
+import { createRequest } from "../request.ts";
+import { ollamaChat, ollamaGenerate } from "./codecs.ts";
+import type { OllamaDeps } from "./deps.ts";
+import { ollamaEmbed, ollamaEmbeddings } from "./embeddings.ts";
+import { answerLoad, answerShow, listModels, listRunning, servedElsewhere } from "./model-lists.ts";
+import { OllamaPayload, type OllamaPayloadParts } from "./payload.ts";
+import { readEnvelope, type PromptMember } from "./read-envelope.ts";
+import { writeOllamaFailure } from "./write-answer.ts";
+
+/** The routes under `/api/` that need no scope but `infer`. */
+export function createOllamaRoutes(deps: OllamaDeps): Route[] {
+  return [
+    post("/api/chat", (call) => infer(deps, call, chatCall)),
+    post("/api/generate", (call) => infer(deps, call, generateCall)),
+    post("/api/embed", (call) => infer(deps, call, embedCall)),
+    post("/api/embeddings", (call) => infer(deps, call, embeddingsCall)),
+    post("/api/show", (call) => show(deps, call)),
+    get("/api/tags", () => jsonAnswer(200, listModels(deps))),
+    get("/api/ps", () => jsonAnswer(200, listRunning(deps))),
+    get("/api/version", () => jsonAnswer(200, { version: deps.version })),
+  ];
+}
+
+function post(path: string, handle: Route["handle"]): Route {
+  return { method: "POST", path, scope: "infer", body: "bytes", writeFailure: writeOllamaFailure, handle };
+}
+
+function get(path: string, handle: Route["handle"]): Route {
+  return { method: "GET", path, scope: "infer", body: "none", writeFailure: writeOllamaFailure, handle };
+}
+
+/** What sets one address of inference apart. */
+interface InferenceCall {
+  readonly operation: Operation;
+  readonly prompt: PromptMember;
+  readonly caller:
+    | { readonly kind: "chat"; readonly codec: CallerCodec }
+    | { readonly kind: "embeddings"; readonly codec: CallerEmbeddings };
+}
+
+const chatCall: InferenceCall = {
+  operation: "chat",
+  prompt: "messages",
+  caller: { kind: "chat", codec: ollamaChat },
+};
+
+const generateCall: InferenceCall = {
+  operation: "generate",
+  prompt: "prompt",
+  caller: { kind: "chat", codec: ollamaGenerate },
+};
+
+const embedCall: InferenceCall = {
+  operation: "embed",
+  prompt: "input",
+  caller: { kind: "embeddings", codec: ollamaEmbed },
+};
+
+const embeddingsCall: InferenceCall = {
+  operation: "embeddings",
+  prompt: "prompt",
+  caller: { kind: "embeddings", codec: ollamaEmbeddings },
+};
+
+function infer(deps: OllamaDeps, call: HttpCall, { operation, prompt, caller }: InferenceCall): RouteResult {
+  const { body } = call;
+  const envelope = readEnvelope(body, prompt);
+  if (isFailure(envelope)) return envelope;
+  if (envelope.isLoad && servedElsewhere(deps, envelope.model) !== undefined) {
+    return answerLoad(deps, operation, envelope.model);
+  }
+  const { servers, clock } = deps;
+  const { requestId, receivedAt } = call;
+  const translate: OllamaPayloadParts["translate"] = (known) => {
+    const context: AnswerContext = { ...known, requestId, clock, receivedAt };
+    return caller.kind === "chat"
+      ? new ChatTranslation({ caller: caller.codec, servers, body, context })
+      : new EmbeddingsTranslation({ caller: caller.codec, servers, body, context });
+  };
+  const payload = new OllamaPayload({ operation, path: call.path, body, envelope, translate });
+  return toRequest(deps, call, envelope.model, payload);
+}
+
+function show(deps: OllamaDeps, call: HttpCall): RouteResult {
+  const { body, path } = call;
+  const envelope = readEnvelope(body, undefined);
+  if (isFailure(envelope)) return envelope;
+  const elsewhere = servedElsewhere(deps, envelope.model);
+  if (elsewhere !== undefined) return answerShow(deps, elsewhere);
+  const payload = new OllamaPayload({ operation: "show", path, body, envelope, translate: undefined });
+  return toRequest(deps, call, envelope.model, payload);
+}
+
+function toRequest(deps: OllamaDeps, call: HttpCall, model: string, payload: OllamaPayload): RouteResult {
+  const timeoutMs = deps.defaults.requestTimeoutMs;
+  return createRequest(call, { model, version: undefined, payload, timeoutMs });
+}

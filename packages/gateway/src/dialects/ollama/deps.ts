@@ -1,0 +1,17 @@
+/** What Ollama's routes are built from. */
+import type { ForwardCatalog } from "../../contracts/http-endpoint.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { ServerCodecs } from "../chat/codec.ts";
+
+/** Dependencies of the routes under `/api/`. */
+export interface OllamaDeps {
+  readonly clock: Clock;
+  /** The gateway's version, which `/api/version` tells. */
+  readonly version: string;
+  /** How long a request may wait. */
+  readonly defaults: { readonly requestTimeoutMs: number };
+  /** Pools of HTTP servers and their models. */
+  readonly forward: ForwardCatalog;
+  /** How requests are translated for servers of other dialects. */
+  readonly servers: ServerCodecs;
+}

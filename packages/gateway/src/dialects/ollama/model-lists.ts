@@ -1,0 +1,88 @@
+/** Lists of models in Ollama's words, over all pools, and what is said of models that no Ollama serves. */
+import type { PooledModel } from "../../contracts/http-endpoint.ts";
+import type { Operation } from "../../core/forward.ts";
+import type { WireAnswer } from "../../core/request.ts";
+import type { JsonObject } from "../chat/json-object.ts";
+import { jsonAnswer } from "../json-answer.ts";
+import type { OllamaDeps } from "./deps.ts";
+import { isSameModel } from "./model-name.ts";
+
+/** `/api/tags`: every model once. An Ollama server's own card where there is one. */
+export function listModels({ forward }: OllamaDeps): JsonObject {
+  return {
+    models: forward.models().map((model) => ({ ...cardOf(model), name: model.name, model: model.name })),
+  };
+}
+
+/** `/api/ps`: every loaded model once, whichever pools have it, with the longest stay in memory. */
+export function listRunning({ forward }: OllamaDeps): JsonObject {
+  const loaded = new Map<string, JsonObject>();
+  for (const { name, running } of forward.pools().flatMap((pool) => pool.models())) {
+    for (const { card } of running) {
+      const known = loaded.get(name);
+      if (known === undefined || expiryOf(card) > expiryOf(known)) loaded.set(name, card);
+    }
+  }
+  return { models: [...loaded].map(([name, card]) => ({ ...card, name, model: name })) };
+}
+
+/** The model, where only servers of other dialects have it; undefined otherwise. */
+export function servedElsewhere({ forward }: OllamaDeps, name: string): PooledModel | undefined {
+  const found = forward.models().find((model) => isSameModel(model.name, name));
+  return found === undefined || found.dialects.includes("ollama") ? undefined : found;
+}
+
+/** What a call without a prompt is answered for a model that is not loaded on demand: it is there. */
+export function answerLoad({ clock }: OllamaDeps, operation: Operation, model: string): WireAnswer {
+  if (operation === "embeddings") return jsonAnswer(200, { embedding: [] });
+  if (operation === "embed") return jsonAnswer(200, { model, embeddings: [] });
+  const said = operation === "chat" ? { message: { role: "assistant", content: "" } } : { response: "" };
+  return jsonAnswer(200, {
+    model,
+    created_at: new Date(clock.wallNow()).toISOString(),
+    ...said,
+    done: true,
+    done_reason: "load",
+  });
+}
+
+/** `/api/show` of a model whose server tells nothing of the kind. */
+export function answerShow(_deps: OllamaDeps, model: PooledModel): WireAnswer {
+  return jsonAnswer(200, {
+    details: noDetails,
+    model_info: {},
+    capabilities: ["completion"],
+    modified_at: cardOf(model)["modified_at"],
+  });
+}
+
+const noDetails: JsonObject = {
+  parent_model: "",
+  format: "",
+  family: "",
+  families: null,
+  parameter_size: "",
+  quantization_level: "",
+};
+
+/** Clients want every field of a card to be there. */
+function cardOf({ card, dialects }: PooledModel): JsonObject {
+  if (card !== undefined && dialects.includes("ollama") && "digest" in card) return card;
+  const created = card?.["created"];
+  const modifiedAt = new Date(typeof created === "number" ? created * 1_000 : 0);
+  const isDate = !Number.isNaN(modifiedAt.getTime());
+  return {
+    name: "",
+    model: "",
+    modified_at: (isDate ? modifiedAt : new Date(0)).toISOString(),
+    size: 0,
+    digest: "",
+    details: noDetails,
+  };
+}
+
+function expiryOf(card: JsonObject): number {
+  const expiry = card["expires_at"];
+  const time = typeof expiry === "string" ? Date.parse(expiry) : Number.NaN;
+  return Number.isNaN(time) ? 0 : time;
+}

@@ -1,0 +1,95 @@
+/** Calls of Ollama's API on their way to servers: as bytes to Ollama's, translated to the others. */
+import type { Failure } from "../../core/errors.ts";
+import type {
+  AnswerReader,
+  AnswerSink,
+  Attempt,
+  AttemptTarget,
+  ForwardPayload,
+  Operation,
+  TokenEstimate,
+  TokenUsage,
+} from "../../core/forward.ts";
+import type { AnswerContext } from "../chat/codec.ts";
+import { passRefusal } from "../chat/refusal.ts";
+import { notOffered } from "../chat/translation.ts";
+import { replaceSpan } from "../json/replace-span.ts";
+import { StreamRelay } from "../streams/stream-relay.ts";
+import { WholeRelay } from "../streams/whole-relay.ts";
+import { isSameModel } from "./model-name.ts";
+import type { OllamaEnvelope } from "./read-envelope.ts";
+import { OllamaInspector, ollamaStream, readWholeUsage } from "./relay.ts";
+import { writeOllamaRefusal } from "./write-answer.ts";
+import { ollamaHeaders } from "./write-chat-request.ts";
+
+/** Translates a call for servers of other dialects. */
+export interface Translator {
+  attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure;
+}
+
+/** What one call's payload is made from. */
+export interface OllamaPayloadParts {
+  readonly operation: Operation;
+  /** The address, with a leading slash. */
+  readonly path: string;
+  readonly body: Uint8Array;
+  readonly envelope: OllamaEnvelope;
+  /** Undefined for a call that other dialects do not have. */
+  readonly translate: ((context: Pick<AnswerContext, "estimate" | "model">) => Translator) | undefined;
+}
+
+const noTokens: TokenUsage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, estimated: false };
+
+/** One call. */
+export class OllamaPayload implements ForwardPayload {
+  readonly kind = "forward";
+  readonly dialect = "ollama";
+  /** A call without a prompt loads or unloads a model, which may be done twice. */
+  readonly repeatable = true;
+  readonly operation: Operation;
+  readonly stream: boolean;
+  readonly estimate: TokenEstimate;
+  readonly #parts: OllamaPayloadParts;
+  #translator: Translator | undefined;
+
+  constructor(parts: OllamaPayloadParts) {
+    const { operation, envelope } = parts;
+    this.#parts = parts;
+    this.operation = operation;
+    this.estimate = envelope.estimate;
+    this.stream = envelope.stream && !envelope.isLoad && (operation === "chat" || operation === "generate");
+  }
+
+  attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
+    if (target.dialect === "ollama") return this.#relay(target, out);
+    const { translate, envelope, operation } = this.#parts;
+    if (translate === undefined) return notOffered(operation, target);
+    this.#translator ??= translate({ estimate: this.estimate, model: envelope.model });
+    return this.#translator.attempt(target, out);
+  }
+
+  #relay({ model }: AttemptTarget, out: AnswerSink): Attempt {
+    const { path, body, envelope } = this.#parts;
+    const isSame = isSameModel(model, envelope.model);
+    const sent = isSame ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model));
+    return { method: "POST", path, headers: ollamaHeaders, body: sent, reader: this.#reader(out) };
+  }
+
+  #reader(out: AnswerSink): AnswerReader {
+    const { estimate } = this;
+    const shared = { out, estimate, passedHeaders: [], refused: refuse };
+    if (this.stream) {
+      return new StreamRelay({ ...shared, words: ollamaStream, inspector: new OllamaInspector() });
+    }
+    return new WholeRelay({ ...shared, readUsage: (tail, bytes) => this.#usage(tail, bytes) });
+  }
+
+  #usage(tail: Uint8Array, answerBytes: number): TokenUsage {
+    const { operation, envelope } = this.#parts;
+    if (envelope.isLoad || operation === "show") return noTokens;
+    const makesTokens = operation === "chat" || operation === "generate";
+    return readWholeUsage(tail, makesTokens ? answerBytes : 0, this.estimate);
+  }
+}
+
+const refuse: AnswerReader["refused"] = (answer) => passRefusal(answer, writeOllamaRefusal);

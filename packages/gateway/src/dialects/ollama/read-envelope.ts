@@ -1,0 +1,71 @@
+/** What the gateway needs to know of a caller's body to send it on: found without parsing it. */
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
+import type { TokenEstimate } from "../../core/forward.ts";
+import { wrongField } from "../chat/cannot-carry.ts";
+import { isJsonObject } from "../chat/json-object.ts";
+import { endOfValue, MemberFinder, type MemberSpans } from "../json/member-spans.ts";
+import { estimateTokens } from "../streams/estimate-tokens.ts";
+import { KeyFinder, skipBlanks } from "../streams/key-finder.ts";
+
+/** A body that is passed on as it is. */
+export interface OllamaEnvelope {
+  readonly model: string;
+  /** Where the model's name stands in the body. */
+  readonly modelSpan: { readonly start: number; readonly end: number };
+  readonly stream: boolean;
+  /** Without a prompt: the model is to be loaded, or unloaded, and nothing else. */
+  readonly isLoad: boolean;
+  readonly estimate: TokenEstimate;
+}
+
+/** Which member holds what the model is asked; undefined: the call asks nothing of the model. */
+export type PromptMember = "messages" | "prompt" | "input" | undefined;
+
+const names = ["model", "name", "stream", "options", "messages", "prompt", "input"] as const;
+const finder = new MemberFinder(names);
+const imagesFinder = new KeyFinder(["images"]);
+
+/** Reads the envelope of a body; a failure (400) that says what is wrong with it. */
+export function readEnvelope(body: Uint8Array, prompt: PromptMember): OllamaEnvelope | Failure {
+  const spans = finder.find(body);
+  if (isFailure(spans)) return spans;
+  const at = spans.start(names.indexOf("model")) < 0 ? names.indexOf("name") : names.indexOf("model");
+  const model = spans.value(at) ?? "";
+  if (typeof model !== "string") return wrongField("model", "a string");
+  if (model === "") return { ...failure("bad_request", "model is required"), field: "model" };
+  const stream = spans.value(names.indexOf("stream")) ?? true;
+  if (typeof stream !== "boolean") return wrongField("stream", "true or false");
+  const isLoad = prompt !== undefined && isEmpty(spans, names.indexOf(prompt));
+  const modelSpan = { start: spans.start(at), end: spans.end(at) };
+  return { model, modelSpan, stream, isLoad, estimate: isLoad ? nothing : estimate(spans, prompt) };
+}
+
+const nothing: TokenEstimate = { promptTokens: 0, maxCompletionTokens: 0 };
+
+/** Absent, null, `""` or `[]`. */
+function isEmpty(spans: MemberSpans, index: number): boolean {
+  const start = spans.start(index);
+  const end = spans.end(index);
+  if (start < 0 || spans.bytes[start] === 0x6e) return true;
+  const first = spans.bytes[start];
+  return (first === 0x22 || first === 0x5b) && skipBlanks(spans.bytes, start + 1, end) === end - 1;
+}
+
+function estimate(spans: MemberSpans, prompt: PromptMember): TokenEstimate {
+  const { bytes } = spans;
+  const promptTokens = prompt === undefined ? 0 : estimateTokens(bytes.length - imageBytes(bytes));
+  if (prompt === "input" || prompt === undefined) return { promptTokens, maxCompletionTokens: 0 };
+  const options = spans.value(names.indexOf("options"));
+  const limit = isJsonObject(options) ? options["num_predict"] : undefined;
+  return { promptTokens, maxCompletionTokens: typeof limit === "number" && limit >= 0 ? limit : undefined };
+}
+
+/** Bytes of pictures, which say nothing about the number of tokens. */
+function imageBytes(bytes: Uint8Array): number {
+  let sum = 0;
+  imagesFinder.begin(bytes, 0, bytes.length);
+  while (imagesFinder.next() >= 0) {
+    sum += endOfValue(bytes, imagesFinder.valueAt, bytes.length) - imagesFinder.valueAt;
+  }
+  return sum;
+}
