@@ -8,6 +8,8 @@ import { createWelcomeRoute } from "../admin/welcome.ts";
 import { JsonThreads } from "../dialects/json/json-threads.ts";
 import { createKserveRoutes } from "../dialects/kserve/create-kserve-routes.ts";
 import { createKserveRpc } from "../dialects/kserve/create-kserve-rpc.ts";
+import { createOpenAiRoutes } from "../dialects/openai/create-openai-routes.ts";
+import { openAiServer } from "../dialects/openai/openai-server.ts";
 import { createPredictRoutes } from "../dialects/predict/create-predict-routes.ts";
 import { createPredictRpc } from "../dialects/predict/create-predict-rpc.ts";
 import { createTfServingRoutes } from "../dialects/tfserving/create-tfserving-routes.ts";
@@ -37,6 +39,7 @@ export function collectAddresses({ config, context, catalog, draining }: Address
   const jsonThreads = new JsonThreads({ clock });
   const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
   const kserve = { catalog, defaults, server: { name: "spillway", version }, jsonThreads };
+  const servers = { openai: openAiServer };
   const predict = { clock, predict: config.predict, defaults, jsonThreads };
   return {
     routes: [
@@ -45,6 +48,7 @@ export function collectAddresses({ config, context, catalog, draining }: Address
       createMetricsRoute(metrics, expositionContentType),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),
+      ...createOpenAiRoutes({ clock, defaults, servers }),
       ...createTfServingRoutes({ catalog, clock, defaults, jsonThreads }),
     ],
     methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],

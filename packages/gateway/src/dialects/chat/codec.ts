@@ -38,8 +38,8 @@ export interface ServerEmbeddings {
   readAnswer(body: Uint8Array): EmbeddingsAnswer | Failure;
 }
 
-/** The servers' sides of all dialects, put together by `app`. */
-export type ServerCodecs = Readonly<Record<ChatDialect, ServerCodec>>;
+/** The servers' sides of the dialects, put together by `app`. Servers of a dialect without one take no translated calls. */
+export type ServerCodecs = Readonly<Partial<Record<ChatDialect, ServerCodec>>>;
 
 /** What a writer of answers knows of its request. */
 export interface AnswerContext {

@@ -33,6 +33,7 @@ export class ChatTranslation {
     const request = (this.#request ??= this.#caller.readChat(this.#body));
     if (isFailure(request)) return request;
     const server = this.#servers[target.dialect];
+    if (server === undefined) return notOffered("chat", target);
     const written = server.writeChatRequest(request, target);
     if (isFailure(written)) return written;
     const parts = { server, caller: this.#caller, request, context: this.#context, out };
@@ -64,8 +65,8 @@ export class EmbeddingsTranslation {
   /** As of a chat; a 400 for a dialect without embeddings. */
   attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
     const server = this.#servers[target.dialect];
-    const { embeddings } = server;
-    if (embeddings === undefined) return notOffered("embeddings", target);
+    const embeddings = server?.embeddings;
+    if (server === undefined || embeddings === undefined) return notOffered("embeddings", target);
     const request = (this.#request ??= this.#caller.readRequest(this.#body));
     if (isFailure(request)) return request;
     const written = embeddings.writeRequest(request, target);

@@ -17,6 +17,8 @@ export interface Frame {
   readonly dataEnd: number;
   /** The stream ended within this frame; what there is of it may be whole all the same. */
   readonly isTail: boolean;
+  /** The name of a server-sent event; empty where it has none, absent from readers of lines. */
+  readonly event?: string;
 }
 
 /** Who is told of frames. */

@@ -1,0 +1,86 @@
+/** Pieces of OpenAI's answers, shared by whole ones and streams. */
+import type { TokenUsage } from "../../core/forward.ts";
+import type { ChatFinish, TokenLogprob } from "../chat/chat-answer.ts";
+import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
+
+/** The first choice of an answer or event. */
+export function firstChoice(value: JsonObject): JsonObject | undefined {
+  const { choices } = value as { readonly choices?: unknown };
+  const first: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  return isJsonObject(first) ? first : undefined;
+}
+
+/** A text that is not empty. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Reasoning stands in `reasoning_content` (DeepSeek, vLLM before 0.11, SGLang) or `reasoning` (vLLM, Ollama). */
+export function thinkingOf(message: JsonObject): string | undefined {
+  return textOf(message["reasoning_content"]) ?? textOf(message["reasoning"]);
+}
+
+/** Undefined while the answer goes on. */
+export function finishOf(choice: JsonObject): ChatFinish | undefined {
+  const { finish_reason: reason, stop_reason: met } = choice;
+  if (typeof reason !== "string") return undefined;
+  const stopSequence = typeof met === "string" ? met : undefined;
+  switch (reason) {
+    case "length":
+    case "content_filter":
+    case "tool_calls":
+      return { reason, stopSequence };
+    case "function_call":
+      return { reason: "tool_calls", stopSequence };
+    default:
+      return { reason: "stop", stopSequence };
+  }
+}
+
+/** From `usage`; undefined where there is none. */
+export function usageOf(value: JsonObject): TokenUsage | undefined {
+  const usage = value["usage"];
+  if (!isJsonObject(usage)) return undefined;
+  const details = usage["prompt_tokens_details"];
+  return {
+    promptTokens: count(usage["prompt_tokens"]),
+    cachedTokens: isJsonObject(details) ? count(details["cached_tokens"]) : 0,
+    completionTokens: count(usage["completion_tokens"]),
+    estimated: false,
+  };
+}
+
+function count(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
+
+/** From a choice's `logprobs.content`. */
+export function logprobsOf(choice: JsonObject): readonly TokenLogprob[] | undefined {
+  const logprobs = choice["logprobs"];
+  const content = isJsonObject(logprobs) ? logprobs["content"] : undefined;
+  return Array.isArray(content) && content.length > 0 ? (content as TokenLogprob[]) : undefined;
+}
+
+/** A call of a tool, or a piece of one; ids and names only where they are told. */
+export interface CallPiece {
+  readonly index: number;
+  readonly id: string | undefined;
+  readonly name: string | undefined;
+  readonly arguments: string;
+}
+
+/** From `tool_calls` of a message or delta. */
+export function callsOf(message: JsonObject): readonly CallPiece[] {
+  const calls = message["tool_calls"];
+  if (!Array.isArray(calls)) return [];
+  return calls.filter(isJsonObject).map((call, position) => {
+    const { index, id, function: called } = call;
+    const { name, arguments: text }: JsonObject = isJsonObject(called) ? called : {};
+    return {
+      index: typeof index === "number" ? index : position,
+      id: textOf(id),
+      name: textOf(name),
+      arguments: typeof text === "string" ? text : text === undefined ? "" : JSON.stringify(text),
+    };
+  });
+}

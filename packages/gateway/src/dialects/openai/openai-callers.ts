@@ -1,0 +1,15 @@
+/** OpenAI's part in translation: its callers, by address. */
+import type { CallerCodec } from "../chat/codec.ts";
+import { writeOpenAiRefusal } from "./openai-errors.ts";
+import { readOpenAiChat } from "./read-chat.ts";
+import { sseHeaders } from "./sse-headers.ts";
+import { OpenAiStreamWriter, writeOpenAiAnswer } from "./write-chat-answer.ts";
+
+/** Callers of `/v1/chat/completions`. */
+export const openAiChat: CallerCodec = {
+  readChat: readOpenAiChat,
+  streamHeaders: sseHeaders,
+  createStreamWriter: (out, request, context) => new OpenAiStreamWriter(out, request, context),
+  writeChatAnswer: writeOpenAiAnswer,
+  writeRefusal: writeOpenAiRefusal,
+};

@@ -1,0 +1,126 @@
+/** What the gateway needs of a body for OpenAI's addresses, found in one pass that leaves the bytes as they are. */
+import { isFailure, type Failure } from "../../core/errors.ts";
+import type { Operation, TokenEstimate } from "../../core/forward.ts";
+import { wrongField } from "../chat/cannot-carry.ts";
+import { isJsonObject } from "../chat/json-object.ts";
+import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
+import { estimateTokens } from "../streams/estimate-tokens.ts";
+
+const names = [
+  "model",
+  "stream",
+  "stream_options",
+  "max_completion_tokens",
+  "max_tokens",
+  "max_output_tokens",
+  "store",
+  "background",
+  "conversation",
+  "previous_response_id",
+] as const;
+
+const index = (name: (typeof names)[number]): number => names.indexOf(name);
+const model = index("model");
+const stream = index("stream");
+const streamOptions = index("stream_options");
+const limits = [index("max_completion_tokens"), index("max_tokens"), index("max_output_tokens")];
+const store = index("store");
+const kept = [index("background"), index("conversation"), index("previous_response_id")];
+
+const finder = new MemberFinder(names);
+
+/** A caller's request. */
+export interface OpenAiCall {
+  readonly model: string;
+  readonly stream: boolean;
+  readonly repeatable: boolean;
+  readonly estimate: TokenEstimate;
+  readonly spans: MemberSpans;
+}
+
+/** Reads a body. Failures are `invalid_json` and 400s that name the field. */
+export function readOpenAiCall(body: Uint8Array, operation: Operation): OpenAiCall | Failure {
+  const spans = finder.find(body);
+  if (isFailure(spans)) return spans;
+  const name = spans.value(model);
+  if (typeof name !== "string" || name === "") return wrongField("model", "the name of a model");
+  const isStream = spans.is(stream, "true");
+  if (!isStream && !isUnset(spans, stream)) return wrongField("stream", "true or false");
+  return {
+    model: name,
+    stream: isStream && operation !== "embeddings",
+    repeatable: isRepeatable(spans, operation),
+    estimate: { promptTokens: estimateTokens(body.length), maxCompletionTokens: maxTokens(spans) },
+    spans,
+  };
+}
+
+function maxTokens(spans: MemberSpans): number | undefined {
+  for (const limit of limits) {
+    const value = spans.value(limit);
+    if (typeof value === "number") return value;
+  }
+  return undefined;
+}
+
+/** OpenAI keeps responses unless told not to, and chats only when told to. */
+function isRepeatable(spans: MemberSpans, operation: Operation): boolean {
+  if (operation !== "responses") return !spans.is(store, "true");
+  return spans.is(store, "false") && kept.every((each) => isUnset(spans, each));
+}
+
+function isUnset(spans: MemberSpans, at: number): boolean {
+  return spans.start(at) < 0 || spans.is(at, "null") || spans.is(at, "false");
+}
+
+/** Whether the caller asked for the event that tells usage. */
+export function asksForUsage({ spans }: OpenAiCall): boolean {
+  const options = spans.value(streamOptions);
+  return isJsonObject(options) && options["include_usage"] === true;
+}
+
+/** What is to be changed in a body. */
+export interface BodyChanges {
+  /** The model's name on the server; undefined: as it stands. */
+  readonly model: string | undefined;
+  /** Ask for the event that tells usage. */
+  readonly addsUsage: boolean;
+}
+
+/** The body as it goes to a server: the caller's bytes where nothing is to be changed. */
+export function bodyFor({ spans }: OpenAiCall, { model: renamed, addsUsage }: BodyChanges): Uint8Array {
+  const edits: Edit[] = [];
+  if (renamed !== undefined) edits.push(replace(spans, model, JSON.stringify(renamed)));
+  if (addsUsage) edits.push(usageEdit(spans));
+  if (edits.length === 0) return spans.bytes;
+  edits.sort((a, b) => a.start - b.start);
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const { start, end, text } of edits) {
+    parts.push(spans.bytes.subarray(at, start), Buffer.from(text));
+    at = end;
+  }
+  parts.push(spans.bytes.subarray(at));
+  return Buffer.concat(parts);
+}
+
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+function replace(spans: MemberSpans, at: number, text: string): Edit {
+  return { start: spans.start(at), end: spans.end(at), text };
+}
+
+/** In front of all members where the caller gives no options: the object has a model's name at least. */
+function usageEdit(spans: MemberSpans): Edit {
+  const options = spans.value(streamOptions);
+  if (isJsonObject(options)) {
+    return replace(spans, streamOptions, JSON.stringify({ ...options, include_usage: true }));
+  }
+  if (spans.start(streamOptions) >= 0) return replace(spans, streamOptions, '{"include_usage":true}');
+  const brace = spans.bytes.indexOf(0x7b) + 1;
+  return { start: brace, end: brace, text: '"stream_options":{"include_usage":true},' };
+}

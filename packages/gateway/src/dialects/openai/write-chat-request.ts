@@ -1,0 +1,185 @@
+/** Writes chats for servers that speak OpenAI's API: OpenAI's own, vLLM, SGLang, llama.cpp, LM Studio. */
+import type { Failure } from "../../core/errors.ts";
+import type { AttemptTarget } from "../../core/forward.ts";
+import { cannotCarry } from "../chat/cannot-carry.ts";
+import type {
+  AnswerFormat,
+  AssistantMessage,
+  ChatMessage,
+  ChatRequest,
+  ImagePart,
+  InputPart,
+  TextPart,
+  ThinkingRequest,
+  ToolChoice,
+  ToolDefinition,
+} from "../chat/chat-request.ts";
+import type { WrittenRequest } from "../chat/codec.ts";
+import { imageMediaType } from "../chat/image-type.ts";
+import type { JsonObject } from "../chat/json-object.ts";
+
+/** Leaves members that are undefined out of the text. */
+type Members = Record<string, unknown>;
+
+/** A chat, or a completion where the caller goes past the model's template. */
+export function writeOpenAiChatRequest(
+  request: ChatRequest,
+  target: AttemptTarget,
+): WrittenRequest | Failure {
+  if (request.raw !== undefined) return writeCompletion(request, target);
+  const hasToolImage = request.messages.some(
+    (message) => message.role === "tool" && message.content.some(isImage),
+  );
+  if (hasToolImage) return cannotCarry(request, "images", "openai");
+  return written("/v1/chat/completions", request, {
+    model: target.model,
+    messages: request.messages.map(writeMessage),
+    ...writeTools(request),
+    response_format: writeFormat(request.format),
+    reasoning_effort: writeEffort(request.thinking),
+    logprobs: request.topLogprobs === undefined ? undefined : true,
+    top_logprobs: request.topLogprobs,
+  });
+}
+
+function writeCompletion(request: ChatRequest, target: AttemptTarget): WrittenRequest | Failure {
+  const { raw, tools, format, thinking } = request;
+  if (tools.length > 0) return cannotCarry(request, "tools", "openai");
+  if (thinking?.enabled === true) return cannotCarry(request, "thinking", "openai");
+  return written("/v1/completions", request, {
+    model: target.model,
+    prompt: raw?.prompt,
+    suffix: raw?.suffix,
+    response_format: writeFormat(format),
+    logprobs: request.topLogprobs,
+  });
+}
+
+/** `top_k`, `min_p` and `repetition_penalty` are vLLM's names, which SGLang and llama.cpp share; OpenAI refuses them by name. */
+function written(path: string, request: ChatRequest, own: Members): WrittenRequest {
+  const { sampling, stop, stream } = request;
+  const body: Members = {
+    ...own,
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    min_p: sampling.minP,
+    frequency_penalty: sampling.frequencyPenalty,
+    presence_penalty: sampling.presencePenalty,
+    repetition_penalty: sampling.repetitionPenalty,
+    seed: sampling.seed,
+    logit_bias: sampling.logitBias,
+    max_tokens: request.maxTokens,
+    stop: stop.length === 0 ? undefined : stop,
+    user: request.user,
+    stream: stream ? true : undefined,
+    stream_options: stream ? { include_usage: true } : undefined,
+  };
+  return {
+    path,
+    headers: [
+      ["content-type", "application/json"],
+      ["accept", stream ? "text/event-stream" : "application/json"],
+    ],
+    body: Buffer.from(JSON.stringify(body)),
+  };
+}
+
+function writeMessage(message: ChatMessage): Members {
+  switch (message.role) {
+    case "system":
+      return { role: "system", content: joinTexts(message.content) };
+    case "user":
+      return { role: "user", content: writeInput(message.content) };
+    case "tool":
+      return {
+        role: "tool",
+        tool_call_id: message.callId,
+        content: joinTexts(message.content.filter(isText)),
+      };
+    case "assistant":
+      return writeAssistant(message);
+  }
+}
+
+/** Earlier thinking is left out: the API has no place for it. */
+function writeAssistant({ content }: AssistantMessage): Members {
+  const texts = content.filter((part) => part.kind === "text");
+  const calls = content.filter((part) => part.kind === "tool_call");
+  return {
+    role: "assistant",
+    content: texts.length === 0 && calls.length > 0 ? null : joinTexts(texts),
+    tool_calls:
+      calls.length === 0
+        ? undefined
+        : calls.map(({ id, name, arguments: text }) => ({
+            id,
+            type: "function",
+            function: { name, arguments: text },
+          })),
+  };
+}
+
+function writeInput(content: readonly InputPart[]): string | Members[] {
+  if (!content.some(isImage)) return joinTexts(content.filter(isText));
+  return content.map((part) =>
+    part.kind === "text"
+      ? { type: "text", text: part.text }
+      : { type: "image_url", image_url: { url: imageAddress(part) } },
+  );
+}
+
+/** Pictures travel as addresses; bytes as `data:` of their media type. */
+export function imageAddress({ source }: ImagePart): string {
+  if (source.kind === "url") return source.url;
+  const type = source.mediaType ?? imageMediaType(source.data) ?? "image/jpeg";
+  return `data:${type};base64,${source.data}`;
+}
+
+function isImage(part: InputPart): part is ImagePart {
+  return part.kind === "image";
+}
+
+function isText(part: InputPart): part is TextPart {
+  return part.kind === "text";
+}
+
+function joinTexts(parts: readonly TextPart[]): string {
+  return parts.map(({ text }) => text).join("\n");
+}
+
+function writeTools({ tools, toolChoice, parallelToolCalls }: ChatRequest): Members {
+  if (tools.length === 0) return {};
+  return {
+    tools: tools.map(writeTool),
+    tool_choice: writeChoice(toolChoice),
+    parallel_tool_calls: parallelToolCalls,
+  };
+}
+
+function writeTool({ name, description, parameters, strict }: ToolDefinition): Members {
+  return { type: "function", function: { name, description, parameters, strict } };
+}
+
+function writeChoice(choice: ToolChoice | undefined): string | JsonObject | undefined {
+  return choice?.kind === "tool" ? { type: "function", function: { name: choice.name } } : choice?.kind;
+}
+
+/** A schema has to have a name here: `answer` where the caller gives none. */
+function writeFormat(format: AnswerFormat | undefined): Members | undefined {
+  if (format === undefined) return undefined;
+  if (format.kind === "json") return { type: "json_object" };
+  const { name = "answer", description, schema, strict } = format;
+  return { type: "json_schema", json_schema: { name, description, schema, strict } };
+}
+
+/** Bounds in tokens become the three steps: low below 4,096, high from 16,384. */
+function writeEffort(thinking: ThinkingRequest | undefined): string | undefined {
+  if (thinking === undefined) return undefined;
+  if (!thinking.enabled) return "none";
+  if (thinking.effort !== undefined) return thinking.effort;
+  const { budgetTokens } = thinking;
+  if (budgetTokens === undefined) return undefined;
+  if (budgetTokens < 4096) return "low";
+  return budgetTokens < 16_384 ? "medium" : "high";
+}
