@@ -1,7 +1,7 @@
 /** A gRPC server on a TCP port or a Unix socket. */
 import { createServer as createNetServer } from "node:net";
 import type { Server as NetServer } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { Server as TlsServer, TLSSocket } from "node:tls";
 import { dataEvents, readAccepted } from "./chunk-source.ts";
 import type { ReadableSocket } from "./chunk-source.ts";
 import { MemoryAccount } from "./memory-account.ts";
@@ -19,6 +19,8 @@ const evictAfterMs = 1_000;
 /** Longest time between two looks at the clocks. */
 const maxSweepMs = 1_000;
 const tlsHandshakeMs = 10_000;
+/** The oldest that is spoken; HTTP/2 asks for it (RFC 9113, 9.2). */
+const tlsVersion = "TLSv1.2";
 
 /** A server that is listening once `listen` has resolved. */
 class Server implements GrpcServer {
@@ -63,6 +65,11 @@ class Server implements GrpcServer {
     });
   }
 
+  renew({ cert, key }: NonNullable<GrpcServerOptions["tls"]>): void {
+    if (!("setSecureContext" in this.#listener)) throw new TypeError("the server speaks plain text");
+    (this.#listener as TlsServer).setSecureContext({ cert, key, minVersion: tlsVersion });
+  }
+
   close(options: { readonly graceMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(options.graceMs ?? defaultGraceMs);
     return this.#closing;
@@ -90,6 +97,7 @@ class Server implements GrpcServer {
     const server = process.getBuiltinModule("node:tls").createServer({
       ...tls,
       ALPNProtocols: ["h2"],
+      minVersion: tlsVersion,
       noDelay: true,
       handshakeTimeout: tlsHandshakeMs,
     });

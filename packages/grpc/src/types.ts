@@ -195,6 +195,8 @@ export interface GrpcServer {
   listen(
     address: { readonly host?: string; readonly port: number } | { readonly path: string },
   ): Promise<number>;
+  /** Takes another certificate for new connections; those that are open stay. Throws a TypeError for a server without TLS. */
+  renew(tls: { readonly cert: string; readonly key: string }): void;
   /** Stops accepting, tells clients (GOAWAY), resolves when the last call has ended or `graceMs` has passed, then destroys what is left. Idempotent. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }

@@ -3,9 +3,11 @@ import type { MethodHandler } from "@spillway/grpc";
 import { healthCheck, healthWatch, serverReflection } from "@spillway/worker/standard-services";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
+import type { TlsFiles } from "../contracts/options.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
 import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
+import { keepCertificate, type KeptCertificate } from "./certificates.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { collectAddresses } from "./routes.ts";
 
@@ -13,6 +15,8 @@ import { collectAddresses } from "./routes.ts";
 export interface BoundAddress {
   readonly host: string;
   readonly port: number;
+  /** With TLS. */
+  readonly secure: boolean;
 }
 
 /** Where the gateway listens. */
@@ -48,39 +52,72 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   let draining = false;
   const addresses = collectAddresses({ ...parts, draining: () => draining });
   const health = new HealthState(() => !draining && parts.catalog.ready());
-  const http = config.http.map((options) =>
-    createHttpDoor({
-      ...context,
-      routes: addresses.routes,
-      pipeline,
-      options,
-      origins: config.access.origins,
-    }),
-  );
-  const grpc =
-    config.grpc === undefined
-      ? undefined
-      : createGrpcDoor({
-          ...context,
-          methods: addresses.methods,
-          services: standardServices(health),
-          pipeline,
-          options: config.grpc,
-        });
+  const certificates = new Certificates(context);
+  const http: HttpDoor[] = [];
+  let grpc: GrpcDoor | undefined;
   const close = async (options: { readonly graceMs: number }): Promise<void> => {
     draining = true;
     health.changed();
     const open: readonly (HttpDoor | GrpcDoor)[] = grpc === undefined ? http : [...http, grpc];
     await Promise.all(open.map((door) => door.close(options)));
+    certificates.close();
     addresses.close();
   };
   try {
+    for (const options of config.http) {
+      const kept = await certificates.keep(options.tls);
+      const { routes } = addresses;
+      const { origins } = config.access;
+      const { certificate } = kept ?? {};
+      const door = createHttpDoor({ ...context, routes, pipeline, options, certificate, origins });
+      if (kept !== undefined) kept.renew = (next) => door.renew(next);
+      http.push(door);
+    }
+    if (config.grpc !== undefined) {
+      const kept = await certificates.keep(config.grpc.tls);
+      const door = createGrpcDoor({
+        ...context,
+        methods: addresses.methods,
+        services: standardServices(health),
+        pipeline,
+        options: config.grpc,
+        certificate: kept?.certificate,
+      });
+      if (kept !== undefined) kept.renew = (next) => door.renew(next);
+      grpc = door;
+    }
     const bound = await Promise.all(http.map((door) => door.listen()));
-    const listening = { http: bound, grpc: await grpc?.listen() };
+    const rpc = await grpc?.listen();
+    const listening = {
+      http: bound.map((address, i) => ({ ...address, secure: config.http[i]?.tls !== undefined })),
+      grpc: rpc && { ...rpc, secure: config.grpc?.tls !== undefined },
+    };
     return { listening, notifyHealth: () => health.changed(), close };
   } catch (error) {
     await close({ graceMs: 0 });
     throw error;
+  }
+}
+
+/** The certificates of all doors. */
+class Certificates {
+  readonly #context: GatewayContext;
+  readonly #kept: KeptCertificate[] = [];
+
+  constructor(context: GatewayContext) {
+    this.#context = context;
+  }
+
+  /** Undefined for a door without TLS. */
+  async keep(files: TlsFiles | undefined): Promise<KeptCertificate | undefined> {
+    if (files === undefined) return undefined;
+    const kept = await keepCertificate(files, this.#context);
+    this.#kept.push(kept);
+    return kept;
+  }
+
+  close(): void {
+    for (const each of this.#kept) each.close();
   }
 }
 

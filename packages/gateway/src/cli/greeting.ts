@@ -2,10 +2,17 @@
 import { isAbsolute, relative } from "node:path";
 import { findSurprises, type CompiledConfig } from "../config/index.ts";
 
+/** An address; `secure`: with TLS. */
+export interface ListenedAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly secure?: boolean;
+}
+
 /** Addresses that are listened on. */
 export interface Addresses {
-  readonly http: readonly { readonly host: string; readonly port: number }[];
-  readonly grpc: { readonly host: string; readonly port: number } | undefined;
+  readonly http: readonly ListenedAddress[];
+  readonly grpc: ListenedAddress | undefined;
 }
 
 /** What the greeting tells of. */
@@ -23,8 +30,10 @@ export function greet({ config, file, version, listening, workingDirectory }: Gr
   const lines = [`Spillway ${version}`, ""];
   for (const address of listening.http) lines.push(`  http    ${httpUrl(address)}`);
   if (listening.grpc !== undefined) {
-    const { host, port } = listening.grpc;
-    lines.push(`  grpc    ${host.includes(":") ? `[${host}]` : host}:${port}`);
+    const { host, port, secure } = listening.grpc;
+    lines.push(
+      `  grpc    ${host.includes(":") ? `[${host}]` : host}:${port}${secure === true ? " with TLS" : ""}`,
+    );
   }
   if (file !== undefined) lines.push(`  config  ${file}`);
   const { repository, pools } = config;
@@ -35,9 +44,11 @@ export function greet({ config, file, version, listening, workingDirectory }: Gr
 }
 
 /** A URL that works on this machine. */
-export function httpUrl({ host, port }: { readonly host: string; readonly port: number }): string {
-  if (["127.0.0.1", "0.0.0.0", "::", "::1", "localhost"].includes(host)) return `http://localhost:${port}`;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+export function httpUrl({ host, port, secure = false }: ListenedAddress): string {
+  const scheme = secure ? "https" : "http";
+  if (["127.0.0.1", "0.0.0.0", "::", "::1", "localhost"].includes(host))
+    return `${scheme}://localhost:${port}`;
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** Relative to the working folder where it lies in there. */

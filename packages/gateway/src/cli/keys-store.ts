@@ -53,7 +53,7 @@ export async function removeKey(file: string, id: string): Promise<boolean> {
 export function formatEntry(entry: KeyEntry): string {
   const document = parseDocument("keys: []");
   document.set("keys", document.createNode([entry]));
-  return document.toString();
+  return document.toString({ lineWidth: 0 });
 }
 
 /** Written beside the file and renamed over it; the draft keeps a second writer away. A link stays a link. */
@@ -65,7 +65,7 @@ async function change(named: string, edit: (document: Document) => void): Promis
   try {
     const document = parseDocument(await readOrBegin(file));
     edit(document);
-    await handle.writeFile(document.toString());
+    await handle.writeFile(document.toString({ lineWidth: 0 }));
     await handle.chmod(await modeOf(file));
     await handle.sync();
     await handle.close();

@@ -12,6 +12,8 @@ export interface TryContext {
   /** Where samples of local models lie. */
   readonly repository: string | undefined;
   readonly workingDirectory: string;
+  /** Callers need a key. */
+  readonly needsKey?: boolean;
 }
 
 /** How many lines are printed. */
@@ -33,7 +35,9 @@ export function suggestCalls(context: TryContext): string[] {
     `curl -s -X POST ${url}/v2/repository/index`,
     `curl -s ${url}/metrics`,
   ];
-  return lines.filter((line) => line !== undefined).slice(0, maxLines);
+  const shown = lines.filter((line) => line !== undefined).slice(0, maxLines);
+  if (context.needsKey !== true) return shown;
+  return shown.map((line) => line.replace(/^curl -s/, 'curl -s -H "x-api-key: $SPILLWAY_KEY"'));
 }
 
 /** The models with the one of that name first. */

@@ -145,6 +145,12 @@ export interface DoorOptions {
   readonly tls: TlsFiles | undefined;
 }
 
+/** A certificate, its intermediates behind it, and its key, as PEM texts. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** Files of a listener's certificate, as absolute paths. They are watched. */
 export interface TlsFiles {
   readonly cert: string;

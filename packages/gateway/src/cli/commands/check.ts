@@ -3,6 +3,7 @@ import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import type { DoorOptions, RepositoryOptions } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
+import { checkAccess } from "../access-checks.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { shortPath } from "../greeting.ts";
 import { ConfigFileError } from "../command-error.ts";
@@ -59,10 +60,12 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
   }
   const { config, file } = read;
   const local = await readModels(config);
-  const notes = [...findSurprises(config), ...local.notes];
+  const access = await checkAccess(config);
+  const notes = [...findSurprises(config), ...access.notes, ...local.notes];
+  const errors = [...access.errors, ...local.errors];
   return {
-    ok: local.errors.length === 0,
-    errors: local.errors,
+    ok: errors.length === 0,
+    errors,
     notes,
     configuration: file ?? null,
     http: config.http.map(address),
@@ -91,8 +94,8 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
   };
 }
 
-function address({ host, port }: DoorOptions): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+function address({ host, port, tls }: DoorOptions): string {
+  return `${tls === undefined ? "" : "tls "}${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 interface LocalModels {
@@ -182,9 +185,15 @@ function printReport(report: CheckReport, terminal: Terminal): void {
   else terminal.complain(`\n${counted(report.errors.length, "error")}\n`);
 }
 
+const callersInWords = {
+  none: "anybody, to infer and see the status",
+  loopback: "this machine only",
+  keys: "whoever has a key",
+} as const;
+
 function describe(report: CheckReport, workingDirectory: string): string {
   const { repository, grpc, http, models, pools, processes } = report;
-  const callers = report.callers === "none" ? "anybody, to infer and see the status" : "this machine only";
+  const callers = callersInWords[report.callers];
   let text = `configuration  ${report.configuration ?? "built in"}\n`;
   text += `listen         http ${http.join(", ")}; ${grpc === null ? "no gRPC" : `grpc ${grpc}`}\n`;
   text += `callers        ${callers}\n`;

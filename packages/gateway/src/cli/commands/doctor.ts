@@ -1,5 +1,6 @@
 /** `spillway doctor`: looks for what would keep Spillway from working on this machine, and says what to do. */
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
+import { checkAccess } from "../access-checks.ts";
 import { exitCodes } from "../exit-codes.ts";
 import {
   checkCpu,
@@ -54,7 +55,21 @@ async function checkConfigured(options: DoctorOptions, terminal: Terminal): Prom
   const surprises = findSurprises(config).map((message): Finding => {
     return { name: "configuration", status: "warn", message };
   });
-  return [...surprises, ...(await Promise.all(doors.map(checkPort))), await checkModels(config.repository)];
+  const access = await checkAccess(config);
+  const files = [
+    ...access.errors.map((message): Finding => {
+      return { name: "access", status: "fail", message, advice: "correct the file" };
+    }),
+    ...access.notes.map((message): Finding => {
+      return { name: "access", status: message.includes("is valid until") ? "ok" : "warn", message };
+    }),
+  ];
+  return [
+    ...surprises,
+    ...files,
+    ...(await Promise.all(doors.map(checkPort))),
+    await checkModels(config.repository),
+  ];
 }
 
 function describe({ status, name, message, advice }: Finding): string {

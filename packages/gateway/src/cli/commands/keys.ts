@@ -155,7 +155,10 @@ export async function revokeKey(
 
 /** What the configuration and its file of keys say. Throws a `ConfigFileError` where either is wrong. */
 async function readKeys(options: KeysPlace, terminal: Terminal): Promise<Keys> {
-  const { config, file: configFile } = await readConfig(options, terminal);
+  const { config, file: configFile } = await readConfig(
+    options.config === undefined ? {} : { config: options.config },
+    terminal,
+  );
   const { workingDirectory } = terminal;
   const { access } = config;
   const folder = configFile === undefined ? workingDirectory : dirname(resolve(workingDirectory, configFile));

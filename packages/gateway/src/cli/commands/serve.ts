@@ -122,6 +122,7 @@ function welcome(
         .filter((model) => "inputs" in model),
       repository: config.repository?.directory,
       workingDirectory: terminal.workingDirectory,
+      needsKey: config.access.mode === "keys",
     });
     const seconds = process.uptime().toFixed(1);
     terminal.print(

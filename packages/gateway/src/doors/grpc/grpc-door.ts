@@ -9,7 +9,7 @@ import {
   type UnaryServerCall,
 } from "@spillway/grpc";
 import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
-import type { DoorOptions } from "../../contracts/options.ts";
+import type { Certificate, DoorOptions } from "../../contracts/options.ts";
 import type { Pipeline } from "../../contracts/pipeline.ts";
 import type { RpcMethod } from "../../contracts/route.ts";
 import type { Logger, Metrics } from "../../contracts/telemetry.ts";
@@ -34,6 +34,8 @@ export interface GrpcDoorOptions {
   readonly services: ReadonlyMap<string, MethodHandler>;
   readonly pipeline: Pipeline;
   readonly options: DoorOptions;
+  /** Undefined: plain text. */
+  readonly certificate?: Certificate | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -44,6 +46,8 @@ export interface GrpcDoorOptions {
 export interface GrpcDoor extends Inspect {
   /** Rejects with a `GatewayError` that says what to do when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Takes another certificate for new connections; those that are open stay. Of a door with a certificate. */
+  renew(certificate: Certificate): void;
   /**
    * Stops accepting, ends streams once what they were sent is answered, lets calls finish for
    * `graceMs`, then cuts them. Idempotent.
@@ -72,6 +76,7 @@ class SpillwayGrpcDoor implements GrpcDoor {
     this.#port = options.port;
     this.#methods = meterMethods(door);
     this.#server = createGrpcServer({
+      ...(door.certificate === undefined ? {} : { tls: door.certificate }),
       methods: this.#handlers(),
       admit: (head) => this.#admit(head),
       maxMessageBytes: options.maxBodyBytes,
@@ -95,6 +100,10 @@ class SpillwayGrpcDoor implements GrpcDoor {
     }
     this.#state = "listening";
     return { host, port: this.#port };
+  }
+
+  renew(certificate: Certificate): void {
+    this.#server.renew(certificate);
   }
 
   close({ graceMs }: { readonly graceMs: number }): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Server, ServerResponse } from "node:http";
 import { Server as NetServer, type Socket } from "node:net";
 import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
-import type { DoorOptions } from "../../contracts/options.ts";
+import type { Certificate, DoorOptions } from "../../contracts/options.ts";
 import type { Pipeline } from "../../contracts/pipeline.ts";
 import type { Route } from "../../contracts/route.ts";
 import type { Logger, Metrics } from "../../contracts/telemetry.ts";
@@ -18,15 +18,15 @@ import { HttpExchange } from "./http-exchange.ts";
 import { createHttpMeters, RouteMeter } from "./http-metrics.ts";
 import { malformedReason, rawFailure } from "./malformed.ts";
 import { Router } from "./router.ts";
-
-/** Taken from the process: importing `node:http` by name evaluates all its exports, a WebSocket client among them, and costs 12 MB. */
-const { createServer } = process.getBuiltinModule("node:http");
+import { createDoorServer, type DoorServer } from "./server-kind.ts";
 
 /** What a door needs. */
 export interface HttpDoorOptions {
   readonly routes: readonly Route[];
   readonly pipeline: Pipeline;
   readonly options: DoorOptions;
+  /** Undefined: plain HTTP. */
+  readonly certificate?: Certificate | undefined;
   /** Origins of web pages that may read answers. */
   readonly origins: readonly string[];
   readonly clock: Clock;
@@ -41,6 +41,8 @@ export interface HttpDoorOptions {
 export interface HttpDoor extends Inspect {
   /** Rejects with a `GatewayError` that says what to do when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Takes another certificate for new connections; those that are open stay. Of a door with a certificate. */
+  renew(certificate: Certificate): void;
   /**
    * Stops accepting, ends idle connections, lets what runs finish for `graceMs` and then cuts it.
    * Resolves when every connection has ended. Idempotent.
@@ -71,6 +73,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
 class NodeHttpDoor implements HttpDoor {
   readonly #options: DoorOptions;
   readonly #context: DoorContext;
+  readonly #kind: DoorServer;
   readonly #server: Server<typeof BodyRequest>;
   readonly #connections = new Map<Socket, Connection>();
   #port: number;
@@ -95,7 +98,12 @@ class NodeHttpDoor implements HttpDoor {
       unrouted: new RouteMeter(meters, "none", "any"),
       draining: false,
     };
-    this.#server = this.#createServer(door.stallTimeoutMs ?? defaultStallTimeoutMs);
+    this.#kind = this.#createServer(door);
+    this.#server = this.#kind.server;
+  }
+
+  renew(certificate: Certificate): void {
+    this.#kind.renew(certificate);
   }
 
   listen(): Promise<{ readonly host: string; readonly port: number }> {
@@ -135,9 +143,9 @@ class NodeHttpDoor implements HttpDoor {
     };
   }
 
-  #createServer(stallTimeoutMs: number): Server<typeof BodyRequest> {
+  #createServer({ certificate, stallTimeoutMs = defaultStallTimeoutMs }: HttpDoorOptions): DoorServer {
     const { receiveTimeoutMs, maxConnections } = this.#options;
-    const server = createServer({
+    const options = {
       IncomingMessage: BodyRequest,
       keepAliveTimeout: keepAliveTimeoutMs,
       headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
@@ -146,7 +154,9 @@ class NodeHttpDoor implements HttpDoor {
       maxHeaderSize: 32_768,
       requireHostHeader: false,
       noDelay: true,
-    });
+    };
+    const kind = createDoorServer(options, certificate);
+    const { server } = kind;
     // Their size bounds them. A bound on their number would drop the rest in silence, an Origin among them.
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = 0;
@@ -154,11 +164,11 @@ class NodeHttpDoor implements HttpDoor {
     server.timeout = stallTimeoutMs;
     server.on("request", (request, response) => this.#serve(request, response, "nothing"));
     server.on("checkContinue", (request, response) => this.#serve(request, response, "continue"));
-    server.on("connection", (socket) => this.#accept(socket));
+    kind.onConnection((socket) => this.#accept(socket));
     server.on("timeout", (socket: Socket) => this.#silent(socket));
     server.on("clientError", (error, socket) => this.#malformed(error, socket as Socket));
     server.on("drop", () => void this.#context.meters.refused.value++);
-    return server;
+    return kind;
   }
 
   /** One pair of listeners a connection, not a request. A client that half-closes has left. */
@@ -200,7 +210,7 @@ class NodeHttpDoor implements HttpDoor {
     const { clock } = this.#context;
     this.#context.draining = true;
     if (!this.#server.listening) return;
-    const cut = clock.after(graceMs, () => this.#server.closeAllConnections());
+    const cut = clock.after(graceMs, () => this.#kind.cut());
     const stopped = stopAccepting(this.#server);
     this.#endIdle(clock.now() - restlessMs);
     // A turn later, after what lies unread in the sockets has been read.

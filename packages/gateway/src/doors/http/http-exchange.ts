@@ -429,7 +429,8 @@ export class HttpExchange implements ResponseSink, Attached {
   /** Ends the connection so that nobody takes the part for the whole: HTTP/1.0 knows no other end than a reset. */
   #abort(): void {
     const { socket } = this.#connection;
-    if (this.#request.httpVersion === "1.0") socket.resetAndDestroy();
+    // A reset is for bare TCP; under TLS an end without its closing message says as much.
+    if (this.#request.httpVersion === "1.0" && !("encrypted" in socket)) socket.resetAndDestroy();
     else socket.destroy();
   }
 
