@@ -13,6 +13,7 @@ import { RequestLine } from "../stages/flowcontrol/line.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createUpstream } from "../stages/upstream/create-upstream.ts";
+import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
 import { createConnectionFactory } from "../stages/upstream/undici-connection.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
@@ -71,7 +72,11 @@ export function createForwarding({
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
-  const scheduling = createScheduling({ clock, random });
+  const scheduling = createScheduling({
+    clock,
+    random,
+    onRefused: createRefusalCounter(context.metrics),
+  });
   const routing = createForwardRouter({ catalog, routes: config.routes, random, isPredictive });
   return {
     catalog,

@@ -2,13 +2,18 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { until } from "../../../../test/harness/until.ts";
-import type { ForwardDecision } from "../../src/contracts/http-endpoint.ts";
+import type { ForwardDecision, ForwardRoute } from "../../src/contracts/http-endpoint.ts";
+import type { Upstream } from "../../src/contracts/endpoint.ts";
+import type { Scheduling } from "../../src/contracts/scheduling.ts";
+import type { Pipeline } from "../../src/contracts/pipeline.ts";
 import type { Exchange } from "../../src/contracts/sink.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { isFailure, type Failure } from "../../src/core/errors.ts";
 import { createSystemRandom } from "../../src/core/random.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { createScheduling } from "../../src/stages/scheduling/create-scheduling.ts";
 import { createUpstream, type UpstreamOptions } from "../../src/stages/upstream/create-upstream.ts";
+import { createRefusalCounter } from "../../src/stages/upstream/forward-metrics.ts";
 import type { ForwardRecord } from "../../src/stages/upstream/forward-record.ts";
 import { createMetrics } from "../../src/telemetry/index.ts";
 import {
@@ -37,7 +42,7 @@ export interface ForwardCall {
 }
 
 /** Stages over one pool. */
-export interface ForwardStagesFixture {
+export interface ForwardStagesFixture extends Pick<Pipeline, "decide" | "carry"> {
   readonly pool: PlainPool;
   readonly servers: readonly ScriptedServer[];
   readonly records: ForwardRecord[];
@@ -68,7 +73,7 @@ export async function startStages(
   const records: ForwardRecord[] = [];
   const log = (_event: string, fields: unknown): void => void faults.push(fields);
   const logger = { error: log, warn: log, info: log, debug: log };
-  const scheduling = createScheduling({ clock, random });
+  const scheduling = createScheduling({ clock, random, onRefused: createRefusalCounter(metrics) });
   const { retryBudget } = setup;
   const upstream = createUpstream({
     clock,
@@ -80,40 +85,66 @@ export async function startStages(
     ...(retryBudget === undefined ? {} : { retryBudget }),
   });
   const route = { pool, model: "m" };
+  const pipeline = createPipeline({
+    admission: unused,
+    enter: () => undefined,
+    routing: unused,
+    flowcontrol: unused,
+    forward: { routing: () => route, scheduling, upstream },
+  });
   return {
+    decide: (asked) => pipeline.decide(asked),
+    carry: (decision, sink) => pipeline.carry(decision, sink),
     pool,
     servers,
     records,
     faults,
-    call(options = {}, onDecided = () => undefined) {
-      const sink = new CollectingSink();
-      const request = forwardRequest(options);
-      const call: ForwardCall = {
-        sink,
-        request,
-        exchange: undefined,
-        leave() {
-          request.cancellation.cancel("client_gone");
-          call.exchange?.cancel("client_gone");
-        },
-        ended: () => until("the answer ends", () => sink.ending),
-      };
-      const decided = (result: ForwardDecision | Failure): void => {
-        if (isFailure(result)) return sink.fail(result);
-        onDecided(call);
-        call.exchange = upstream.carry(result, sink);
-      };
-      const decision = scheduling.decide(route, request);
-      if (decision === undefined) scheduling.wait(route, request, decided);
-      else decided(decision);
-      return call;
-    },
+    call: (options, onDecided) => startCall({ scheduling, upstream, route }, options, onDecided),
     metric(sample) {
       const lines = metrics.render().split("\n");
       const found = lines.find((line) => line.startsWith(`${sample} `));
       return Number(found?.slice(sample.length + 1) ?? 0);
     },
   };
+}
+
+interface CallParts {
+  readonly scheduling: Scheduling;
+  readonly upstream: Upstream<ForwardDecision>;
+  readonly route: ForwardRoute;
+}
+
+/** Decides and carries as a door does, without a door. */
+function startCall(
+  { scheduling, upstream, route }: CallParts,
+  options: RequestSetup = {},
+  onDecided: (call: ForwardCall) => void = () => undefined,
+): ForwardCall {
+  const sink = new CollectingSink();
+  const request = forwardRequest(options);
+  const call: ForwardCall = {
+    sink,
+    request,
+    exchange: undefined,
+    leave() {
+      request.cancellation.cancel("client_gone");
+      call.exchange?.cancel("client_gone");
+    },
+    ended: () => until("the answer ends", () => sink.ending),
+  };
+  const decided = (result: ForwardDecision | Failure): void => {
+    if (isFailure(result)) return sink.fail(result);
+    onDecided(call);
+    call.exchange = upstream.carry(result, sink);
+  };
+  const decision = scheduling.decide(route, request);
+  if (decision === undefined) scheduling.wait(route, request, decided);
+  else decided(decision);
+  return call;
+}
+
+function unused(): never {
+  throw new Error("not a stage of these tests");
 }
 
 /** Waits until no endpoint holds load. */

@@ -6,7 +6,7 @@
 import type { ForwardDecision, ForwardRoute, HttpEndpoint, HttpPool } from "../../contracts/http-endpoint.ts";
 import type { Scheduling } from "../../contracts/scheduling.ts";
 import type { Clock } from "../../core/clock.ts";
-import { failure, isFailure } from "../../core/errors.ts";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { ForwardPayload } from "../../core/forward.ts";
 import type { Random } from "../../core/random.ts";
 import type { InferenceRequest } from "../../core/request.ts";
@@ -18,6 +18,8 @@ export interface SchedulingOptions {
   readonly clock: Clock;
   /** Breaks ties. */
   readonly random: Random;
+  /** Hears of every request that left a line, or never got in, without a place. */
+  readonly onRefused?: (route: ForwardRoute, reason: Failure) => void;
 }
 
 /** Makes the stage; it drains the line of every pool that it is asked about. */
@@ -73,8 +75,10 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
         request,
         bound: { rows: 1, shapeKey: route.model },
         done: (result) => {
-          if (isFailure(result)) done(result);
-          else if (result instanceof RequestLease) done(decision(route, request, result));
+          if (result instanceof RequestLease) return done(decision(route, request, result));
+          if (!isFailure(result)) throw new TypeError("a place that is not of this line");
+          options.onRefused?.(route, result);
+          done(result);
         },
       });
     },

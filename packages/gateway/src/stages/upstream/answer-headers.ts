@@ -7,18 +7,40 @@ export interface AnswerOrigin {
   readonly endpoint: string;
   /** Attempts made, this one included. */
   readonly attempts: number;
+  /** Name of the model in the pool. */
+  readonly model: string;
+  /** Time in line and, up to this head, at the server, ms. */
+  readonly queueMs: number;
+  readonly upstreamMs: number;
 }
 
 const text = /^[\x20-\x7e]*$/;
 
-/** Adds `x-spillway-endpoint` and `x-spillway-attempts`; leaves out framing, which is the door's. */
+/**
+ * Adds `x-spillway-endpoint`, `-model`, `-attempts` and `Server-Timing`
+ * (https://www.w3.org/TR/server-timing/); leaves out framing, which is the door's.
+ */
 export function answerHeaders(headers: HeaderList, origin: AnswerOrigin): HeaderList {
   const all: (readonly [string, string])[] = [];
   for (const header of headers) if (!isFraming(header[0])) all.push(header);
-  const { endpoint, attempts } = origin;
-  all.push(["x-spillway-endpoint", text.test(endpoint) ? endpoint : encodeURI(endpoint.toWellFormed())]);
-  all.push(["x-spillway-attempts", String(attempts)]);
+  const { endpoint, attempts, model, queueMs, upstreamMs } = origin;
+  all.push(
+    ["x-spillway-endpoint", headerText(endpoint)],
+    ["x-spillway-model", headerText(model)],
+    ["x-spillway-attempts", attempts === 1 ? "1" : String(attempts)],
+    ["server-timing", `queue;dur=${rounded(queueMs)}, upstream;dur=${rounded(upstreamMs)}`],
+  );
   return all;
+}
+
+/** Names may hold anything: what a header cannot carry is percent-encoded. */
+function headerText(name: string): string {
+  return text.test(name) ? name : encodeURI(name.toWellFormed());
+}
+
+/** To a hundredth. */
+function rounded(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }
 
 function isFraming(name: string): boolean {

@@ -163,6 +163,7 @@ describe(`the server's connection is closed within ${limitMs} ms`, () => {
     assert.equal(stages.pool.line.length, tries);
     for (const call of waiting) call.leave();
     assert.equal(stages.pool.line.length, 0);
+    assert.equal(stages.metric('spillway_forward_cancellations_total{pool="chat",phase="queue"}'), tries);
     await until("the first arrives", () => stages.servers[0]?.requests.length === 1);
     first.leave();
     await atRest(stages);

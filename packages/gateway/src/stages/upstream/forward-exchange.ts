@@ -280,7 +280,14 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   }
 
   #headersOf(attempt: ForwardAttempt, headers: HeaderList): HeaderList {
-    return answerHeaders(headers, { endpoint: attempt.endpoint.id, attempts: this.#attempts });
+    const { lease, route } = this.#decision;
+    return answerHeaders(headers, {
+      endpoint: attempt.endpoint.id,
+      attempts: this.#attempts,
+      model: route.model,
+      queueMs: lease.grantedAt - lease.enqueuedAt,
+      upstreamMs: this.#context.clock.now() - attempt.startedAt,
+    });
   }
 
   /** Where the request is, for who counts departures. */

@@ -1,6 +1,7 @@
 /** Series about requests that HTTP servers answer, by pool and model. */
 import type { AttemptResult, ForwardRoute } from "../../contracts/http-endpoint.ts";
 import type { MetricDefinition, MetricHistogram, Metrics, MetricValue } from "../../contracts/telemetry.ts";
+import type { Failure } from "../../core/errors.ts";
 import type { TokenUsage } from "../../core/forward.ts";
 import type { Outcome } from "../../core/outcome.ts";
 
@@ -10,7 +11,7 @@ const longBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 export const forwardMetrics = {
   requests: {
     name: "spillway_forward_requests_total",
-    help: "Requests carried to HTTP servers, by how they ended: ok, or the code of the failure.",
+    help: "Requests for HTTP servers that got a place or waited for one, by how they ended: ok, or the code of the failure.",
     labels: ["pool", "model", "outcome"],
   },
   duration: {
@@ -58,7 +59,7 @@ export const forwardMetrics = {
   },
   cancellations: {
     name: "spillway_forward_cancellations_total",
-    help: "Requests called off after they left the line, by phase: connect, first_token, stream, whole, backoff, hedge.",
+    help: "Requests called off, by phase: queue, connect, first_token, stream, whole, backoff, hedge.",
     labels: ["pool", "phase"],
   },
   streams: {
@@ -74,7 +75,7 @@ export const forwardMetrics = {
 } as const satisfies Record<string, MetricDefinition & { readonly buckets?: readonly number[] }>;
 
 /** Where a request was when it was called off. */
-export type CancelPhase = "connect" | "first_token" | "stream" | "whole" | "backoff" | "hedge";
+export type CancelPhase = "queue" | "connect" | "first_token" | "stream" | "whole" | "backoff" | "hedge";
 
 /** Models of a pool that are kept apart; further ones share the label `other`. */
 const maxModels = 256;
@@ -203,4 +204,15 @@ export class ForwardMeters {
     this.#pools.set(pool.name, made);
     return made;
   }
+}
+
+/** Counts requests that left a pool's line without having been sent. */
+export function createRefusalCounter(metrics: Metrics): (route: ForwardRoute, reason: Failure) => void {
+  const requests = metrics.counter(forwardMetrics.requests);
+  const cancellations = metrics.counter(forwardMetrics.cancellations);
+  return ({ pool, model }, { code }) => {
+    requests.with(pool.name, model, code).value++;
+    const phase: CancelPhase = "queue";
+    if (code === "client_gone") cancellations.with(pool.name, phase).value++;
+  };
 }
