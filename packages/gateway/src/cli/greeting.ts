@@ -1,5 +1,6 @@
 /** The first lines that `spillway serve` prints for people. */
 import { isAbsolute, relative } from "node:path";
+import { isHttpPool, type PoolOptions } from "../contracts/options.ts";
 import { findSurprises, type CompiledConfig } from "../config/index.ts";
 
 /** An address; `secure`: with TLS. */
@@ -38,9 +39,15 @@ export function greet({ config, file, version, listening, workingDirectory }: Gr
   if (file !== undefined) lines.push(`  config  ${file}`);
   const { repository, pools } = config;
   if (repository !== undefined) lines.push(`  models  ${shortPath(repository.directory, workingDirectory)}`);
-  for (const { name, endpoints } of pools) lines.push(`  pool    ${name}: ${endpoints.join(", ")}`);
+  for (const pool of pools) lines.push(`  pool    ${pool.name}: ${placesOf(pool).join(", ")}`);
   for (const note of findSurprises(config)) lines.push(`  note    ${note}`);
   return `${lines.join("\n")}\n\n`;
+}
+
+/** Where a pool's servers are, as the configuration says it. */
+export function placesOf(pool: PoolOptions): readonly string[] {
+  if (!isHttpPool(pool) || pool.endpointsFile === undefined) return pool.endpoints;
+  return [...pool.endpoints, `those of ${pool.endpointsFile}`];
 }
 
 /** A URL that works on this machine. */

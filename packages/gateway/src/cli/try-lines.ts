@@ -1,6 +1,7 @@
 /** `curl` lines that fit the models that are there. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { PooledModel } from "../contracts/http-endpoint.ts";
 import type { ServedModel } from "../core/model.ts";
 import { httpUrl, shortPath, type Addresses } from "./greeting.ts";
 
@@ -16,8 +17,31 @@ export interface TryContext {
   readonly needsKey?: boolean;
 }
 
-/** How many lines are printed. */
+/** How many lines are printed besides those for chats. */
 const maxLines = 3;
+
+/** Two calls to a model that chats, one in each of the usual dialects. */
+export function suggestChats(
+  { listening, needsKey }: Pick<TryContext, "listening" | "needsKey">,
+  model: string,
+): string[] {
+  const [address] = listening.http;
+  if (address === undefined) return [];
+  const url = httpUrl(address).replace(/^http:\/\//, "");
+  const body = { model, messages: [{ role: "user", content: "Say hello" }] };
+  const call = (path: string, data: unknown): string =>
+    `curl -s ${url}${path} -H 'content-type: application/json' -d ${quote(JSON.stringify(data))}`;
+  return withKey(
+    [call("/api/chat", body), call("/v1/chat/completions", { ...body, stream: true })],
+    needsKey,
+  );
+}
+
+/** The model to try: one that is in memory before others, and none that only embeds. */
+export function pickChatModel(models: readonly PooledModel[]): string | undefined {
+  const chats = models.filter(({ name, ready }) => ready > 0 && !/embed|bge-|rerank/i.test(name));
+  return (chats.find(({ loaded }) => loaded > 0) ?? chats[0])?.name;
+}
 
 /** At most three calls: one with features, one with a prompt, one with a picture, else what every model answers. */
 export function suggestCalls(context: TryContext): string[] {
@@ -36,8 +60,12 @@ export function suggestCalls(context: TryContext): string[] {
     `curl -s ${url}/metrics`,
   ];
   const shown = lines.filter((line) => line !== undefined).slice(0, maxLines);
-  if (context.needsKey !== true) return shown;
-  return shown.map((line) => line.replace(/^curl -s/, 'curl -s -H "x-api-key: $SPILLWAY_KEY"'));
+  return withKey(shown, context.needsKey);
+}
+
+function withKey(lines: string[], needsKey: boolean | undefined): string[] {
+  if (needsKey !== true) return lines;
+  return lines.map((line) => line.replace(/^curl -s/, 'curl -s -H "x-api-key: $SPILLWAY_KEY"'));
 }
 
 /** The models with the one of that name first. */

@@ -1,4 +1,5 @@
 /** What has to hold between keys, and what is allowed but probably not meant. */
+import { isHttpPool } from "../contracts/options.ts";
 import type { CompiledConfig } from "./compiled.ts";
 import { findKeyContradictions } from "./key-relations.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
@@ -154,7 +155,21 @@ export function findSurprises(config: CompiledConfig): string[] {
   if (config.repository === undefined && config.pools.length === 0 && !config.discovery) {
     notes.push("nothing will be served: models is false and there are no pools");
   }
+  notes.push(...sharedModels(config));
   return notes;
+}
+
+/** Models that several pools are configured to serve, and that no route decides about. */
+function sharedModels({ pools, routes }: CompiledConfig): string[] {
+  const routed = new Set(routes.map(({ model }) => model));
+  const holders = new Map<string, string[]>();
+  for (const pool of pools.filter(isHttpPool)) {
+    for (const model of new Set(pool.models)) holders.set(model, [...(holders.get(model) ?? []), pool.name]);
+  }
+  const shared = [...holders].filter(([model, names]) => names.length > 1 && !routed.has(model));
+  return shared.map(([model, names]) => {
+    return `model ${model} is in the pools ${names.join(" and ")}; without a route requests go to ${names[0] ?? ""}, the first in the file`;
+  });
 }
 
 /** True for an address that only this machine reaches. */

@@ -43,6 +43,7 @@ export interface ServerPoolOptions {
 
 /** A pool that the application starts and closes. */
 export interface ServerPool extends HttpPool {
+  readonly endpoints: readonly ServerEndpoint[];
   readonly options: HttpPoolOptions;
   /** True once every server was asked what it serves, whatever came of it. */
   readonly settled: boolean;

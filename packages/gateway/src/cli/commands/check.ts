@@ -1,11 +1,12 @@
 /** `spillway check`: reads everything, starts nothing, and says what would run or what is wrong. */
 import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
-import type { DoorOptions, RepositoryOptions } from "../../contracts/options.ts";
+import { isGrpcPool, isHttpPool, type DoorOptions, type RepositoryOptions } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
 import { checkAccess } from "../access-checks.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { shortPath } from "../greeting.ts";
+import { findPoolProblems } from "../pool-problems.ts";
+import { placesOf, shortPath } from "../greeting.ts";
 import { ConfigFileError } from "../command-error.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import { formatTable } from "../table.ts";
@@ -40,6 +41,8 @@ interface CheckReport {
   readonly models: readonly CheckedModel[];
   readonly processes: number;
   readonly pools: CompiledConfig["pools"];
+  readonly routes: CompiledConfig["routes"];
+  readonly discovery: boolean;
 }
 
 /** Prints the report. Exit code 1 when there are errors. */
@@ -61,8 +64,8 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
   const { config, file } = read;
   const local = await readModels(config);
   const access = await checkAccess(config);
-  const notes = [...findSurprises(config), ...access.notes, ...local.notes];
-  const errors = [...access.errors, ...local.errors];
+  const notes = [...findSurprises(config), ...access.notes, ...local.notes, ...noteLearnt(config)];
+  const errors = [...access.errors, ...local.errors, ...(await findPoolProblems(config.pools))];
   return {
     ok: errors.length === 0,
     errors,
@@ -75,7 +78,19 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     models: local.models,
     processes: local.processes,
     pools: config.pools,
+    routes: config.routes,
+    discovery: config.discovery,
   };
+}
+
+/** What nobody can know without asking the servers. */
+function noteLearnt({ pools }: CompiledConfig): string[] {
+  const learnt = pools.filter((pool) => isHttpPool(pool) && pool.models.length === 0);
+  if (learnt.length < 2) return [];
+  const names = learnt.map(({ name }) => name).join(", ");
+  return [
+    `the pools ${names} serve what their servers list; a model that several have goes to the first of them in the file, unless a route says otherwise`,
+  ];
 }
 
 function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckReport {
@@ -91,6 +106,8 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
     models: [],
     processes: 0,
     pools: [],
+    routes: [],
+    discovery: false,
   };
 }
 
@@ -155,8 +172,9 @@ function notesOf(snapshot: RepositorySnapshot, config: CompiledConfig): string[]
     if (!names.includes(name)) notes.push(`models.instances: no model ${name}${near(name, names)}`);
   }
   // A pool that lists its models itself may well have it.
-  if (config.pools.some((pool) => pool.models.length === 0)) return notes;
-  const served = [...names, ...config.pools.flatMap((pool) => pool.models)];
+  const pools = config.pools.filter(isGrpcPool);
+  if (pools.some((pool) => pool.models.length === 0)) return notes;
+  const served = [...names, ...pools.flatMap((pool) => pool.models)];
   const { featuresModel, promptModel } = config.predict;
   for (const [key, name] of [["features", featuresModel] as const, ["prompt", promptModel] as const]) {
     if (name !== undefined && !served.includes(name)) {
@@ -206,11 +224,20 @@ function describe(report: CheckReport, workingDirectory: string): string {
     text += `${counted(processes, "process", "processes")}\n`;
   }
   if (pools.length > 0) {
-    const rows = pools.map(({ name, dialect, endpoints, models: listed }) => {
-      return [name, dialect, endpoints.join(" "), listed.length === 0 ? "all" : listed.join(" ")];
+    const rows = pools.map((pool) => {
+      const listed = pool.models.length === 0 ? "all" : pool.models.join(" ");
+      return [pool.name, pool.dialect, placesOf(pool).join(" "), listed];
     });
     text += `\n${formatTable(["POOL", "DIALECT", "ENDPOINTS", "MODELS"], rows)}`;
   }
+  if (report.routes.length > 0) {
+    const rows = report.routes.map(({ model, targets }) => {
+      const where = targets.map((target) => `${target.pool}/${target.model} ${target.weight}`);
+      return [model, where.join(", ")];
+    });
+    text += `\n${formatTable(["ROUTE", "TARGETS AND WEIGHTS"], rows)}`;
+  }
+  if (report.discovery) text += "\nservers on this machine are looked for (discovery)\n";
   return text;
 }
 

@@ -13,6 +13,7 @@ import {
   checkSockets,
   type Finding,
 } from "../doctor-checks.ts";
+import { checkPools } from "../doctor-pools.ts";
 import { ConfigFileError } from "../command-error.ts";
 import { readConfig } from "../serve-config.ts";
 import type { Terminal } from "../terminal.ts";
@@ -69,6 +70,7 @@ async function checkConfigured(options: DoctorOptions, terminal: Terminal): Prom
     ...files,
     ...(await Promise.all(doors.map(checkPort))),
     await checkModels(config.repository),
+    ...(await checkPools(config.pools)),
   ];
 }
 

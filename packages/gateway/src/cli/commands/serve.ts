@@ -10,9 +10,10 @@ import { createTerminalLogger } from "../create-logger.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { greet } from "../greeting.ts";
 import { ModelProgress } from "../model-progress.ts";
+import { PoolProgress } from "../pool-progress.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import type { Terminal } from "../terminal.ts";
-import { suggestCalls } from "../try-lines.ts";
+import { pickChatModel, suggestCalls, suggestChats } from "../try-lines.ts";
 import { packageVersion } from "../version.ts";
 
 /** What the command line says. */
@@ -109,12 +110,26 @@ function welcome(
   const { catalog, listening } = gateway;
   terminal.print(greet({ ...context, listening, workingDirectory: terminal.workingDirectory }));
   const progress = new ModelProgress(terminal);
+  const pools = new PoolProgress(terminal);
   let greeted = false;
+  let chatsShown = false;
+  const chatLines = (): string[] => {
+    const model = chatsShown ? undefined : pickChatModel(gateway.forward.models());
+    if (model === undefined) return [];
+    chatsShown = true;
+    return suggestChats({ listening, needsKey: config.access.mode === "keys" }, model);
+  };
   const look = () => {
     progress.update(catalog.list());
+    pools.update(gateway.forward.pools());
+    if (greeted) {
+      const late = chatLines();
+      if (late.length > 0) terminal.print(`\nTry:\n\n${indented(late)}\n`);
+    }
     if (greeted || !catalog.ready()) return;
     greeted = true;
     progress.settled();
+    const chats = chatLines();
     const calls = suggestCalls({
       listening,
       models: progress.readyNames
@@ -125,10 +140,12 @@ function welcome(
       needsKey: config.access.mode === "keys",
     });
     const seconds = process.uptime().toFixed(1);
-    terminal.print(
-      `\nReady after ${seconds} s. Try:\n\n${calls.map((call) => `  ${call}\n`).join("")}\nCtrl-C stops.\n`,
-    );
+    terminal.print(`\nReady after ${seconds} s. Try:\n\n${indented([...chats, ...calls])}\nCtrl-C stops.\n`);
   };
   gateway.onModelChange(look);
   look();
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  ${line}\n`).join("");
 }
