@@ -132,6 +132,7 @@ describe("check", () => {
 listen         http 127.0.0.1:30080; grpc 127.0.0.1:50051
 callers        this machine only
 models         ./good
+discovery      model servers at the usual ports of this machine
 
 MODEL      VERSION  ENGINE  PROCESS      INSTANCES
 iris             1  onnx    group small          2

@@ -216,6 +216,7 @@ function describe(report: CheckReport, workingDirectory: string): string {
   text += `listen         http ${http.join(", ")}; ${grpc === null ? "no gRPC" : `grpc ${grpc}`}\n`;
   text += `callers        ${callers}\n`;
   text += `models         ${repository === null ? "none" : shortPath(repository, workingDirectory)}\n`;
+  if (report.discovery) text += "discovery      model servers at the usual ports of this machine\n";
   if (models.length > 0) {
     const rows = models.map(({ name, version, engine, group, instances }) => {
       return [name, version, engine, group === null ? "its own" : `group ${group}`, instances];
@@ -237,7 +238,6 @@ function describe(report: CheckReport, workingDirectory: string): string {
     });
     text += `\n${formatTable(["ROUTE", "TARGETS AND WEIGHTS"], rows)}`;
   }
-  if (report.discovery) text += "\nservers on this machine are looked for (discovery)\n";
   return text;
 }
 
