@@ -5,9 +5,11 @@ import type { Route, RpcMethod } from "../contracts/route.ts";
 import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
 import { createWelcomeRoute } from "../admin/welcome.ts";
+import { anthropicServer } from "../dialects/anthropic/codecs.ts";
 import { JsonThreads } from "../dialects/json/json-threads.ts";
 import { createKserveRoutes } from "../dialects/kserve/create-kserve-routes.ts";
 import { createKserveRpc } from "../dialects/kserve/create-kserve-rpc.ts";
+import { ollamaServer } from "../dialects/ollama/codecs.ts";
 import { createOpenAiRoutes } from "../dialects/openai/create-openai-routes.ts";
 import { openAiServer } from "../dialects/openai/openai-server.ts";
 import { createPredictRoutes } from "../dialects/predict/create-predict-routes.ts";
@@ -34,12 +36,14 @@ export interface AddressParts {
 }
 
 /** Collects the addresses. A new API is a line here. */
-export function collectAddresses({ config, context, catalog, draining }: AddressParts): Addresses {
+export function collectAddresses(parts: AddressParts): Addresses {
+  const { config, context, catalog, forward, draining } = parts;
   const { clock, version, metrics } = context;
   const jsonThreads = new JsonThreads({ clock });
   const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
   const kserve = { catalog, defaults, server: { name: "spillway", version }, jsonThreads };
-  const servers = { openai: openAiServer };
+  const servers = { openai: openAiServer, ollama: ollamaServer, anthropic: anthropicServer };
+  const pooled = () => forward.models();
   const predict = { clock, predict: config.predict, defaults, jsonThreads };
   return {
     routes: [
@@ -49,7 +53,7 @@ export function collectAddresses({ config, context, catalog, draining }: Address
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),
       ...createOpenAiRoutes({ clock, defaults, servers }),
-      ...createTfServingRoutes({ catalog, clock, defaults, jsonThreads }),
+      ...createTfServingRoutes({ catalog, pooled, clock, defaults, jsonThreads }),
     ],
     methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],
     close: () => jsonThreads.close(),

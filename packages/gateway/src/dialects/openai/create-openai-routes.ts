@@ -4,7 +4,7 @@ import type { Clock } from "../../core/clock.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { CallerCodec, ServerCodecs } from "../chat/codec.ts";
 import { createRequest } from "../request.ts";
-import { openAiChat } from "./openai-callers.ts";
+import { openAiChat, openAiResponses } from "./openai-callers.ts";
 import { writeOpenAiFailure } from "./openai-errors.ts";
 import { OpenAiPayload, openAiPaths, type OpenAiOperation } from "./openai-payload.ts";
 import { readOpenAiCall } from "./read-call.ts";
@@ -18,7 +18,10 @@ export interface OpenAiDeps {
 }
 
 /** How calls reach servers that do not offer them; an operation without an entry does not. */
-const callers: Readonly<Partial<Record<OpenAiOperation, CallerCodec>>> = { chat: openAiChat };
+const callers: Readonly<Partial<Record<OpenAiOperation, CallerCodec>>> = {
+  chat: openAiChat,
+  responses: openAiResponses,
+};
 
 /** The routes. */
 export function createOpenAiRoutes(deps: OpenAiDeps): Route[] {

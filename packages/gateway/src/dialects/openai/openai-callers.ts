@@ -2,8 +2,10 @@
 import type { CallerCodec } from "../chat/codec.ts";
 import { writeOpenAiRefusal } from "./openai-errors.ts";
 import { readOpenAiChat } from "./read-chat.ts";
+import { readResponses } from "./read-responses.ts";
 import { sseHeaders } from "./sse-headers.ts";
 import { OpenAiStreamWriter, writeOpenAiAnswer } from "./write-chat-answer.ts";
+import { ResponsesStreamWriter, writeResponsesAnswer } from "./write-responses.ts";
 
 /** Callers of `/v1/chat/completions`. */
 export const openAiChat: CallerCodec = {
@@ -11,5 +13,14 @@ export const openAiChat: CallerCodec = {
   streamHeaders: sseHeaders,
   createStreamWriter: (out, request, context) => new OpenAiStreamWriter(out, request, context),
   writeChatAnswer: writeOpenAiAnswer,
+  writeRefusal: writeOpenAiRefusal,
+};
+
+/** Callers of `/v1/responses` whose model's server does not serve it. */
+export const openAiResponses: CallerCodec = {
+  readChat: readResponses,
+  streamHeaders: sseHeaders,
+  createStreamWriter: (out, request, context) => new ResponsesStreamWriter(out, request, context),
+  writeChatAnswer: writeResponsesAnswer,
   writeRefusal: writeOpenAiRefusal,
 };

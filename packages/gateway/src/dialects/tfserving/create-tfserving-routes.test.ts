@@ -13,6 +13,8 @@ import {
   testModel,
   type Answerer,
 } from "../../../test/support/dialect-calls.ts";
+import type { PooledModel } from "../../contracts/http-endpoint.ts";
+import type { WireAnswer } from "../../core/request.ts";
 import { errorTable } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { JsonThreads } from "../json/json-threads.ts";
@@ -21,17 +23,23 @@ import { pictureTensor } from "../tensors/picture.ts";
 import { createTfServingRoutes } from "./create-tfserving-routes.ts";
 
 const clock = createManualClock();
+
+function pooled(name: string, card: Record<string, unknown>): PooledModel {
+  return { name, pool: "chat", dialects: ["openai"], ready: 1, endpoints: 1, loaded: 1, card, running: [] };
+}
 const jsonThreads = new JsonThreads({ clock });
 after(() => jsonThreads.close());
 
 const iris = testModel({ task: irisTask });
 const plain = testModel({ inputs: [{ name: "x", datatype: "FP32", shape: [-1, -1] }] });
-const routes = createTfServingRoutes({
+const deps = {
   catalog: testCatalog({ models: [iris, testModel({ version: "2" }), testModel({ name: "mock" })] }),
+  pooled: () => [],
   clock,
   defaults: { requestTimeoutMs: 10_000 },
   jsonThreads,
-});
+};
+const routes = createTfServingRoutes(deps);
 const route = routeAt(routes, "POST", "/v1/models/{model}:predict");
 const echo: Answerer = (bound) =>
   bound.inputs.map((input, index) => ({ ...input, name: index === 0 ? "y" : "z" }));
@@ -328,4 +336,36 @@ test("the listing and the card of a model speak to OpenAI, KServe v1 and TF-Serv
   assert.deepEqual(await ask("/v1/models/{model}/versions/{version}", { model: "iris", version: "9" }), {
     error: 'No version "9" of "iris"',
   });
+});
+
+test("models of HTTP servers stand in the same list, behind predictive ones of their name", () => {
+  const mixed = createTfServingRoutes({
+    ...deps,
+    pooled: () => [
+      pooled("llama3.2:latest", { modified_at: "2026-02-03T04:05:06Z" }),
+      pooled("qwen", { created: 7, owned_by: "vllm", max_model_len: 4096 }),
+      pooled("iris", {}),
+    ],
+  });
+  const list = jsonOf(routeAt(mixed, "GET", "/v1/models").handle(httpCall("")) as WireAnswer) as {
+    data: { id: string; created: number; owned_by: string; max_model_len?: number }[];
+  };
+  const { data } = list;
+  assert.deepEqual(data.map(({ id, owned_by }) => [id, owned_by]).slice(-2), [
+    ["llama3.2:latest", "chat"],
+    ["qwen", "vllm"],
+  ]);
+  assert.equal(data.filter(({ id }) => id === "iris").length, 1);
+  assert.deepEqual(
+    data.slice(-2).map(({ created, max_model_len }) => [created, max_model_len]),
+    [
+      [Date.UTC(2026, 1, 3, 4, 5, 6) / 1000, undefined],
+      [7, 4096],
+    ],
+  );
+  const one = routeAt(mixed, "GET", "/v1/models/{model}");
+  const called = (model: string) => one.handle(httpCall("", { params: { model } }));
+  assert.equal((jsonOf(called("llama3.2") as WireAnswer) as { id: string }).id, "llama3.2:latest");
+  assert.equal((jsonOf(called("qwen") as WireAnswer) as { ready: boolean }).ready, true);
+  assert.ok("code" in called("none"));
 });

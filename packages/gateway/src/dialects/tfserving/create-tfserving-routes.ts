@@ -7,7 +7,7 @@ import { createRequest } from "../request.ts";
 import { pictureType } from "../tensors/picture.ts";
 import { bindColumns } from "./bind-columns.ts";
 import type { TfServingDeps } from "./deps.ts";
-import { modelCard, modelCards } from "./model-cards.ts";
+import { modelCard, modelCards, pooledCard } from "./model-cards.ts";
 import { readInstances, type InstancesBody } from "./read-instances.ts";
 import { writePredictions } from "./write-predictions.ts";
 
@@ -19,7 +19,10 @@ export function createTfServingRoutes(deps: TfServingDeps): Route[] {
     ...paths.map((path) => predictRoute(deps, path)),
     ...paths.map((path) => get(path, (call) => describeModel(deps, call, created))),
     get("/v1/models", () => {
-      const data = modelCards(deps.catalog, created);
+      const predictive = modelCards(deps.catalog, created);
+      const known = new Set(predictive.map(({ name }) => name));
+      const pooled = deps.pooled().filter(({ name }) => !known.has(name));
+      const data = [...predictive, ...pooled.map((model) => pooledCard(model, created))];
       return jsonAnswer(200, { object: "list", data, models: data.map(({ name }) => name) });
     }),
   ];
@@ -34,9 +37,20 @@ function get(path: string, handle: (call: HttpCall) => RouteResult): Route {
   return { method: "GET", path, scope: "infer", body: "none", writeFailure: writeTfServingFailure, handle };
 }
 
-function describeModel({ catalog }: TfServingDeps, { params }: HttpCall, created: number): RouteResult {
-  const card = modelCard(catalog, { name: params.model ?? "", version: params.version, created });
-  return isFailure(card) ? card : jsonAnswer(200, card);
+/** `name` means `name:latest`, as Ollama has it. */
+function describeModel(
+  { catalog, pooled }: TfServingDeps,
+  { params }: HttpCall,
+  created: number,
+): RouteResult {
+  const { model: name = "", version } = params;
+  const card = modelCard(catalog, { name, version, created });
+  if (!isFailure(card)) return jsonAnswer(200, card);
+  if (version !== undefined) return card;
+  const models = pooled();
+  const found =
+    models.find((each) => each.name === name) ?? models.find((each) => each.name === `${name}:latest`);
+  return found === undefined ? card : jsonAnswer(200, pooledCard(found, created));
 }
 
 function predictRoute(deps: TfServingDeps, path: string): Route {

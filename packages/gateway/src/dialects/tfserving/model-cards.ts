@@ -1,4 +1,5 @@
 /** What `GET /v1/models` and below tell: in OpenAI's words, KServe v1's and TF-Serving's at once, since all three ask there. */
+import type { PooledModel } from "../../contracts/http-endpoint.ts";
 import type { ModelCatalog, ModelStatus } from "../../contracts/models.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { quoted } from "../tensors/describe.ts";
@@ -12,7 +13,10 @@ export interface ModelCard {
   readonly owned_by: string;
   readonly name: string;
   readonly ready: boolean;
+  /** Empty for models of HTTP servers, which have no versions. */
   readonly model_version_status: readonly VersionStatus[];
+  /** vLLM's: tokens that prompt and answer may have together. */
+  readonly max_model_len?: number;
 }
 
 /** A version in TF-Serving's words. Source: https://www.tensorflow.org/tfx/serving/api_rest */
@@ -50,6 +54,22 @@ export function modelCard(
 export function modelCards(catalog: ModelCatalog, created: number): ModelCard[] {
   const byName = Map.groupBy(catalog.list(), (entry) => entry.name);
   return Array.from(byName.values(), (entries) => toCard(catalog, { entries, version: undefined, created }));
+}
+
+/** The card of a model of HTTP servers; `started` where none of them says when it was made. */
+export function pooledCard({ name, pool, ready, card = {} }: PooledModel, started: number): ModelCard {
+  const { created, owned_by: owner, max_model_len: length, modified_at: modified } = card;
+  const made = typeof modified === "string" ? Math.floor(Date.parse(modified) / 1000) : created;
+  return {
+    id: name,
+    object: "model",
+    created: typeof made === "number" && Number.isFinite(made) ? made : started,
+    owned_by: typeof owner === "string" ? owner : pool,
+    name,
+    ready: ready > 0,
+    model_version_status: [],
+    ...(typeof length === "number" ? { max_model_len: length } : {}),
+  };
 }
 
 interface CardParts {
