@@ -12,6 +12,7 @@ import { createKserveRoutes } from "../dialects/kserve/create-kserve-routes.ts";
 import { createKserveRpc } from "../dialects/kserve/create-kserve-rpc.ts";
 import { ollamaServer } from "../dialects/ollama/codecs.ts";
 import { createOllamaRoutes } from "../dialects/ollama/create-ollama-routes.ts";
+import { createOperatorRoutes } from "../dialects/ollama/create-operator-routes.ts";
 import { createOpenAiRoutes } from "../dialects/openai/create-openai-routes.ts";
 import { openAiServer } from "../dialects/openai/openai-server.ts";
 import { createPredictRoutes } from "../dialects/predict/create-predict-routes.ts";
@@ -56,6 +57,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
       ...createKserveRoutes(kserve),
       ...createOpenAiRoutes({ clock, defaults, servers }),
       ...createOllamaRoutes({ clock, version, defaults, servers, forward }),
+      ...createOperatorRoutes({ forward }),
       ...createAnthropicRoutes({ clock, defaults, servers }),
       ...createTfServingRoutes({ catalog, pooled, clock, defaults, jsonThreads }),
     ],
