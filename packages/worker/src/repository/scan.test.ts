@@ -56,6 +56,18 @@ test("a broken version is told and disturbs no other version", async (context) =
   assert.match(third?.error ?? "", /^a\/3: expected the file a\/3\/model\.onnx/);
 });
 
+test("a folder of GGUF files is no model of the workers", async (context) => {
+  const { models, ignored } = await scan(context, {
+    "qwen/1/qwen.gguf": "x",
+    "mixed/1/model.onnx": "x",
+    "mixed/1/extra.gguf": "x",
+    "told/model.yaml": "engine: onnx",
+    "told/1/x.gguf": "x",
+  });
+  assert.deepEqual([...models.keys()], ["mixed", "told"]);
+  assert.deepEqual(ignored, [{ name: "qwen", reason: "the llama engine serves its GGUF files" }]);
+});
+
 test("text and mock models need no version folder", async (context) => {
   const { models } = await scan(context, {
     "say/model.yaml": "engine: text",

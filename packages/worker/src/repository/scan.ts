@@ -86,8 +86,7 @@ export async function scanRepository(
       continue;
     }
     const model = await scanModel(join(directory, name), options.previous?.models.get(name));
-    if (model === undefined)
-      ignored.push({ name, reason: "neither a model.yaml nor a folder named by a version number" });
+    if (typeof model === "string") ignored.push({ name, reason: model });
     else models.set(name, model);
     if (models.size > maxModels) throw new Error(`${directory} holds more than ${maxModels} models`);
   }
@@ -107,11 +106,11 @@ async function folderNames(directory: string, only: string | undefined): Promise
   return folders;
 }
 
-/** One model folder, or undefined when it is none. `before` is the same folder in an earlier snapshot. */
+/** One model folder, or why it is none. `before` is the same folder in an earlier snapshot. */
 async function scanModel(
   directory: string,
   before: ScannedModel | undefined,
-): Promise<ScannedModel | undefined> {
+): Promise<ScannedModel | string> {
   const name = basename(directory);
   const shared = await describeFile(directory, configFileName);
   const configFingerprint = fingerprintOf(shared);
@@ -119,7 +118,8 @@ async function scanModel(
     return { name, directory, configFingerprint, config: undefined, error, versions: [], selected: [] };
   };
   const numbers = (await folderNames(directory, undefined)).filter(isVersionName);
-  if (shared.length === 0 && numbers.length === 0) return undefined;
+  if (shared.length === 0 && numbers.length === 0)
+    return "neither a model.yaml nor a folder named by a version number";
   if (numbers.length > maxVersions) return broken(`${name}: more than ${maxVersions} version folders`);
   const read = await readSource(directory, name);
   if ("error" in read) return broken(read.error);
@@ -133,9 +133,16 @@ async function scanModel(
     const known = before?.versions.find((other) => other.version === version);
     versions.push(await scanVersion(join(directory, version), { source: read.source, shared, known }));
   }
+  if (shared.length === 0 && versions.every(holdsGgufOnly)) return "the llama engine serves its GGUF files";
   const selected = selectVersions(names, config.versions);
   const error = selected.length > 0 ? undefined : noVersion(name, names, config);
   return { name, directory, configFingerprint, config, error, versions, selected };
+}
+
+/** A language model: it is served by an engine that finds its files itself. */
+function holdsGgufOnly({ files }: ScannedVersion): boolean {
+  const names = files.map(({ path }) => path);
+  return !names.includes(onnxFileName) && names.some((name) => /\.gguf$/i.test(name));
 }
 
 function needsNoFiles(config: ModelConfig): boolean {
