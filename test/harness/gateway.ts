@@ -11,6 +11,7 @@ import type { Logger } from "../../packages/gateway/src/contracts/telemetry.ts";
 import { systemClock, type Clock } from "../../packages/gateway/src/core/clock.ts";
 import { createSystemRandom } from "../../packages/gateway/src/core/random.ts";
 import { createMetrics } from "../../packages/gateway/src/telemetry/index.ts";
+import { engineFolder, engineProgram } from "../../packages/gateway/src/workers/llama/engine-files.ts";
 import { parseExposition, type ParsedFamily } from "./exposition.ts";
 import { createHttpClient, type HttpClient } from "./http-client.ts";
 import { isRunning } from "./processes.ts";
@@ -47,6 +48,7 @@ export function testConfig(models: string): GatewayConfig {
     pools: [],
     routes: [],
     discovery: false,
+    llama: undefined,
     predict: { featuresModel: undefined, promptModel: undefined },
   };
 }
@@ -137,7 +139,7 @@ export interface JsonAnswer {
 export async function startTestGateway(
   test: Pick<TestContext, "after">,
   config: GatewayConfig,
-  { clock = systemClock }: { readonly clock?: Clock } = {},
+  { clock = systemClock, library = engineFolder }: { readonly clock?: Clock; readonly library?: string } = {},
 ): Promise<TestGateway> {
   const events: LoggedEvent[] = [];
   const running = await startGateway(config, {
@@ -147,6 +149,7 @@ export async function startTestGateway(
     logger: collectingLogger(events),
     metrics: createMetrics(),
     workerProgram: workerEntry.href,
+    llama: { program: engineProgram, library },
   });
   test.after(() => running.close({ graceMs: 0 }));
   await whenReady(running);

@@ -1,5 +1,6 @@
 /** Puts together what carries requests to HTTP servers: pools, routing, scheduling, upstream. */
 import { defaultHttpPool } from "../config/index.ts";
+import type { ConnectionFactory } from "../contracts/connection.ts";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { LineCost } from "../contracts/line.ts";
 import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
@@ -21,10 +22,30 @@ import type { GatewayConfig, GatewayContext } from "./options.ts";
 export interface Forwarding {
   readonly catalog: ForwardCatalog;
   readonly stages: ForwardStages;
+  /** Pools of the gateway's own; `catalog` has them from `add` to `remove`. */
+  readonly own: OwnPools;
   /** Begins to look names up and to ask the servers; `catalog.ready()` tells when all were. */
   start(): void;
   /** Idempotent. */
   close(): void;
+}
+
+/** A pool that nobody configured, of a server that the gateway itself keeps. */
+export interface OwnPool {
+  readonly options: HttpPoolOptions;
+  readonly connect: ConnectionFactory;
+  /** What its server is called. */
+  readonly label: string;
+}
+
+/** Takes pools that come and go with what the gateway keeps. */
+export interface OwnPools {
+  /** While `true` the catalog is not ready. */
+  setPending(pending: boolean): void;
+  /** Puts the pool behind the configured ones and begins to ask its server. */
+  add(pool: OwnPool): ServerPool;
+  /** Takes it out and closes it. */
+  remove(pool: ServerPool): void;
 }
 
 /** What it needs beside configuration and machine. */
@@ -50,15 +71,18 @@ export function createForwarding({
   const { clock, random, logger } = context;
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
-  const createPool = (pool: HttpPoolOptions): ServerPool => {
+  const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => {
     const line = new RequestLine<ForwardPayload, LineCost>({
       clock,
       maxQueue: config.flow.maxQueue,
       onRefused: () => {},
     });
-    return createServerPool({ pool, connect, line, clock, random, logger, metrics, onChange });
+    const { label } = own ?? {};
+    const parts = { pool, connect: own?.connect ?? connect, label };
+    return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
   };
-  const catalog = new PoolSet(config.pools.filter(isHttpPool).map(createPool), config.routes);
+  const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));
+  const catalog = new PoolSet(configured, config.routes);
   const found = config.discovery
     ? new FoundPools({
         connect,
@@ -67,7 +91,7 @@ export function createForwarding({
         pools: catalog,
         ownPorts,
         describe: defaultHttpPool,
-        createPool,
+        createPool: (pool) => createPool(pool),
         onChange,
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
@@ -85,13 +109,41 @@ export function createForwarding({
       scheduling,
       upstream: createUpstream({ clock, random, logger, metrics: context.metrics, scheduling }),
     },
+    own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
       void found?.start();
+      catalog.setPending("start", false);
     },
     close() {
       found?.close();
       catalog.close();
+    },
+  };
+}
+
+function ownPools(
+  catalog: PoolSet,
+  { create, onChange }: { readonly create: (pool: OwnPool) => ServerPool; readonly onChange: () => void },
+): OwnPools {
+  let pools: readonly ServerPool[] = [];
+  return {
+    setPending(pending) {
+      catalog.setPending("engine", pending);
+      if (!pending) onChange();
+    },
+    add(options) {
+      const pool = create(options);
+      pools = [...pools, pool];
+      catalog.setOwn(pools);
+      void pool.start();
+      return pool;
+    },
+    remove(pool) {
+      pools = pools.filter((each) => each !== pool);
+      catalog.setOwn(pools);
+      pool.close();
+      onChange();
     },
   };
 }

@@ -10,6 +10,7 @@ import { createPipeline } from "../pipeline/pipeline.ts";
 import { unknownModel } from "../workers/catalog.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
 import { createForwarding } from "./forward.ts";
+import { createLlama } from "./llama.ts";
 import { keepKeys } from "./keys.ts";
 import { createModelWorkers } from "./model-workers.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
@@ -48,6 +49,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     ownPorts: () => (doors === undefined ? [] : portsOf(doors.listening)),
     onChange,
   });
+  const llama = createLlama({ config, context, pools: forwarding.own });
   const ring = new KeyRing(context);
   const pipeline = createPipeline({
     admission: createAdmission(config.access, ring),
@@ -64,6 +66,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   let keys: WatchedFiles | undefined;
   const endAll = (): void => {
     keys?.close();
+    llama?.close();
     forwarding.close();
     workers.close();
   };
@@ -71,6 +74,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     keys = await keepKeys({ ...context, access: config.access, ring });
     doors = await openDoors({ config, context, pipeline, catalog, forward: forwarding.catalog });
     forwarding.start();
+    await llama?.start();
     await workers.start();
   } catch (error) {
     await doors?.close({ graceMs: 0 });

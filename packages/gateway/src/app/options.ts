@@ -19,4 +19,6 @@ export interface GatewayContext {
   readonly workerProgram: string;
   /** Where model servers are looked for on this machine; absent: at their usual ports. */
   readonly discoverySpots?: readonly DiscoverySpot[];
+  /** The llama engine's program, and the folder its library is installed in; undefined: GGUF files are not served. */
+  readonly llama?: { readonly program: string; readonly library: string };
 }

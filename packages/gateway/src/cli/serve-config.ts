@@ -50,7 +50,7 @@ function applyOverrides(config: CompiledConfig, overrides: Overrides, folder: st
       ...(index === 0 && port !== undefined ? { port } : {}),
     })),
     grpc: grpc && { ...grpc, ...bound, ...(grpcPort === undefined ? {} : { port: grpcPort }) },
-    repository: applyModels(config.repository, overrides.models, folder),
+    ...applyModels(config, overrides.models, folder),
     log: {
       level: logLevel ?? config.log.level,
       format: logFormat ?? config.log.format,
@@ -59,13 +59,14 @@ function applyOverrides(config: CompiledConfig, overrides: Overrides, folder: st
 }
 
 function applyModels(
-  repository: CompiledConfig["repository"],
+  { repository, llama }: CompiledConfig,
   models: string | undefined,
   folder: string,
-): CompiledConfig["repository"] {
-  if (models === undefined) return repository;
+): Pick<CompiledConfig, "repository" | "llama"> {
+  if (models === undefined) return { repository, llama };
   if (repository === undefined) throw new CommandError("--models: the configuration says models: false");
-  return { ...repository, directory: resolve(folder, models) };
+  const directory = resolve(folder, models);
+  return { repository: { ...repository, directory }, llama: llama && { ...llama, folders: [directory] } };
 }
 
 /** Throws a `CommandError` unless the model repository is a folder. */

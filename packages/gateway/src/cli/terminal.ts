@@ -14,6 +14,8 @@ export interface Terminal {
   readonly workingDirectory: string;
   /** Calls the listener for each SIGINT and SIGTERM instead of ending the process. */
   onStop(listener: () => void): void;
+  /** Asks a person for one line; undefined where nobody can answer. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
   /** Ends the process at once. */
   exit(code: number): never;
 }
@@ -33,6 +35,23 @@ export function processTerminal(): Terminal {
     onStop(listener) {
       process.on("SIGINT", listener).on("SIGTERM", listener);
     },
+    ask: process.stdin.isTTY && process.stdout.isTTY ? askPerson : undefined,
     exit: (code) => process.exit(code),
   };
+}
+
+async function askPerson(question: string): Promise<string> {
+  const { createInterface } = await import("node:readline/promises");
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  const gone = new AbortController();
+  // Ctrl-C and a closed terminal are no answer.
+  lines.once("close", () => gone.abort());
+  try {
+    return await lines.question(question, { signal: gone.signal });
+  } catch {
+    return "";
+  } finally {
+    lines.close();
+    process.stdin.unref();
+  }
 }

@@ -18,11 +18,21 @@ export function findRepository(directory: string): string {
   return holdsModels(own) ? own : builtinModels();
 }
 
-/** True for a folder with at least one `<name>/model.yaml` or `<name>/<number>/`: any other `models` is not ours. */
+/**
+ * True for a folder with at least one `<name>/model.yaml` or `<name>/<number>/`: any other `models` is not ours. A version
+ * of GGUF files does not count: they are served from there all the same.
+ */
 function holdsModels(folder: string): boolean {
   return list(folder).some((name) =>
-    list(join(folder, name)).some((inner) => inner === "model.yaml" || /^\d+$/.test(inner)),
+    list(join(folder, name)).some(
+      (inner) => inner === "model.yaml" || (/^\d+$/.test(inner) && !holdsOnlyGguf(join(folder, name, inner))),
+    ),
   );
+}
+
+function holdsOnlyGguf(version: string): boolean {
+  const files = list(version);
+  return files.length > 0 && files.every((file) => /\.gguf$/i.test(file));
 }
 
 function list(folder: string): string[] {

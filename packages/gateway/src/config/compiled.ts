@@ -7,6 +7,7 @@ import type {
   GrpcPoolOptions,
   HttpPoolOptions,
   KeyOptions,
+  LlamaOptions,
   PoolOptions,
   PredictOptions,
   RepositoryOptions,
@@ -48,6 +49,8 @@ export interface CompiledConfig {
   readonly routes: readonly RouteOptions[];
   /** Servers are looked for at the usual ports of this machine. */
   readonly discovery: boolean;
+  /** Undefined: GGUF files are not served. */
+  readonly llama: LlamaOptions | undefined;
   readonly predict: PredictOptions;
   readonly log: LogOptions;
 }
@@ -84,6 +87,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     pools: Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings)),
     routes: config.routes.map(compileRoute),
     discovery: config.discovery ?? Object.keys(config.pools).length === 0,
+    llama: compileLlama(config, surroundings),
     predict: {
       featuresModel: config.predict.features === false ? undefined : config.predict.features,
       promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
@@ -127,6 +131,26 @@ function compileWorkers(workers: DefaultedConfig["workers"]): WorkerOptions {
     drainTimeoutMs: ms(workers.drainTimeout),
     backoffMs: { initial: ms(workers.backoff.initial), max: ms(workers.backoff.max) },
   } satisfies WorkerOptions;
+}
+
+/** GGUF files are served from the model repository, and from `models` where no repository is named. */
+function compileLlama(
+  { llama, models }: DefaultedConfig,
+  { directory, repository }: Surroundings,
+): LlamaOptions | undefined {
+  if (llama === false || models === false) return undefined;
+  const folders =
+    models.repository === undefined
+      ? [...new Set([repository, resolve(directory, "models")])]
+      : [resolve(directory, models.repository)];
+  return {
+    folders,
+    threads: llama.threads,
+    sequences: llama.sequences,
+    contextSize: llama.context,
+    memoryBytes: llama.memory === undefined ? undefined : bytes(llama.memory),
+    keepAliveMs: ms(llama.keepAlive),
+  } satisfies LlamaOptions;
 }
 
 function compileRepository(

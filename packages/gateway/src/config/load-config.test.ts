@@ -84,6 +84,7 @@ describe("files", () => {
     const result = await load("etc/paths.yaml");
     assert.ok("config" in result);
     assert.equal(result.config.repository?.directory, join(folder, "zoo"));
+    assert.deepEqual(result.config.llama?.folders, [join(folder, "zoo")]);
     assert.equal(result.config.pools[0]?.ca, join(folder, "etc/ca.pem"));
   });
 
@@ -95,6 +96,9 @@ describe("files", () => {
     assert.equal(await directory(), builtinModels());
     mkdirSync(join(folder, "models/views"), { recursive: true });
     assert.equal(await directory(), builtinModels(), "a folder of something else");
+    mkdirSync(join(folder, "models/qwen/1"), { recursive: true });
+    writeFileSync(join(folder, "models/qwen/1/model.gguf"), "");
+    assert.equal(await directory(), builtinModels(), "GGUF files are served beside the models of Spillway");
     mkdirSync(join(folder, "models/iris/1"), { recursive: true });
     assert.equal(await directory(), join(folder, "models"));
     rmSync(join(folder, "models"), { recursive: true });
@@ -133,6 +137,14 @@ test("an empty file means every default", () => {
     pools: [],
     routes: [],
     discovery: true,
+    llama: {
+      folders: [builtinModels(), join(folder, "models")],
+      threads: undefined,
+      sequences: 4,
+      contextSize: 4_096,
+      memoryBytes: undefined,
+      keepAliveMs: 300_000,
+    },
     predict: { featuresModel: "iris", promptModel: "sentiment" },
     log: { level: undefined, format: "auto" },
   });
@@ -142,6 +154,8 @@ test("what is switched off", () => {
   const config = parse("grpc: false\nmodels: false\npredict: { features: false, prompt: false }");
   assert.equal(config.grpc, undefined);
   assert.equal(config.repository, undefined);
+  assert.equal(config.llama, undefined, "it serves from the model folder");
+  assert.equal(parse("llama: false").llama, undefined);
   assert.deepEqual(config.predict, { featuresModel: undefined, promptModel: undefined });
 });
 

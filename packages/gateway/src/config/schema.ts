@@ -1,5 +1,6 @@
 /** `spillway.yaml`: every key with its meaning, default and range. The reference page and the JSON Schema come from here. */
 import * as z from "zod";
+import { llamaSchema } from "./llama-schema.ts";
 import { logLevels } from "../contracts/telemetry.ts";
 import {
   bindAddress,
@@ -231,6 +232,11 @@ export const configSchema = z.strictObject({
     .describe("What `/predict` takes when a request names no model; `false`: it has to name one"),
   flow: flowSchema.prefault({}).describe("The line that requests wait in"),
   workers: workersSchema.prefault({}).describe("Processes of local models"),
+  llama: falseOr("a mapping of settings", llamaSchema)
+    .prefault({})
+    .describe(
+      "The engine for GGUF files in the model folder, where it is installed (`spillway engines add llama`); `false`: none",
+    ),
   limits: limitsSchema.prefault({}).describe("Bounds of what callers may send"),
   log: logSchema.prefault({}).describe("What is logged, and how"),
 });

@@ -2,11 +2,11 @@
 import type { ServerAccess } from "./connection.ts";
 
 /**
- * - `idle`: the model folder has no GGUF file.
- * - `missing`: it has, but the engine is not installed.
- * - `starting`: its process has been started and does not listen yet.
+ * - `idle`: the model folders have no GGUF file; there is no process.
+ * - `missing`: they have, but the engine is not installed.
+ * - `starting`: its process has been started and does not listen yet, or has died and is started again at once.
  * - `ready`: it listens.
- * - `failed`: its process ended; it is started again after a pause.
+ * - `failed`: its process keeps ending; it is started again after growing pauses.
  * - `closed`: for good.
  */
 export type LlmEngineState = "idle" | "missing" | "starting" | "ready" | "failed" | "closed";
@@ -20,7 +20,7 @@ export interface LlmEngine {
   readonly access: ServerAccess;
   /** Called whenever the state changed. One listener. */
   onChange(listener: () => void): void;
-  /** Looks at the folder and starts the engine where it can. Resolves when that is decided. */
+  /** Looks at the folders, again and again, and starts the engine where it can. Resolves when they were looked at. */
   start(): Promise<void>;
   /** Ends the process and removes its socket. Idempotent. */
   close(): void;

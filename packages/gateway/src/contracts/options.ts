@@ -201,22 +201,16 @@ export interface AccessOptions {
 
 /** The built-in engine for GGUF files. What is undefined the engine chooses by the machine. */
 export interface LlamaOptions {
-  /** Folder with GGUF files. */
-  readonly models: string;
-  /** Folder in whose `node_modules` the engine's library is installed. */
-  readonly library: string;
-  /** How often the folder is looked at while there is nothing to serve, ms; 0 for never. */
-  readonly pollMs: number;
+  /** Folders with GGUF files, absolute; of two models with one name that of the first is served. */
+  readonly folders: readonly string[];
   /** Threads that compute. */
   readonly threads: number | undefined;
   /** Requests of one model that are computed at once. */
-  readonly sequences: number | undefined;
+  readonly sequences: number;
   /** Most tokens of a request and its answer. */
   readonly contextSize: number | undefined;
   /** Memory of all loaded models together, bytes. */
   readonly memoryBytes: number | undefined;
   /** How long a model stays loaded without requests, ms. */
   readonly keepAliveMs: number | undefined;
-  /** Requests that may wait in the engine. */
-  readonly maxQueue: number | undefined;
 }

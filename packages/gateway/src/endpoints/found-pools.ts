@@ -38,9 +38,9 @@ export class FoundPools {
   /** Resolves when every spot was looked at once; never rejects. */
   async start(): Promise<void> {
     const { pools, onChange } = this.#options;
-    pools.setComplete(false);
+    pools.setPending("discovery", true);
     await this.#discovery.start();
-    pools.setComplete(true);
+    pools.setPending("discovery", false);
     onChange();
   }
 

@@ -1,14 +1,22 @@
-/** All pools of HTTP servers: those of the configuration in its order, then those found on this machine. */
+/** All pools of HTTP servers: those of the configuration in its order, the gateway's own, then those found on this machine. */
 import type { ForwardCatalog, PooledModel } from "../contracts/http-endpoint.ts";
 import type { RouteOptions } from "../contracts/options.ts";
 import type { ServerPool } from "./server-pool.ts";
+
+/** What may still bring pools: the start itself, servers on this machine, the engine for GGUF files. */
+export type Search = "start" | "discovery" | "engine";
 
 /** The pools there are now. */
 export class PoolSet implements ForwardCatalog {
   readonly #routes: readonly RouteOptions[];
   readonly #configured: readonly ServerPool[];
+  #own: readonly ServerPool[] = [];
+  #found: readonly ServerPool[] = [];
   #pools: readonly ServerPool[];
-  #complete = true;
+  /** What is still looked for. */
+  readonly #pending = new Set<Search>(["start"]);
+  /** What comes later is news, and no reason to take no requests for what was there. */
+  #wasReady = false;
 
   constructor(pools: readonly ServerPool[], routes: readonly RouteOptions[]) {
     this.#configured = pools;
@@ -20,14 +28,26 @@ export class PoolSet implements ForwardCatalog {
     return this.#pools;
   }
 
-  /** False while servers are still looked for: the set is not ready before. */
-  setComplete(complete: boolean): void {
-    this.#complete = complete;
+  /** While something is still looked for, the set is not ready. */
+  setPending(search: Search, pending: boolean): void {
+    if (pending) this.#pending.add(search);
+    else this.#pending.delete(search);
   }
 
-  /** The pools behind those of the configuration. */
+  /** The gateway's own pools, behind those of the configuration. One that is left out is the caller's to close. */
+  setOwn(pools: readonly ServerPool[]): void {
+    this.#own = pools;
+    this.#join();
+  }
+
+  /** The pools behind all others. */
   setFound(pools: readonly ServerPool[]): void {
-    this.#pools = [...this.#configured, ...pools];
+    this.#found = pools;
+    this.#join();
+  }
+
+  #join(): void {
+    this.#pools = [...this.#configured, ...this.#own, ...this.#found];
   }
 
   models(): readonly PooledModel[] {
@@ -45,7 +65,8 @@ export class PoolSet implements ForwardCatalog {
   }
 
   ready(): boolean {
-    return this.#complete && this.#pools.every((pool) => pool.settled);
+    this.#wasReady ||= this.#pending.size === 0 && this.#pools.every((pool) => pool.settled);
+    return this.#wasReady;
   }
 
   /** Idempotent. */

@@ -26,6 +26,8 @@ import { ServerEndpoint, type ServerListener } from "./server-endpoint.ts";
 export interface ServerPoolOptions {
   readonly pool: HttpPoolOptions;
   readonly connect: ConnectionFactory;
+  /** What its servers are called where their addresses say nothing to people. Default: the addresses. */
+  readonly label?: string | undefined;
   readonly line: Line<ForwardPayload, LineCost>;
   readonly clock: Clock;
   readonly random: Random;
@@ -230,10 +232,10 @@ class Pool implements ServerPool {
       this.#servers.set(placed.key, back);
       return;
     }
-    const { connect, clock, random, logger, pool } = this.#parts;
+    const { connect, clock, random, logger, pool, label = placed.label } = this.#parts;
     const server = new ServerEndpoint({
       pool,
-      address: placed.label,
+      address: label,
       connect: () => connect(serverAccess(pool, this.#access, placed.address, placed.ip)),
       clock,
       random,

@@ -10,10 +10,12 @@ import { createTerminalLogger } from "../create-logger.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { greet } from "../greeting.ts";
 import { ModelProgress } from "../model-progress.ts";
+import { offerEngine } from "../offer-engine.ts";
 import { PoolProgress } from "../pool-progress.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import type { Terminal } from "../terminal.ts";
 import { pickChatModel, suggestCalls, suggestChats } from "../try-lines.ts";
+import { engineProgram, libraryFolder } from "../../workers/llama/engine-files.ts";
 import { packageVersion } from "../version.ts";
 
 /** What the command line says. */
@@ -24,6 +26,7 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
   const read = await readConfig(options, terminal);
   const { config } = read;
   requireRepository(config);
+  await offerEngine(config, terminal);
   const logger = createTerminalLogger(config.log, terminal);
   const version = packageVersion();
   const metrics = createMetrics();
@@ -37,6 +40,10 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
       logger,
       metrics,
       workerProgram: workerEntry.href,
+      llama: {
+        program: engineProgram,
+        library: libraryFolder(terminal.workingDirectory, terminal.environment),
+      },
     });
     if (config.log.format === "json") announce(gateway, { config, logger, version });
     else welcome(gateway, { config, file: read.file, version, terminal });

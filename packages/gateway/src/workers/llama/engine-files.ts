@@ -48,14 +48,14 @@ export function installedVersion(folder: string): string | undefined {
   }
 }
 
-/** Folders of a model folder that are looked at. */
+/** Folders within model folders that are looked at. */
 const maxFolders = 2_000;
 
-/** Whether a model folder holds a GGUF file: itself, in a model's folder or in one of its versions'. */
-export async function hasGguf(folder: string): Promise<boolean> {
-  const left = [{ path: folder, depth: 0 }];
+/** Whether one of the model folders holds a GGUF file: itself, in a model's folder or in one of its versions'. */
+export async function hasGguf(folders: readonly string[]): Promise<boolean> {
+  const left = folders.map((path) => ({ path, depth: 0 }));
   for (let seen = 0; left.length > 0 && seen < maxFolders; seen++) {
-    const { path, depth } = left.shift() ?? { path: folder, depth: 0 };
+    const { path, depth } = left.shift() ?? { path: "", depth: 0 };
     const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
       if (entry.name.startsWith(".")) continue;

@@ -35,12 +35,12 @@ function engineOver(t: TestContext, more: { threads?: number; pollMs?: number } 
   writeFileSync(file, program);
   const states: LlmEngineState[] = [];
   const engine = new LlamaEngine({
-    models,
+    folders: [models],
     library,
     program: file,
     pollMs: more.pollMs ?? 10,
     threads: more.threads,
-    sequences: undefined,
+    sequences: 3,
     contextSize: undefined,
     memoryBytes: 2 ** 30,
     keepAliveMs: Infinity,
@@ -48,6 +48,7 @@ function engineOver(t: TestContext, more: { threads?: number; pollMs?: number } 
     clock: systemClock,
     logger: { error: quiet, warn: quiet, info: quiet, debug: quiet },
     backoffMs: { initial: 20, max: 40 },
+    isBusy: () => false,
   });
   t.after(() => engine.close());
   engine.onChange(() => states.push(engine.state));

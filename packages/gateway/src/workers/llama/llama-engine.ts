@@ -14,13 +14,26 @@ import { hasGguf, installedVersion } from "./engine-files.ts";
 
 /** What keeping the engine takes. */
 export interface LlamaEngineOptions extends LlamaOptions {
+  /** Requests that may wait in the engine. */
+  readonly maxQueue: number | undefined;
+  /** Folder in whose `node_modules` the engine's library is installed. */
+  readonly library: string;
+  /** How often the folders are looked at, ms; 0 for only at the start. */
+  readonly pollMs: number;
   /** The engine's program. */
   readonly program: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** First and longest pause between restarts, ms. */
   readonly backoffMs: { readonly initial: number; readonly max: number };
+  /** True while requests run in the engine: it is not ended under them. */
+  readonly isBusy: () => boolean;
 }
+
+/** Ends within a minute of their starts, in a row, after which the engine counts as failed. */
+const failedAfter = 3;
+/** Looks without a GGUF file after which the process ends: a file that is replaced may be gone for a moment. */
+const emptyLooks = 2;
 
 /** A process that ran this long was well: the next restart is immediate again, ms. */
 const wellAfterMs = 60_000;
@@ -31,7 +44,7 @@ const startTimeoutMs = 60_000;
 const connectTimeoutMs = 2_000;
 const mebibyte = 2 ** 20;
 
-/** The engine over one model folder. */
+/** The engine over model folders. */
 export class LlamaEngine implements LlmEngine {
   readonly access: ServerAccess;
   readonly #options: LlamaEngineOptions;
@@ -41,9 +54,13 @@ export class LlamaEngine implements LlmEngine {
   #state: LlmEngineState = "idle";
   #reason: string | undefined;
   #child: SupervisedChild | undefined;
-  #timer: Timer | undefined;
+  /** Until the next look at the folders. */
+  #lookTimer: Timer | undefined;
+  /** Until the next start. */
+  #restartTimer: Timer | undefined;
   #startTimer: Timer | undefined;
   #failures = 0;
+  #emptyLooks = 0;
   #startedMs = 0;
   #listener: () => void = () => {};
 
@@ -83,23 +100,21 @@ export class LlamaEngine implements LlmEngine {
   }
 
   async start(): Promise<void> {
-    if (this.#isClosed() || this.#child !== undefined) return;
-    const { models, library } = this.#options;
-    const found = await hasGguf(models);
-    if (this.#isClosed() || this.#child !== undefined) return;
-    if (!found) this.#become("idle");
-    else if (installedVersion(library) === undefined)
-      this.#become("missing", "the llama engine is not installed: spillway engines add llama");
-    else return this.#launch();
-    this.#lookAgain();
+    if (this.#isClosed()) return;
+    const { folders, pollMs, clock } = this.#options;
+    const found = await hasGguf(folders);
+    if (this.#isClosed()) return;
+    if (this.#child !== undefined) this.#endWithoutFiles(found);
+    else if (this.#restartTimer === undefined) this.#startFor(found);
+    if (pollMs > 0) this.#lookTimer = clock.after(pollMs, () => void this.start());
   }
 
   close(): void {
     if (this.#isClosed()) return;
-    this.#timer?.cancel();
-    this.#startTimer?.cancel();
+    this.#lookTimer?.cancel();
+    this.#restartTimer?.cancel();
     this.#become("closed");
-    this.#child?.kill();
+    this.#end();
     process.off("exit", this.#removeFolder);
     this.#removeFolder();
   }
@@ -108,9 +123,31 @@ export class LlamaEngine implements LlmEngine {
     return this.#state === "closed";
   }
 
-  #lookAgain(): void {
-    const { clock, pollMs } = this.#options;
-    if (pollMs > 0) this.#timer = clock.after(pollMs, () => void this.start());
+  #startFor(found: boolean): void {
+    const { library } = this.#options;
+    if (!found) this.#become("idle");
+    else if (installedVersion(library) === undefined)
+      this.#become("missing", "the llama engine is not installed: spillway engines add llama");
+    else this.#launch();
+  }
+
+  /** Nothing is left to serve, for longer than it takes to replace a file: the process gives its memory back. */
+  #endWithoutFiles(found: boolean): void {
+    const { isBusy, logger } = this.#options;
+    this.#emptyLooks = found || isBusy() ? 0 : this.#emptyLooks + 1;
+    if (this.#emptyLooks < emptyLooks) return;
+    logger.info("engine_idle", { engine: "llama", reason: "there is no GGUF file any more" });
+    this.#end();
+    this.#become("idle");
+  }
+
+  /** Ends the process, which is no failure. */
+  #end(): void {
+    const child = this.#child;
+    this.#child = undefined;
+    this.#startTimer?.cancel();
+    this.#emptyLooks = 0;
+    child?.kill();
   }
 
   #launch(): void {
@@ -125,7 +162,9 @@ export class LlamaEngine implements LlmEngine {
     }
     this.#child = child;
     this.#startTimer = clock.after(startTimeoutMs, () => child.kill());
-    child.onExit((exit) => this.#exited(exit));
+    child.onExit((exit) => {
+      if (this.#child === child) this.#exited(exit);
+    });
   }
 
   #spawn(): SupervisedChild {
@@ -159,8 +198,11 @@ export class LlamaEngine implements LlmEngine {
     const pauseMs =
       this.#failures === 1 ? 0 : Math.min(backoffMs.max, backoffMs.initial * 2 ** (this.#failures - 2));
     logger.warn("engine_ended", { engine: "llama", reason, restartMs: pauseMs });
-    this.#become("failed", reason);
-    this.#timer = clock.after(pauseMs, () => void this.start());
+    this.#become(this.#failures < failedAfter ? "starting" : "failed", reason);
+    this.#restartTimer = clock.after(pauseMs, () => {
+      this.#restartTimer = undefined;
+      this.#launch();
+    });
   }
 
   #become(state: LlmEngineState, reason?: string): void {
@@ -172,9 +214,10 @@ export class LlamaEngine implements LlmEngine {
 }
 
 /** The engine's command line; what is not said is the engine's own choice. */
-function engineArguments(options: LlamaOptions, socket: string): string[] {
-  const { models, library, threads, sequences, contextSize, memoryBytes, keepAliveMs, maxQueue } = options;
-  const args = ["--supervised", "--models", models, "--library", library, "--socket", socket];
+function engineArguments(options: LlamaEngineOptions, socket: string): string[] {
+  const { folders, library, threads, sequences, contextSize, memoryBytes, keepAliveMs, maxQueue } = options;
+  const models = folders.flatMap((folder) => ["--models", folder]);
+  const args = ["--supervised", ...models, "--library", library, "--socket", socket];
   const add = (name: string, value: number | undefined): void => {
     if (value !== undefined) args.push(`--${name}=${value}`);
   };

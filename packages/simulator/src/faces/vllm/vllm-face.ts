@@ -56,22 +56,14 @@ export function createVllmFace(world: World): Face {
     id: (prefix) =>
       prefix === "call_" ? `chatcmpl-tool-${hexId(world, 32)}` : `${prefix}${hexId(world, 32)}`,
   };
-  const routes = [...routesOf(flavour), ...responseRoutes(flavour, { stores: false })];
-  const posts = new Set(routes.filter(({ method }) => method === "POST").map(({ path }) => path));
   return {
     name: "vllm",
     errors: vllmErrors,
     errorsOf: (path) => (path.startsWith("/v1/messages") ? anthropicErrors : vllmErrors),
-    routes,
+    routes: [...routesOf(flavour), ...responseRoutes(flavour, { stores: false })],
     guard: (exchange) => guard(exchange, world),
-    notFound: (exchange) => refuseAddress(exchange, posts),
+    notFound: (exchange) => exchange.json({ detail: "Not Found" }, { status: 404 }),
   };
-}
-
-/** A known path with another method is a 405, by which callers find out what a version serves. */
-function refuseAddress(exchange: Exchange, posts: ReadonlySet<string>): void {
-  if (!posts.has(exchange.path)) return exchange.json({ detail: "Not Found" }, { status: 404 });
-  exchange.json({ detail: "Method Not Allowed" }, { status: 405, headers: { allow: "POST" } });
 }
 
 /** vLLM asks for a key under `/v1` only. */
