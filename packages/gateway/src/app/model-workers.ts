@@ -7,7 +7,7 @@ import { createChildLauncher } from "../workers/child-launcher.ts";
 import { ModelRepository } from "../workers/model-repository.ts";
 import { createRemotePool } from "../workers/remote-pool.ts";
 import { StatisticsRegistry } from "../workers/statistics-registry.ts";
-import { countRestart, exposeWorkers } from "../workers/worker-metrics.ts";
+import { countRestart, exposePools, exposeWorkers } from "../workers/worker-metrics.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
 /** What is made here. */
@@ -56,6 +56,7 @@ export function createModelWorkers({ config, context, onChange }: ModelWorkerPar
     .map((pool) => createRemotePool({ ...shared, pool, random: context.random }));
   const sources: ModelSource[] = [...(repository === undefined ? [] : [repository]), ...pools];
   exposeWorkers(metrics, repository, sources);
+  exposePools(metrics, pools);
   return {
     sources,
     catalog: createCatalog({ repository, sources, statistics }),

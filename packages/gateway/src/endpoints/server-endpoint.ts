@@ -159,11 +159,12 @@ export class ServerEndpoint implements HttpEndpoint {
   release(result: AttemptResult): void {
     this.#inFlight--;
     if (result.kind === "ok") this.#speed.add(result);
-    this.#options.listener.ended(this, result);
     this.#health.attemptEnded(result);
     // It may no longer have the model.
     if (result.kind === "refused" && result.status === 404) this.#probeSoon();
     if (this.state === "draining" && this.#inFlight === 0) this.close();
+    // Last: a pool lets go of a server that has closed.
+    this.#options.listener.ended(this, result);
   }
 
   /** Begins to ask the server what it serves, again and again. */

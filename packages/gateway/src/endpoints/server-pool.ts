@@ -132,6 +132,7 @@ class Pool implements ServerPool {
   }
 
   async start(): Promise<void> {
+    if (!this.#closed) this.#parts.metrics.opened(this);
     await this.#book.start();
     this.#looked = true;
     this.#parts.onChange();
@@ -179,6 +180,7 @@ class Pool implements ServerPool {
     this.#draining.clear();
     this.#endpoints = [];
     this.#forget();
+    this.#parts.metrics.closed(this);
     this.line.flush(failure("draining"));
   }
 

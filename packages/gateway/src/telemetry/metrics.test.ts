@@ -151,7 +151,10 @@ test("the process describes itself", async () => {
     assert.ok(value("process_cpu_seconds_total") > 0);
     assert.ok(value("nodejs_heap_size_used_bytes") <= value("nodejs_heap_size_total_bytes"));
     assert.ok(Math.abs(value("process_start_time_seconds") - Date.now() / 1e3) < 3600);
-    if (globalThis.process.platform === "linux") assert.ok(value("process_open_fds") >= 3);
+    if (globalThis.process.platform === "linux") {
+      assert.ok(value("process_open_fds") >= 3);
+      assert.ok(value("process_max_fds") > value("process_open_fds"));
+    }
     assert.equal(families.get("nodejs_eventloop_delay_seconds")?.samples.size, 6);
     assert.equal(families.get("spillway_build_info")?.samples.size, 1);
   } finally {

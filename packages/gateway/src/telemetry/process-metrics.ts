@@ -2,7 +2,7 @@
  * Metrics of the gateway's own process, under the names Prometheus clients share
  * (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), and Node's.
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { MetricDefinition } from "../contracts/telemetry.ts";
 import type { Clock } from "../core/clock.ts";
@@ -26,6 +26,11 @@ export const processMetrics = {
     labels: [],
   },
   openFds: { name: "process_open_fds", help: "Open file descriptors; Linux only.", labels: [] },
+  maxFds: {
+    name: "process_max_fds",
+    help: "File descriptors that may be open at once; Linux only.",
+    labels: [],
+  },
   startTime: {
     name: "process_start_time_seconds",
     help: "When the process started, in seconds since the Unix epoch.",
@@ -95,6 +100,8 @@ function exposeFileDescriptors(metrics: MetricRegistry): void {
   metrics.onCollect(() => {
     open.value = readdirSync("/proc/self/fd").length - 1; // listing the folder opens it
   });
+  const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  if (soft !== undefined) metrics.gauge(processMetrics.maxFds).with().value = Number(soft);
 }
 
 function exposeLoopDelay(metrics: MetricRegistry, clock: Clock): { close(): void } {

@@ -25,7 +25,12 @@ import {
 } from "./remote-address.ts";
 import { RemoteCatalog } from "./remote-catalog.ts";
 import { createRemoteDialect } from "./remote-dialect.ts";
-import { defaultRemoteTiming, RemoteServer, type RemoteTiming } from "./remote-server.ts";
+import {
+  defaultRemoteTiming,
+  RemoteServer,
+  type RemoteServerState,
+  type RemoteTiming,
+} from "./remote-server.ts";
 import type { StatisticsRegistry } from "./statistics-registry.ts";
 
 /** Servers of one pool; further addresses are left out. */
@@ -51,6 +56,8 @@ export interface RemotePoolOptions {
 /** A pool of model servers; routed to like the local repository. */
 export interface RemotePool extends ModelSource {
   readonly name: string;
+  /** How each of its servers is. */
+  readonly states: readonly RemoteServerState["state"][];
   /** Resolves the names and starts to connect. Resolves when every name was looked up once; never rejects. */
   start(): Promise<void>;
   /** Refuses what waits and closes every connection. Idempotent. */
@@ -101,6 +108,10 @@ class Pool implements RemotePool {
       this.#addresses.size === this.#names.length &&
       [...this.#servers.values()].every((server) => server.tried)
     );
+  }
+
+  get states(): readonly RemoteServerState["state"][] {
+    return [...this.#servers.values()].map(({ state }) => state.state);
   }
 
   async start(): Promise<void> {

@@ -4,6 +4,7 @@ import type { MetricDefinition, Metrics } from "../contracts/telemetry.ts";
 import { isFailure } from "../core/errors.ts";
 import type { ModelSource } from "./catalog.ts";
 import type { ModelRepository } from "./model-repository.ts";
+import type { RemotePool } from "./remote-pool.ts";
 
 /** The families of this module, for the reference page. */
 export const workerMetrics = {
@@ -22,6 +23,11 @@ export const workerMetrics = {
     help: "Requests in line now, not yet sent to an instance.",
     labels: ["model", "version"],
   },
+  poolServers: {
+    name: "spillway_grpc_pool_servers",
+    help: "Servers of a pool that is spoken to over gRPC, by state: connecting, ready, unready (lives, but is not to be called), waiting (cannot be reached).",
+    labels: ["pool", "state"],
+  },
   memory: {
     name: "spillway_worker_resident_memory_bytes",
     help: "Resident memory of a worker process.",
@@ -37,6 +43,18 @@ export const workerMetrics = {
 /** Counts a process that ended by itself. */
 export function countRestart(metrics: Metrics, deployment: string): void {
   metrics.counter(workerMetrics.restarts).with(deployment).value++;
+}
+
+const serverStates = ["connecting", "ready", "unready", "waiting"] as const;
+
+/** Counts the servers of pools at each scrape. */
+export function exposePools(metrics: Metrics, pools: readonly RemotePool[]): void {
+  const servers = metrics.gauge(workerMetrics.poolServers);
+  metrics.onCollect(() => {
+    for (const { name, states } of pools)
+      for (const state of serverStates)
+        servers.with(name, state).value = states.filter((each) => each === state).length;
+  });
 }
 
 /** Length of the line where requests for the version are sent now; 0 where there is none. */

@@ -82,6 +82,7 @@ describe("a good answer", () => {
     assert.equal(await ended(), "end");
     assert.equal(sink.text, ": waiting\n\n: still waiting\n\ndata: one\n\ndata: [DONE]\n\n");
     assert.equal(stages.metric('spillway_forward_open_streams{pool="chat"}'), 0);
+    assert.equal(stages.metric('spillway_forward_streams_total{pool="chat",outcome="ok"}'), 1);
     await atRest(stages);
   });
 

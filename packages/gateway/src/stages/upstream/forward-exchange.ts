@@ -319,7 +319,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     this.#timer = undefined;
     const { request, route, lease } = this.#decision;
     const attempt = this.#attempt;
-    if (this.#committed) this.#meter.streams.value--;
+    if (this.#committed) this.#meter.streamEnded(outcome);
     const durationMs = this.#context.clock.now() - this.#startedAt;
     const tokens = request.usage ?? attempt?.answer.tokens;
     if (tokens !== undefined) request.usage = tokens;
@@ -327,6 +327,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     model.ended(outcome);
     model.duration.observe(durationMs / 1_000);
     if (tokens !== undefined) model.used(tokens);
+    if (outcome === "ok" && this.#committed && attempt !== undefined) model.streamed(attempt.result("ok"));
     lease.settle(outcome);
     this.#context.onRecord?.({
       request,

@@ -64,8 +64,19 @@ export const forwardMetrics = {
   },
   streams: {
     name: "spillway_forward_open_streams",
-    help: "Streamed answers that are being passed on.",
+    help: "Answers that are passed on as they come, now: streams, and long ones.",
     labels: ["pool"],
+  },
+  streamsEnded: {
+    name: "spillway_forward_streams_total",
+    help: "Answers that were passed on as they came, by how they ended: ok, client_gone, or the code of what broke them.",
+    labels: ["pool", "outcome"],
+  },
+  tokenGap: {
+    name: "spillway_forward_time_per_output_token_seconds",
+    help: "Mean time between two tokens of a streamed answer, behind its first content; tokens as the server counted them.",
+    labels: ["pool", "model"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5],
   },
   overflows: {
     name: "spillway_forward_held_back_overflows_total",
@@ -84,6 +95,7 @@ const maxModels = 256;
 export class ModelMeter {
   readonly duration: MetricHistogram;
   readonly firstToken: MetricHistogram;
+  readonly tokenGap: MetricHistogram;
   readonly ok: MetricValue;
   readonly #families: Families;
   readonly #pool: string;
@@ -97,12 +109,21 @@ export class ModelMeter {
     this.#model = model;
     this.duration = families.duration.with(pool, model);
     this.firstToken = families.firstToken.with(pool, model);
+    this.tokenGap = families.tokenGap.with(pool, model);
     this.ok = families.requests.with(pool, model, "ok");
   }
 
   ended(outcome: Outcome): void {
     if (outcome === "ok") this.ok.value++;
     else this.#families.requests.with(this.#pool, this.#model, outcome).value++;
+  }
+
+  /** How quickly the tokens of a stream came one after the other. */
+  streamed(result: Pick<AttemptResult, "firstTokenMs" | "durationMs" | "usage">): void {
+    const { firstTokenMs, durationMs, usage } = result;
+    if (firstTokenMs === undefined || usage === undefined || usage.estimated) return;
+    const further = usage.completionTokens - 1;
+    if (further > 0) this.tokenGap.observe((durationMs - firstTokenMs) / 1_000 / further);
   }
 
   used(tokens: TokenUsage): void {
@@ -134,6 +155,7 @@ export class PoolMeter {
   readonly exhausted: MetricValue;
   readonly #families: Families;
   readonly #pool: string;
+  readonly #streamsOk: MetricValue;
   readonly #models = new Map<string, ModelMeter>();
 
   constructor(families: Families, pool: string) {
@@ -143,6 +165,13 @@ export class PoolMeter {
     this.streams = families.streams.with(pool);
     this.overflows = families.overflows.with(pool);
     this.exhausted = families.exhausted.with(pool);
+    this.#streamsOk = families.streamsEnded.with(pool, "ok");
+  }
+
+  streamEnded(outcome: Outcome): void {
+    this.streams.value--;
+    if (outcome === "ok") this.#streamsOk.value++;
+    else this.#families.streamsEnded.with(this.#pool, outcome).value++;
   }
 
   model(name: string): ModelMeter {
@@ -181,6 +210,8 @@ function makeFamilies(metrics: Metrics) {
     hedges: metrics.counter(forwardMetrics.hedges),
     cancellations: metrics.counter(forwardMetrics.cancellations),
     streams: metrics.gauge(forwardMetrics.streams),
+    streamsEnded: metrics.counter(forwardMetrics.streamsEnded),
+    tokenGap: metrics.histogram(forwardMetrics.tokenGap),
     overflows: metrics.counter(forwardMetrics.overflows),
   };
 }
