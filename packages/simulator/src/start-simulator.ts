@@ -49,6 +49,8 @@ export interface SimulatorOptions {
   readonly timeScale?: number;
   /** Words of the answers: `unicode` has two to eleven bytes in a character. Default `ascii`. */
   readonly alphabet?: Alphabet;
+  /** What Ollama and vLLM say they are: older ones lack addresses that came later. Default the newest that is simulated. */
+  readonly version?: string;
   /** Keys that callers must show. Default none. */
   readonly apiKeys?: readonly string[];
   /** Whether requests are recorded. Default true; turn it off for load. */
@@ -130,6 +132,7 @@ function createWorld(options: SimulatorOptions): World {
     random: createRandom(seed),
     seed,
     alphabet: options.alphabet ?? "ascii",
+    version: options.version,
     apiKeys: options.apiKeys ?? [],
     load: { active: 0 },
     answer: (request) => options.answer?.(request),

@@ -301,3 +301,30 @@ describe("keys", () => {
     }
   });
 });
+
+describe("older versions", () => {
+  const cases = [
+    { face: "ollama", path: "/api/version", versions: ["0.13.2", "0.13.3", "0.14.0"] },
+    { face: "vllm", path: "/version", versions: ["0.9.2", "0.10.0", "0.11.1"] },
+  ] as const;
+  for (const { face, path, versions } of cases) {
+    it(`of ${face} lack what came later`, async () => {
+      for (const [age, version] of versions.entries()) {
+        const simulator = await startSimulator({ face, version });
+        try {
+          const said = (await (await fetch(simulator.url + path)).json()) as { version: string };
+          assert.equal(said.version, version);
+          const status = async (address: string): Promise<number> =>
+            (await fetch(simulator.url + address, { method: "POST", body: "{}" })).status;
+          assert.equal((await status("/v1/responses")) !== 404, age >= 1);
+          assert.equal((await status("/v1/messages")) !== 404, age >= 2);
+          const asked = await fetch(`${simulator.url}/v1/responses`);
+          assert.equal(asked.status, age >= 1 ? 405 : 404);
+          assert.equal(asked.headers.get("allow"), age >= 1 ? "POST" : null);
+        } finally {
+          await simulator.close();
+        }
+      }
+    });
+  }
+});

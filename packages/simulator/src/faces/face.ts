@@ -24,6 +24,8 @@ export interface World {
   readonly random: Random;
   readonly seed: number;
   readonly alphabet: Alphabet;
+  /** What the server says it is; undefined: the newest that is simulated. */
+  readonly version: string | undefined;
   /** Keys that callers must show; none: everyone may call. */
   readonly apiKeys: readonly string[];
   /** Requests answered with content at this moment. */
@@ -51,8 +53,10 @@ export interface Face {
   readonly routes: readonly FaceRoute[];
   /** Refuses a request before anything else is looked at; undefined lets it in. */
   guard?(exchange: Exchange): ErrorAnswer | undefined;
-  /** What is said to a path or method that is not there. */
+  /** What is said to a path that is not there. */
   readonly notFound: (exchange: Exchange) => void;
+  /** What is said to a path that is there for other methods. `allow`: those, with commas. */
+  readonly notAllowed: (exchange: Exchange, allow: string) => void;
 }
 
 /** Wraps a JSON value in an SSE frame. */
@@ -62,3 +66,8 @@ export function sse(value: unknown, event?: string): string {
 
 /** Headers of an SSE answer. */
 export const SSE_TYPE = "text/event-stream; charset=utf-8";
+
+/** Whether a version is another one or came after it; both are numbers with points between them. */
+export function isAtLeast(version: string, other: string): boolean {
+  return version.localeCompare(other, "en", { numeric: true }) >= 0;
+}

@@ -42,6 +42,7 @@ export class Exchange {
   #sink: ByteSink | undefined;
   #held: string[] | undefined;
   #heldEnd: string | undefined;
+  #heldTimer: NodeJS.Timeout | undefined;
   #contentType = "";
   #broken = false;
   #events = 0;
@@ -81,6 +82,7 @@ export class Exchange {
   /** Called by the server when the connection of an unfinished answer is gone. */
   gone(ended: RequestEnd): void {
     this.#broken = true;
+    clearTimeout(this.#heldTimer);
     const action = this.#onClose;
     this.#onClose = undefined;
     action?.();
@@ -129,7 +131,7 @@ export class Exchange {
       : new DirectSink(this.response);
     if (this.fault?.delayFirstTokenMs !== undefined) {
       this.#held = [];
-      setTimeout(() => this.#letGo(), this.fault.delayFirstTokenMs);
+      this.#heldTimer = setTimeout(() => this.#letGo(), this.fault.delayFirstTokenMs);
     }
     if (this.fault !== undefined) this.#strike(this.fault);
   }

@@ -1,6 +1,8 @@
 /** Finds the route of a method and path. */
 import type { FaceRoute, PathParameters } from "../faces/face.ts";
 
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const;
+
 /** The routes of a server. */
 export class RouteTable {
   readonly #exact = new Map<string, FaceRoute>();
@@ -11,6 +13,11 @@ export class RouteTable {
       if (/[:*]/.test(route.path)) this.#patterns.push({ route, parts: route.path.split("/") });
       else this.#exact.set(`${route.method} ${route.path}`, route);
     }
+  }
+
+  /** Every method of a path, with commas; an empty text where there is no such path. */
+  allowed(path: string): string {
+    return methods.filter((method) => this.find(method, path) !== undefined).join(", ");
   }
 
   /** The route and what its pattern caught. `path` is without the query. */

@@ -151,8 +151,14 @@ export class SimulatorServer {
       return;
     }
     const found = this.#routes.find(exchange.request.method ?? "GET", exchange.path);
-    if (found === undefined) this.face.notFound(exchange);
+    if (found === undefined) this.#answerStray(exchange);
     else found.route.handle(exchange, found.parameters);
+  }
+
+  #answerStray(exchange: Exchange): void {
+    const allow = this.#routes.allowed(exchange.path);
+    if (allow === "") this.face.notFound(exchange);
+    else this.face.notAllowed(exchange, allow);
   }
 
   #answerControl(request: IncomingMessage, response: ServerResponse, rawBody: Buffer): void {

@@ -28,6 +28,8 @@ export function createAnthropicFace(world: World): Face {
     routes: routesOf(flavour),
     guard: (exchange) => guard(exchange, world),
     notFound: (exchange) => exchange.error({ status: 404, message: "Not found" }),
+    notAllowed: (exchange, allow) =>
+      exchange.error({ status: 405, message: "Method Not Allowed", headers: { allow } }),
   };
 }
 

@@ -2,7 +2,7 @@
 import { splitTokens } from "../../engine/prompt.ts";
 import type { ErrorStyle, Exchange } from "../../server/exchange.ts";
 import { answerMessages, anthropicErrors } from "../anthropic/messages.ts";
-import { sse } from "../face.ts";
+import { isAtLeast, sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
 import { fields, number, text } from "../fields.ts";
 import { answerChat } from "../openai/chat.ts";
@@ -15,8 +15,8 @@ import { answerOllama, stamp } from "./generation.ts";
 import { readKeepAlive } from "./read-ollama.ts";
 import * as store from "./store.ts";
 
-/** The version it says it is. */
-export const OLLAMA_VERSION = "0.13.0";
+/** The version it says it is, unless it is told another. */
+export const OLLAMA_VERSION = "0.14.2";
 
 const TYPES: Readonly<Record<number, string>> = { 400: "invalid_request_error", 404: "not_found_error" };
 
@@ -40,6 +40,7 @@ function errorsOf(path: string): ErrorStyle {
 
 /** Makes the face. */
 export function createOllamaFace(world: World): Face {
+  const { version = OLLAMA_VERSION } = world;
   const flavour: OpenAiFlavour = {
     name: "ollama",
     world,
@@ -66,16 +67,22 @@ export function createOllamaFace(world: World): Face {
     errors: ollamaErrors,
     errorsOf,
     routes: [
-      ...nativeRoutes(world, flavour),
+      ...nativeRoutes(world, flavour, version),
       ...openAiRoutes(flavour),
-      ...responseRoutes(flavour, { stores: false }),
+      ...(isAtLeast(version, "0.13.3") ? responseRoutes(flavour, { stores: false }) : []),
+      ...(isAtLeast(version, "0.14.0") ? [messagesRoute(flavour)] : []),
     ],
     notFound: (exchange) =>
       exchange.text("404 page not found", { status: 404, headers: { "content-type": "text/plain" } }),
+    notAllowed: (exchange, allow) =>
+      exchange.text("405 method not allowed", {
+        status: 405,
+        headers: { "content-type": "text/plain", allow },
+      }),
   };
 }
 
-function nativeRoutes(world: World, flavour: OpenAiFlavour): FaceRoute[] {
+function nativeRoutes(world: World, flavour: OpenAiFlavour, version: string): FaceRoute[] {
   const since = stamp(world);
   const blobs = new Set<string>();
   const alive = (exchange: Exchange): void =>
@@ -98,7 +105,7 @@ function nativeRoutes(world: World, flavour: OpenAiFlavour): FaceRoute[] {
       path: "/api/show",
       handle: (exchange) => store.showOllamaModel(exchange, world, since),
     },
-    { method: "GET", path: "/api/version", handle: (exchange) => exchange.json({ version: OLLAMA_VERSION }) },
+    { method: "GET", path: "/api/version", handle: (exchange) => exchange.json({ version }) },
     { method: "POST", path: "/api/pull", handle: (exchange) => store.pullModel(exchange, world) },
     { method: "POST", path: "/api/push", handle: (exchange) => store.pushModel(exchange, world) },
     { method: "POST", path: "/api/create", handle: (exchange) => store.createModel(exchange, world, blobs) },
@@ -117,12 +124,15 @@ function nativeRoutes(world: World, flavour: OpenAiFlavour): FaceRoute[] {
   ];
 }
 
+function messagesRoute(flavour: OpenAiFlavour): FaceRoute {
+  return { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) };
+}
+
 function openAiRoutes(flavour: OpenAiFlavour): FaceRoute[] {
   return [
     { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
     { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
     { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
-    { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) },
     { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
     {
       method: "GET",

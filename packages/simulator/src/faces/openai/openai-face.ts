@@ -17,6 +17,7 @@ const TYPES: Readonly<Record<number, string>> = {
   401: "invalid_request_error",
   403: "invalid_request_error",
   404: "invalid_request_error",
+  405: "invalid_request_error",
   429: "rate_limit_error",
 };
 const CODES: Readonly<Record<number, string>> = { 429: "rate_limit_exceeded" };
@@ -80,6 +81,12 @@ export function createOpenAiFace(world: World): Face {
     guard: (exchange) => guard(exchange, world),
     notFound: (exchange) =>
       exchange.error({ status: 404, message: `Invalid URL (${exchange.request.method} ${exchange.path})` }),
+    notAllowed: (exchange, allow) =>
+      exchange.error({
+        status: 405,
+        message: `Invalid method for URL (${exchange.request.method} ${exchange.path})`,
+        headers: { allow },
+      }),
   };
 }
 

@@ -3,7 +3,7 @@ import { promptOfText, splitTokens, tokenId } from "../../engine/prompt.ts";
 import type { ErrorAnswer, ErrorStyle, Exchange } from "../../server/exchange.ts";
 import { answerMessages, anthropicErrors, countTokens } from "../anthropic/messages.ts";
 import { renderMessages } from "../chat-ask.ts";
-import { sse } from "../face.ts";
+import { isAtLeast, sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
 import { fields, items, text } from "../fields.ts";
 import { answerChat } from "../openai/chat.ts";
@@ -15,7 +15,7 @@ import { listModels, showModel } from "../openai/models.ts";
 import { responseRoutes } from "../responses/responses.ts";
 import { printMetrics } from "./print-metrics.ts";
 
-/** The version it says it is. */
+/** The version it says it is, unless it is told another. */
 export const VLLM_VERSION = "0.11.2";
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -37,6 +37,7 @@ const vllmErrors: ErrorStyle = {
 
 /** Makes the face. */
 export function createVllmFace(world: World): Face {
+  const { version = VLLM_VERSION } = world;
   const flavour: OpenAiFlavour = {
     name: "vllm",
     world,
@@ -60,9 +61,15 @@ export function createVllmFace(world: World): Face {
     name: "vllm",
     errors: vllmErrors,
     errorsOf: (path) => (path.startsWith("/v1/messages") ? anthropicErrors : vllmErrors),
-    routes: [...routesOf(flavour), ...responseRoutes(flavour, { stores: false })],
+    routes: [
+      ...routesOf(flavour, version),
+      ...(isAtLeast(version, "0.10.0") ? responseRoutes(flavour, { stores: false }) : []),
+      ...(isAtLeast(version, "0.11.1") ? messagesRoutes(flavour) : []),
+    ],
     guard: (exchange) => guard(exchange, world),
     notFound: (exchange) => exchange.json({ detail: "Not Found" }, { status: 404 }),
+    notAllowed: (exchange, allow) =>
+      exchange.json({ detail: "Method Not Allowed" }, { status: 405, headers: { allow } }),
   };
 }
 
@@ -73,19 +80,13 @@ function guard({ path, request }: Exchange, { apiKeys }: World): ErrorAnswer | u
   return key !== undefined && apiKeys.includes(key) ? undefined : { status: 401, message: "Unauthorized" };
 }
 
-function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
+function routesOf(flavour: OpenAiFlavour, version: string): FaceRoute[] {
   const { world } = flavour;
   const empty = (exchange: Exchange): void => exchange.text("");
   return [
     { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
     { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
     { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
-    { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) },
-    {
-      method: "POST",
-      path: "/v1/messages/count_tokens",
-      handle: (exchange) => countTokens(exchange, flavour),
-    },
     { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
     {
       method: "GET",
@@ -95,10 +96,21 @@ function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
     { method: "GET", path: "/health", handle: empty },
     { method: "GET", path: "/ping", handle: empty },
     { method: "POST", path: "/ping", handle: empty },
-    { method: "GET", path: "/version", handle: (exchange) => exchange.json({ version: VLLM_VERSION }) },
+    { method: "GET", path: "/version", handle: (exchange) => exchange.json({ version }) },
     { method: "GET", path: "/load", handle: (exchange) => exchange.json({ server_load: world.load.active }) },
     { method: "POST", path: "/tokenize", handle: (exchange) => tokenize(exchange, flavour) },
     { method: "GET", path: "/metrics", handle: (exchange) => showMetrics(exchange, world) },
+  ];
+}
+
+function messagesRoutes(flavour: OpenAiFlavour): FaceRoute[] {
+  return [
+    { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) },
+    {
+      method: "POST",
+      path: "/v1/messages/count_tokens",
+      handle: (exchange) => countTokens(exchange, flavour),
+    },
   ];
 }
 
