@@ -92,8 +92,8 @@ export class EmbeddingsTranslation {
   }
 }
 
-/** A 400: the target's dialect has no such call. */
+/** A 400 that names `model`: the target's dialect has no such call. */
 export function notOffered(operation: Operation, target: AttemptTarget): Failure {
-  const api = apiNames[target.dialect];
-  return failure("bad_request", `This model's server speaks ${api}, which has no ${operation}`);
+  const text = `The server of this model speaks ${apiNames[target.dialect]}, which has no ${operation}`;
+  return { ...failure("bad_request", `model: ${text}`), field: "model" };
 }

@@ -91,7 +91,8 @@ describe("what goes to the server", () => {
       assert.ok(!isFailure(made));
       const refused = made.payload.attempt({ ...vllm, dialect: "anthropic" }, new RecordingSink());
       assert.ok(isFailure(refused));
-      assert.match(refused.message, /Anthropic's API, which has no (completions|embeddings)$/);
+      assert.match(refused.message, /^model: .* Anthropic's API, which has no (completions|embeddings)$/);
+      assert.equal(refused.field, "model");
     }
   });
 });
