@@ -10,6 +10,7 @@ import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
 import type { Logger } from "../../packages/gateway/src/contracts/telemetry.ts";
 import { systemClock, type Clock } from "../../packages/gateway/src/core/clock.ts";
 import { createSystemRandom } from "../../packages/gateway/src/core/random.ts";
+import type { DiscoverySpot } from "../../packages/gateway/src/endpoints/discovery.ts";
 import { createMetrics } from "../../packages/gateway/src/telemetry/index.ts";
 import { engineFolder, engineProgram } from "../../packages/gateway/src/workers/llama/engine-files.ts";
 import { parseExposition, type ParsedFamily } from "./exposition.ts";
@@ -135,14 +136,24 @@ export interface JsonAnswer {
   readonly body: Record<string, unknown>;
 }
 
-/** Starts a gateway over a model folder and waits until every model has come up or failed. Ends with the test. */
+/** What a test may set of the machine that its gateway sees. */
+export interface TestMachine {
+  readonly clock?: Clock;
+  /** Folder of the llama engine's library. */
+  readonly library?: string;
+  /** Where model servers are looked for; nowhere unless the configuration says `discovery`. */
+  readonly discoverySpots?: readonly DiscoverySpot[];
+}
+
+/** Starts a gateway over a model folder and waits until every model and pool has come up or failed. Ends with the test. */
 export async function startTestGateway(
   test: Pick<TestContext, "after">,
   config: GatewayConfig,
-  { clock = systemClock, library = engineFolder }: { readonly clock?: Clock; readonly library?: string } = {},
+  { clock = systemClock, library = engineFolder, ...machine }: TestMachine = {},
 ): Promise<TestGateway> {
   const events: LoggedEvent[] = [];
   const running = await startGateway(config, {
+    ...machine,
     version: "0.0.0-test",
     clock,
     random: createSystemRandom(),

@@ -1,0 +1,54 @@
+/** A gateway over pools of HTTP servers, configured as `spillway.yaml` would, without models of its own. */
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
+import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import {
+  createModelFolder,
+  repositoryRoot,
+  startTestGateway,
+  testConfig,
+  type TestGateway,
+  type TestMachine,
+} from "./gateway.ts";
+
+/** `pools` and `routes` in the words of `spillway.yaml`. */
+export interface PooledSetup extends TestMachine {
+  readonly pools?: Readonly<Record<string, unknown>>;
+  readonly routes?: readonly unknown[];
+  /** Over everything that the test configuration says. */
+  readonly config?: Partial<GatewayConfig>;
+}
+
+/** Starts it and waits until every server was asked what it serves. Ends with the test. */
+export async function startPooledGateway(
+  test: Pick<TestContext, "after">,
+  { pools = {}, routes = [], config = {}, ...machine }: PooledSetup,
+): Promise<TestGateway> {
+  const text = JSON.stringify({ pools, routes });
+  const read = parseConfig(text, { directory: repositoryRoot, environment: {} });
+  assert.ok("config" in read, JSON.stringify(read));
+  const base = testConfig(createModelFolder(test).path);
+  const pooled = { pools: read.config.pools, routes: read.config.routes };
+  return startTestGateway(test, { ...base, ...pooled, ...config }, machine);
+}
+
+/** Keeps what is to be closed, for tests that share it: `closeAll` ends it, last first, whatever failed before. */
+export class Cleanup {
+  readonly #ends: (() => unknown)[] = [];
+
+  readonly after = (end: () => unknown): void => void this.#ends.push(end);
+
+  /** Rejects with the first error, after everything was ended. */
+  async closeAll(): Promise<void> {
+    const errors: unknown[] = [];
+    for (const end of this.#ends.splice(0).reverse()) {
+      try {
+        await end();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+}
