@@ -1,5 +1,11 @@
 /** Every figure, in the order in which they run and are told. */
 import type { Figure } from "../harness/figure.ts";
+import { figure as chatCancel } from "./chat-cancel.ts";
+import { figure as chatFirstToken } from "./chat-first-token.ts";
+import { figure as chatKill } from "./chat-kill.ts";
+import { figure as chatLatency } from "./chat-latency.ts";
+import { figure as chatProxy } from "./chat-proxy.ts";
+import { figure as chatStreams } from "./chat-streams.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
 import { figure as kill } from "./kill.ts";
@@ -20,5 +26,11 @@ export const figures: readonly Figure[] = [
   kill,
   mix,
   poison,
+  chatProxy,
+  chatLatency,
+  chatStreams,
+  chatFirstToken,
+  chatCancel,
+  chatKill,
   generator,
 ];

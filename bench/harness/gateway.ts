@@ -1,5 +1,6 @@
 /** Starts the gateway under test as its users do, and reads what it says about itself. */
 import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { LoopDelay } from "../load/loop-delay.ts";
 import type { BenchModels } from "./bench-models.ts";
 import { fetchMetrics, findMetric } from "./prometheus.ts";
@@ -13,6 +14,10 @@ export interface GatewayOptions {
   readonly directory: string;
   /** Default: the built-in configuration with the models that come with Spillway. */
   readonly models?: BenchModels;
+  /** A whole configuration instead, as it would stand in `spillway.yaml`; ports are given on the command line. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Sent with every request of the harness itself, where the configuration has keys. */
+  readonly authorization?: string;
   /** The Node that runs it and its workers. Default: the one that the lockfile installs. */
   readonly node?: string;
   /** Added to this process's environment. */
@@ -33,7 +38,7 @@ const HOST = "127.0.0.1";
  * ready. The caller closes the server.
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { directory, models } = options;
+  const { directory } = options;
   await mkdir(directory, { recursive: true });
   const address = { host: HOST, port: await freePort() };
   const args = ["serve", "--port", String(address.port), "--grpc-port", String(await freePort())];
@@ -41,12 +46,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const server = await ServerProcess.start({
     name: "gateway",
     script: "packages/gateway/src/cli/main.ts",
-    args: [...args, "--log-format", "json", ...(models === undefined ? [] : await configArguments(models))],
+    args: [...args, "--log-format", "json", ...(await configArguments(options))],
     cwd: directory,
     ...(options.node === undefined ? {} : { node: options.node }),
     ...(options.env === undefined ? {} : { env: options.env }),
     ready: { kind: "http", address, path: "/health/ready" },
-    loopDelay: gatewayLoopDelay,
+    loopDelay: (at) => gatewayLoopDelay(at, options.authorization),
     onLine: (line) => workers.read(line),
   });
   return { server, workers };
@@ -70,17 +75,25 @@ export function urlOf(address: Address, path: string): string {
   return `http://${address.host}:${address.port}${path}`;
 }
 
-/** The configuration lies beside the repository. JSON is YAML. */
-async function configArguments(models: BenchModels): Promise<string[]> {
-  const file = `${models.directory}.yaml`;
-  const config = { models: { repository: models.directory, instances: models.instances } };
-  await writeFile(file, `${JSON.stringify(config, null, 2)}\n`);
+/** The configuration lies in the gateway's folder. JSON is YAML. */
+async function configArguments({ directory, models, config }: GatewayOptions): Promise<string[]> {
+  const written =
+    config ??
+    (models === undefined
+      ? undefined
+      : { models: { repository: models.directory, instances: models.instances } });
+  if (written === undefined) return [];
+  const file = join(directory, "bench.yaml");
+  await writeFile(file, `${JSON.stringify(written, null, 2)}\n`);
   return ["--config", file];
 }
 
 /** Quantiles are of at least the last 10 s, the mean is of the gateway's life. */
-async function gatewayLoopDelay(address: Address): Promise<LoopDelay | null> {
-  const samples = await fetchMetrics(urlOf(address, "/metrics"));
+async function gatewayLoopDelay(
+  address: Address,
+  authorization: string | undefined,
+): Promise<LoopDelay | null> {
+  const samples = await fetchMetrics(urlOf(address, "/metrics"), authorization);
   const family = "nodejs_eventloop_delay_seconds";
   const quantileMs = (quantile: string): number | undefined => {
     const seconds = findMetric(samples, family, { quantile });

@@ -32,9 +32,9 @@ export function findMetric(
   )?.value;
 }
 
-/** GETs and parses a metrics page. */
-export async function fetchMetrics(url: string): Promise<MetricSample[]> {
-  const response = await fetch(url);
+/** GETs and parses a metrics page; `authorization` is sent where it is given. */
+export async function fetchMetrics(url: string, authorization?: string): Promise<MetricSample[]> {
+  const response = await fetch(url, authorization === undefined ? {} : { headers: { authorization } });
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   return parseMetrics(await response.text());
 }

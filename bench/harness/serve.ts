@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { get } from "node:http";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDelay } from "../load/loop-delay.ts";
@@ -25,7 +25,7 @@ export type Readiness =
 export interface ServerSpec {
   /** For reports. */
   readonly name: string;
-  /** Path from the repository root. */
+  /** Path from the repository root, or an absolute one. */
   readonly script: string;
   readonly args?: readonly string[];
   /** Added to this process's environment. */
@@ -171,7 +171,7 @@ class Running {
     const speaks = spec.ready.kind === "message";
     this.child = spawn(
       spec.node ?? nodeBinary,
-      ["--conditions=source", join(repositoryRoot, spec.script), ...(spec.args ?? [])],
+      ["--conditions=source", resolve(repositoryRoot, spec.script), ...(spec.args ?? [])],
       {
         cwd: spec.cwd ?? repositoryRoot,
         env: { ...process.env, ...spec.env },

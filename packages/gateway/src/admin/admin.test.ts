@@ -86,7 +86,8 @@ describe("the welcome page", () => {
     const page = ask([createWelcomeRoute(catalog(true, models), "1.2.3")], "/");
     assert.match(page.headers["content-type"] ?? "", /^text\/plain/);
     for (const part of [
-      /Spillway 1\.2\.3/,
+      /^Spillway 1\.2\.3/,
+      /Ollama is running/,
       /iris 1 {2}ready/,
       /bad 1 .*cannot be read/,
       /\/predict/,

@@ -3,7 +3,10 @@ import type { ModelCatalog } from "../contracts/models.ts";
 import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
 
-/** A page of plain text: the version, the models and addresses to try. */
+/**
+ * A page of plain text: the version, the models and addresses to try. It begins with `Spillway`, by which another
+ * gateway knows it for none of the servers it looks for, and says `Ollama is running`, for which Ollama's clients look.
+ */
 export function createWelcomeRoute(catalog: ModelCatalog, version: string): Route {
   return {
     method: "GET",
@@ -26,6 +29,9 @@ function page(catalog: ModelCatalog, version: string): string {
     ...(models.length === 0 ? ["  none"] : models),
     "",
     "Addresses",
+    "  POST /api/chat  /api/generate      Ollama is running: its clients work with this address",
+    "  POST /v1/chat/completions          OpenAI's API, with /v1/completions, /v1/embeddings, /v1/responses",
+    "  POST /v1/messages                  Anthropic's API",
     "  POST /predict                      features, a prompt or a picture to a class",
     "  POST /v2/models/MODEL/infer        KServe Open Inference Protocol v2",
     "  POST /v1/models/MODEL:predict      instances to predictions",

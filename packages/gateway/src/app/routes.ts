@@ -6,10 +6,13 @@ import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
 import { createWelcomeRoute } from "../admin/welcome.ts";
 import { anthropicServer } from "../dialects/anthropic/codecs.ts";
+import { createAnthropicRoutes } from "../dialects/anthropic/create-anthropic-routes.ts";
 import { JsonThreads } from "../dialects/json/json-threads.ts";
 import { createKserveRoutes } from "../dialects/kserve/create-kserve-routes.ts";
 import { createKserveRpc } from "../dialects/kserve/create-kserve-rpc.ts";
 import { ollamaServer } from "../dialects/ollama/codecs.ts";
+import { createOllamaRoutes } from "../dialects/ollama/create-ollama-routes.ts";
+import { createOperatorRoutes } from "../dialects/ollama/create-operator-routes.ts";
 import { createOpenAiRoutes } from "../dialects/openai/create-openai-routes.ts";
 import { openAiServer } from "../dialects/openai/openai-server.ts";
 import { createPredictRoutes } from "../dialects/predict/create-predict-routes.ts";
@@ -53,6 +56,9 @@ export function collectAddresses(parts: AddressParts): Addresses {
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),
       ...createOpenAiRoutes({ clock, defaults, servers }),
+      ...createOllamaRoutes({ clock, version, defaults, servers, forward }),
+      ...createOperatorRoutes({ forward }),
+      ...createAnthropicRoutes({ clock, defaults, servers }),
       ...createTfServingRoutes({ catalog, pooled, clock, defaults, jsonThreads }),
     ],
     methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],

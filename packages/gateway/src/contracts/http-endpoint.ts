@@ -52,6 +52,10 @@ export interface AttemptResult {
 export interface HttpEndpoint extends Endpoint, Inspect {
   readonly state: HttpEndpointState;
   readonly connection: ServerConnection;
+  /** What it speaks; undefined while neither it nor the configuration has said. */
+  readonly dialect: ChatDialect | undefined;
+  /** What it serves has been changed: it is asked again soon. */
+  refresh(): void;
   /** Undefined: the server does not serve the model. */
   targetFor(model: string): AttemptTarget | undefined;
   /** True where the model is in the server's memory, or where the server does not tell. */

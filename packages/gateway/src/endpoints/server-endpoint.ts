@@ -5,7 +5,7 @@ import type { Snapshot } from "../contracts/inspect.ts";
 import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import type { AttemptTarget } from "../core/forward.ts";
+import type { AttemptTarget, ChatDialect } from "../core/forward.ts";
 import type { Random } from "../core/random.ts";
 import { askServer } from "./ask-server.ts";
 import { EndpointHealth, type EjectionCause } from "./endpoint-health.ts";
@@ -112,6 +112,15 @@ export class ServerEndpoint implements HttpEndpoint {
 
   get connection(): ServerConnection {
     return this.#connection;
+  }
+
+  get dialect(): ChatDialect | undefined {
+    const { dialect } = this.#options.pool;
+    return this.#survey?.dialect ?? (dialect === "auto" ? undefined : dialect);
+  }
+
+  refresh(): void {
+    this.#probeSoon();
   }
 
   get inFlight(): number {

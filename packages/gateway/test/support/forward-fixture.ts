@@ -36,6 +36,7 @@ export function accessTo(origin: string, more: Partial<ServerAccess> = {}): Serv
 
 /** An endpoint that counts what it is told and judges nothing. */
 export class PlainEndpoint implements HttpEndpoint {
+  readonly dialect = "openai";
   readonly id: string;
   readonly pool = "chat";
   readonly connection: ServerConnection;
@@ -54,6 +55,8 @@ export class PlainEndpoint implements HttpEndpoint {
   targetFor(model: string) {
     return { dialect: "openai", model, serves: [] } as const;
   }
+
+  refresh(): void {}
 
   isLoaded(): boolean {
     return this.loaded;

@@ -5,6 +5,7 @@
  */
 import { createRequire } from "node:module";
 import type { Client, Dispatcher } from "undici";
+import { readableFrom } from "./readable-from.ts";
 import type {
   ConnectionFactory,
   ServerAccess,
@@ -66,15 +67,17 @@ class UndiciConnection implements ServerConnection {
 
   send(request: ServerRequest, handler: ServerHandler): ServerCall {
     const slot = this.#idle.pop() ?? new Slot(this, this.#client, this.#origin, this.#dial);
-    const { method, body } = request;
+    const { method, body, upload } = request;
+    const headers = flatten(this.#headers.slice(), request.headers);
+    if (upload?.length !== undefined) headers.push("content-length", String(upload.length));
     const isUpload = body !== undefined && body.length >= largeBodyBytes;
     const call = new UndiciCall(slot, handler, { isUpload });
     slot.client.dispatch(
       {
         method,
         path: this.#basePath + request.path,
-        headers: flatten(this.#headers.slice(), request.headers),
-        body: body === undefined ? null : asBuffer(body),
+        headers,
+        body: upload === undefined ? (body === undefined ? null : asBuffer(body)) : readableFrom(upload),
       },
       call,
     );
