@@ -4,16 +4,21 @@ import type { TestContext } from "node:test";
 import { parseConfig } from "../../packages/gateway/src/config/index.ts";
 import { createModelFolder, startTestGateway, testConfig, type TestGateway } from "./gateway.ts";
 
-/** A gateway over pools whose servers say themselves what they speak: `name` → addresses. */
+/** A gateway over pools whose servers say themselves what they speak: `name` → addresses. `more`: lines of spillway.yaml. */
 export async function gatewayOver(
   t: TestContext,
   pools: Readonly<Record<string, readonly string[]>>,
+  more = "",
 ): Promise<TestGateway> {
   const text = Object.entries(pools).map(
     ([name, endpoints]) => `${name}: { dialect: auto, endpoints: ${JSON.stringify(endpoints)} }`,
   );
   const folder = createModelFolder(t);
-  const parsed = parseConfig(`pools: { ${text.join(", ")} }\n`, { directory: folder.path, environment: {} });
+  const parsed = parseConfig(`pools: { ${text.join(", ")} }\n${more}`, {
+    directory: folder.path,
+    environment: {},
+  });
   assert.ok("config" in parsed, JSON.stringify(parsed));
-  return startTestGateway(t, { ...testConfig(folder.path), pools: parsed.config.pools });
+  const { pools: read, routes, access } = parsed.config;
+  return startTestGateway(t, { ...testConfig(folder.path), pools: read, routes, access });
 }

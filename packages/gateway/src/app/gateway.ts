@@ -56,7 +56,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     enter,
     routing: createModelRouter(
       sources,
-      (model) => refuseTensors(forwarding.catalog, model) ?? unknownModel(sources, model),
+      ({ model, caller }) => refuseTensors(forwarding.catalog, model) ?? unknownModel(sources, model, caller),
     ),
     flowcontrol: (endpoint, entry) => endpoint.line.join(entry),
     forward: forwarding.stages,

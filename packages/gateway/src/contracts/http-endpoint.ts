@@ -54,7 +54,7 @@ export interface HttpEndpoint extends Endpoint, Inspect {
   readonly connection: ServerConnection;
   /** What it speaks; undefined while neither it nor the configuration has said. */
   readonly dialect: ChatDialect | undefined;
-  /** What it serves has been changed: it is asked again soon. */
+  /** What it serves, or holds in memory, has changed: it is asked again soon. */
   refresh(): void;
   /** Undefined: the server does not serve the model. */
   targetFor(model: string): AttemptTarget | undefined;

@@ -1,6 +1,7 @@
 /** All pools of HTTP servers: those of the configuration in its order, the gateway's own, then those found on this machine. */
 import type { ForwardCatalog, PooledModel } from "../contracts/http-endpoint.ts";
-import type { RouteOptions } from "../contracts/options.ts";
+import type { RouteOptions, RouteTarget } from "../contracts/options.ts";
+import { isSameModel, otherName } from "../core/model-name.ts";
 import type { ServerPool } from "./server-pool.ts";
 
 /** What may still bring pools: the start itself, servers on this machine, the engine for GGUF files. */
@@ -53,15 +54,21 @@ export class PoolSet implements ForwardCatalog {
   models(): readonly PooledModel[] {
     const all = this.#pools.flatMap((pool) => pool.models());
     const shown = new Map<string, PooledModel>();
+    const routed = new Set<string>();
     for (const { model, targets } of this.#routes) {
-      const target = targets.map((each) =>
-        all.find(({ pool, name }) => pool === each.pool && name === each.model),
-      );
-      const first = target.find((each) => each !== undefined);
+      routed.add(model).add(otherName(model) ?? model);
+      const first = targets.map((each) => findTarget(all, each)).find((each) => each !== undefined);
       if (first !== undefined) shown.set(model, { ...first, name: model });
     }
-    for (const model of all) if (!shown.has(model.name)) shown.set(model.name, model);
+    for (const model of all) {
+      if (!routed.has(model.name) && this.#isAsked(model)) shown.set(model.name, model);
+    }
     return [...shown.values()];
+  }
+
+  /** True for a model of the pool to which requests for its name go. */
+  #isAsked({ name, pool }: PooledModel): boolean {
+    return this.#pools.find((each) => each.endpointsFor(name).length > 0)?.name === pool;
   }
 
   ready(): boolean {
@@ -73,4 +80,13 @@ export class PoolSet implements ForwardCatalog {
   close(): void {
     for (const pool of this.#pools) pool.close();
   }
+}
+
+/** The model that a route means; an Ollama server lists it with its tag. */
+function findTarget(all: readonly PooledModel[], { pool, model }: RouteTarget): PooledModel | undefined {
+  const mine = all.filter((each) => each.pool === pool);
+  return (
+    mine.find(({ name }) => name === model) ??
+    mine.find(({ name, dialects }) => dialects.includes("ollama") && isSameModel(name, model))
+  );
 }

@@ -6,6 +6,7 @@ import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { AttemptTarget, ChatDialect } from "../core/forward.ts";
+import { otherName } from "../core/model-name.ts";
 import type { Random } from "../core/random.ts";
 import { askServer } from "./ask-server.ts";
 import { EndpointHealth, type EjectionCause } from "./endpoint-health.ts";
@@ -299,8 +300,8 @@ function offeredNames(
   const { models } = survey;
   return configured.flatMap((name) => {
     if (models.has(name)) return [name];
-    const latest = `${name}:latest`;
-    return dialect === "ollama" && models.has(latest) ? [latest] : [];
+    const other = dialect === "ollama" ? otherName(name) : undefined;
+    return other !== undefined && models.has(other) ? [other] : [];
   });
 }
 
@@ -308,9 +309,8 @@ function offeredNames(
 function addLatest(targets: Map<string, AttemptTarget>): void {
   const listed = [...targets];
   for (const [name, target] of listed) {
-    const short = name.endsWith(":latest") ? name.slice(0, -":latest".length) : undefined;
-    if (short !== undefined && !targets.has(short)) targets.set(short, target);
-    if (short === undefined && !/:[^/]*$/.test(name)) targets.set(`${name}:latest`, target);
+    const other = otherName(name);
+    if (other !== undefined && !targets.has(other)) targets.set(other, target);
   }
 }
 

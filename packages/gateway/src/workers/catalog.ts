@@ -2,6 +2,8 @@
 import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { ModelCatalog, ModelStatus } from "../contracts/models.ts";
 import { failure, isFailure, type Failure } from "../core/errors.ts";
+import { mayUse } from "../core/may-use.ts";
+import type { Caller } from "../core/request.ts";
 import type { ModelRepository } from "./model-repository.ts";
 import type { StatisticsRegistry } from "./statistics-registry.ts";
 
@@ -22,9 +24,10 @@ export interface CatalogOptions {
   readonly statistics: StatisticsRegistry;
 }
 
-/** Says which models exist; `model_not_found` lists at most ten of them. */
-export function unknownModel(sources: readonly ModelSource[], name: string): Failure {
-  const names = [...new Set(sources.flatMap((source) => source.list().map((status) => status.name)))];
+/** Says which models exist; `model_not_found` lists at most ten of them, and to a caller only those it may use. */
+export function unknownModel(sources: readonly ModelSource[], name: string, caller?: Caller): Failure {
+  const listed = new Set(sources.flatMap((source) => source.list().map((status) => status.name)));
+  const names = [...listed].filter((each) => caller === undefined || mayUse(caller, each));
   const shown = names.slice(0, 10).join(", ") + (names.length > 10 ? ", …" : "");
   const hint = names.length === 0 ? "no model is served" : `served are ${shown}`;
   return failure("model_not_found", `No model ${JSON.stringify(name)}; ${hint}`);

@@ -2,6 +2,7 @@
 import { type HttpCall, type Route, type RouteResult } from "../../contracts/route.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { Operation } from "../../core/forward.ts";
+import { refuseForeign } from "../../core/may-use.ts";
 import type { AnswerContext, CallerCodec, CallerEmbeddings } from "../chat/codec.ts";
 import { ChatTranslation, EmbeddingsTranslation } from "../chat/translation.ts";
 import { jsonAnswer } from "../json-answer.ts";
@@ -14,6 +15,12 @@ import { OllamaPayload, type OllamaPayloadParts } from "./payload.ts";
 import { readEnvelope, type PromptMember } from "./read-envelope.ts";
 import { writeOllamaFailure } from "./write-answer.ts";
 
+/**
+ * The version of Ollama whose API callers get, whichever servers there are: they take from it what they may ask for,
+ * and some refuse a server that calls itself older than they are.
+ */
+const apiVersion = "0.17.4";
+
 /** The routes under `/api/` that need no scope but `infer`. */
 export function createOllamaRoutes(deps: OllamaDeps): Route[] {
   return [
@@ -22,9 +29,9 @@ export function createOllamaRoutes(deps: OllamaDeps): Route[] {
     post("/api/embed", (call) => infer(deps, call, embedCall)),
     post("/api/embeddings", (call) => infer(deps, call, embeddingsCall)),
     post("/api/show", (call) => show(deps, call)),
-    get("/api/tags", () => jsonAnswer(200, listModels(deps))),
-    get("/api/ps", () => jsonAnswer(200, listRunning(deps))),
-    get("/api/version", () => jsonAnswer(200, { version: deps.version })),
+    get("/api/tags", ({ caller }) => jsonAnswer(200, listModels(deps, caller))),
+    get("/api/ps", ({ caller }) => jsonAnswer(200, listRunning(deps, caller))),
+    get("/api/version", () => jsonAnswer(200, { version: apiVersion, spillway: deps.version })),
   ];
 }
 
@@ -74,7 +81,7 @@ function infer(deps: OllamaDeps, call: HttpCall, { operation, prompt, caller }: 
   const envelope = readEnvelope(body, prompt);
   if (isFailure(envelope)) return envelope;
   if (envelope.isLoad && servedElsewhere(deps, envelope.model) !== undefined) {
-    return answerLoad(deps, operation, envelope.model);
+    return refuseForeign(call.caller, envelope.model) ?? answerLoad(deps, operation, envelope.model);
   }
   const { servers, clock } = deps;
   const { requestId, receivedAt } = call;
@@ -93,7 +100,7 @@ function show(deps: OllamaDeps, call: HttpCall): RouteResult {
   const envelope = readEnvelope(body, undefined);
   if (isFailure(envelope)) return envelope;
   const elsewhere = servedElsewhere(deps, envelope.model);
-  if (elsewhere !== undefined) return answerShow(deps, elsewhere);
+  if (elsewhere !== undefined) return refuseForeign(call.caller, envelope.model) ?? answerShow(elsewhere);
   const payload = new OllamaPayload({ operation: "show", path, body, envelope, translate: undefined });
   return toRequest(deps, call, envelope.model, payload);
 }

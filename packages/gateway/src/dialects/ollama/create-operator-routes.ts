@@ -6,7 +6,7 @@ import { headerValue } from "../../core/headers.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
 import { deleteEverywhere } from "./delete-everywhere.ts";
 import type { OllamaDeps } from "./deps.ts";
-import { isSameModel } from "./model-name.ts";
+import { isSameModel } from "../../core/model-name.ts";
 import { passCall } from "./passed-call.ts";
 import { pullEverywhere } from "./pull-everywhere.ts";
 import { writeOllamaFailure } from "./write-answer.ts";

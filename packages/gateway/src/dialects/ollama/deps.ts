@@ -6,7 +6,7 @@ import type { ServerCodecs } from "../chat/codec.ts";
 /** Dependencies of the routes under `/api/`. */
 export interface OllamaDeps {
   readonly clock: Clock;
-  /** The gateway's version, which `/api/version` tells. */
+  /** The gateway's own version, which `/api/version` tells beside Ollama's. */
   readonly version: string;
   /** How long a request may wait. */
   readonly defaults: { readonly requestTimeoutMs: number };

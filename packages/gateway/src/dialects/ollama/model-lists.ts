@@ -1,23 +1,24 @@
 /** Lists of models in Ollama's words, over all pools, and what is said of models that no Ollama serves. */
 import type { PooledModel } from "../../contracts/http-endpoint.ts";
 import type { Operation } from "../../core/forward.ts";
-import type { WireAnswer } from "../../core/request.ts";
+import { mayUse } from "../../core/may-use.ts";
+import type { Caller, WireAnswer } from "../../core/request.ts";
 import type { JsonObject } from "../chat/json-object.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import type { OllamaDeps } from "./deps.ts";
-import { isSameModel } from "./model-name.ts";
+import { isSameModel } from "../../core/model-name.ts";
 
-/** `/api/tags`: every model once. An Ollama server's own card where there is one. */
-export function listModels({ forward }: OllamaDeps): JsonObject {
-  return {
-    models: forward.models().map((model) => ({ ...cardOf(model), name: model.name, model: model.name })),
-  };
+/** `/api/tags`: every model that the caller may use, once. An Ollama server's own card where there is one. */
+export function listModels({ forward }: OllamaDeps, caller: Caller): JsonObject {
+  const models = forward.models().filter(({ name }) => mayUse(caller, name));
+  return { models: models.map((model) => ({ ...cardOf(model), name: model.name, model: model.name })) };
 }
 
-/** `/api/ps`: every loaded model once, whichever pools have it, with the longest stay in memory. */
-export function listRunning({ forward }: OllamaDeps): JsonObject {
+/** `/api/ps`: every loaded model that the caller may use, once, whichever pools have it, with the longest stay in memory. */
+export function listRunning({ forward }: OllamaDeps, caller: Caller): JsonObject {
   const loaded = new Map<string, JsonObject>();
   for (const { name, running } of forward.pools().flatMap((pool) => pool.models())) {
+    if (!mayUse(caller, name)) continue;
     for (const { card } of running) {
       const known = loaded.get(name);
       if (known === undefined || expiryOf(card) > expiryOf(known)) loaded.set(name, card);
@@ -47,7 +48,7 @@ export function answerLoad({ clock }: OllamaDeps, operation: Operation, model: s
 }
 
 /** `/api/show` of a model whose server tells nothing of the kind. */
-export function answerShow(_deps: OllamaDeps, model: PooledModel): WireAnswer {
+export function answerShow(model: PooledModel): WireAnswer {
   return jsonAnswer(200, {
     details: noDetails,
     model_info: {},

@@ -16,7 +16,7 @@ import { notOffered } from "../chat/translation.ts";
 import { replaceSpan } from "../json/replace-span.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
-import { isSameModel } from "./model-name.ts";
+import { isSameModel } from "../../core/model-name.ts";
 import type { OllamaEnvelope } from "./read-envelope.ts";
 import { OllamaInspector, ollamaStream, readWholeUsage } from "./relay.ts";
 import { writeOllamaRefusal } from "./write-answer.ts";

@@ -1,6 +1,8 @@
 /** Predictive models the way TF-Serving and KServe v1 address them: `/v1/models/{model}:predict` and the model listing. */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { errorTable, isFailure, type Failure } from "../../core/errors.ts";
+import { mayUse, refuseForeign } from "../../core/may-use.ts";
+import { isSameModel } from "../../core/model-name.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { createRequest } from "../request.ts";
@@ -18,11 +20,12 @@ export function createTfServingRoutes(deps: TfServingDeps): Route[] {
   return [
     ...paths.map((path) => predictRoute(deps, path)),
     ...paths.map((path) => get(path, (call) => describeModel(deps, call, created))),
-    get("/v1/models", () => {
+    get("/v1/models", ({ caller }) => {
       const predictive = modelCards(deps.catalog, created);
       const known = new Set(predictive.map(({ name }) => name));
       const pooled = deps.pooled().filter(({ name }) => !known.has(name));
-      const data = [...predictive, ...pooled.map((model) => pooledCard(model, created))];
+      const all = [...predictive, ...pooled.map((model) => pooledCard(model, created))];
+      const data = all.filter(({ name }) => mayUse(caller, name));
       return jsonAnswer(200, { object: "list", data, models: data.map(({ name }) => name) });
     }),
   ];
@@ -37,19 +40,21 @@ function get(path: string, handle: (call: HttpCall) => RouteResult): Route {
   return { method: "GET", path, scope: "infer", body: "none", writeFailure: writeTfServingFailure, handle };
 }
 
-/** `name` means `name:latest`, as Ollama has it. */
+/** A model that the caller may not use is refused like a call to it, whether or not it exists. */
 function describeModel(
   { catalog, pooled }: TfServingDeps,
-  { params }: HttpCall,
+  { params, caller }: HttpCall,
   created: number,
 ): RouteResult {
   const { model: name = "", version } = params;
+  const foreign = refuseForeign(caller, name);
+  if (foreign !== undefined) return foreign;
   const card = modelCard(catalog, { name, version, created });
   if (!isFailure(card)) return jsonAnswer(200, card);
   if (version !== undefined) return card;
   const models = pooled();
   const found =
-    models.find((each) => each.name === name) ?? models.find((each) => each.name === `${name}:latest`);
+    models.find((each) => each.name === name) ?? models.find((each) => isSameModel(each.name, name));
   return found === undefined ? card : jsonAnswer(200, pooledCard(found, created));
 }
 

@@ -1,6 +1,7 @@
 /** What a request is held against once its model and its size are known, before it is routed. */
-import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { carriesTensors, type Caller, type InferenceRequest } from "../../core/request.ts";
+import { isFailure, type Failure } from "../../core/errors.ts";
+import { refuseForeign } from "../../core/may-use.ts";
+import { carriesTensors, type InferenceRequest } from "../../core/request.ts";
 
 /**
  * Takes a place and tokens for a request of a limited caller, kept on the request until its door
@@ -8,21 +9,11 @@ import { carriesTensors, type Caller, type InferenceRequest } from "../../core/r
  */
 export function enter(request: InferenceRequest): Failure | undefined {
   const { caller } = request;
-  if (!mayUse(caller, request.model)) return foreignModel(caller, request.model);
+  const foreign = refuseForeign(caller, request.model);
+  if (foreign !== undefined) return foreign;
   if (caller.meter === undefined) return undefined;
   const entered = caller.meter.enter(carriesTensors(request) ? undefined : request.payload.estimate);
   if (isFailure(entered)) return entered;
   request.reservation = entered;
   return undefined;
-}
-
-/** True where the caller is not bound to models, or to this one. */
-function mayUse({ models }: Caller, model: string): boolean {
-  if (models === undefined) return true;
-  return models.some((each) => (each.endsWith("*") ? model.startsWith(each.slice(0, -1)) : each === model));
-}
-
-function foreignModel({ id, meter }: Caller, model: string): Failure {
-  meter?.forbidden("model");
-  return failure("forbidden", `The key ${id} may not use the model ${model.slice(0, 200)}`);
 }

@@ -4,7 +4,7 @@ import type { ForwardCatalog, HttpEndpoint, HttpPool } from "../../contracts/htt
 import type { RouteOptions } from "../../contracts/options.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { ForwardPayload } from "../../core/forward.ts";
-import type { InferenceRequest } from "../../core/request.ts";
+import type { Caller, InferenceRequest } from "../../core/request.ts";
 import { createForwardRouter, refuseTensors } from "./forward-router.ts";
 
 /** A pool as far as routing looks at it: models by name, whether somebody can be asked for them now. */
@@ -38,14 +38,20 @@ function catalogOf(...pools: HttpPool[]): ForwardCatalog {
 }
 
 /** Where a request for a model goes: `pool/model`, or `code: message`. */
-function ask(catalog: ForwardCatalog, model: string, routes: readonly RouteOptions[] = [], unit = 0): string {
+function ask(
+  catalog: ForwardCatalog,
+  model: string,
+  routes: readonly RouteOptions[] = [],
+  unit = 0,
+  caller: Caller = { id: "local", scopes: ["infer"] },
+): string {
   const router = createForwardRouter({
     catalog,
     routes,
     random: { unit: () => unit, id: () => "" },
     isPredictive: (name) => name === "iris",
   });
-  const found = router({ model } as InferenceRequest<ForwardPayload>);
+  const found = router({ model, caller } as InferenceRequest<ForwardPayload>);
   return isFailure(found) ? `${found.code}: ${found.message}` : `${found.pool.name}/${found.model}`;
 }
 
@@ -75,12 +81,26 @@ test("a route goes before pools; weights share, and a target that cannot be aske
   assert.match(ask(catalogOf(pool("a", {}), pool("b", {})), "x", routes), /^model_not_found/);
 });
 
+test("a route holds for both names of its model, unless the other has a route of its own", () => {
+  const catalog = catalogOf(pool("a", { big: true, small: true }));
+  const to = (name: string, model: string): RouteOptions => ({
+    model: name,
+    targets: [{ pool: "a", model, weight: 1 }],
+  });
+  assert.equal(ask(catalog, "x:latest", [to("x", "big")]), "a/big");
+  assert.equal(ask(catalog, "x", [to("x:latest", "big")]), "a/big");
+  assert.equal(ask(catalog, "x:latest", [to("x", "big"), to("x:latest", "small")]), "a/small");
+  assert.match(ask(catalog, "x:8b", [to("x", "big")]), /^model_not_found/);
+});
+
 test("an unknown model names what exists; while a pool is silent it may yet exist", () => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`m${index}`, true]));
   assert.equal(
     ask(catalogOf(pool("a", many)), "x"),
     'model_not_found: No model "x"; served are m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, …',
   );
+  const bound: Caller = { id: "key", scopes: ["infer"], models: ["m3", "x"] };
+  assert.match(ask(catalogOf(pool("a", many)), "x", [], 0, bound), /; served are m3$/);
   assert.match(ask(catalogOf(), "x"), /no pool serves any/);
   assert.match(ask(catalogOf(pool("a", many), pool("b", {}, false)), "x"), /^model_unavailable: .*pool b/);
 });

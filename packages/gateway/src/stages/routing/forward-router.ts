@@ -4,7 +4,9 @@ import type { RouteOptions, RouteTarget } from "../../contracts/options.ts";
 import { failure, type Failure } from "../../core/errors.ts";
 import type { ForwardPayload } from "../../core/forward.ts";
 import type { Random } from "../../core/random.ts";
-import type { InferenceRequest } from "../../core/request.ts";
+import { mayUse } from "../../core/may-use.ts";
+import { otherName } from "../../core/model-name.ts";
+import type { Caller, InferenceRequest } from "../../core/request.ts";
 
 /** What the router needs. */
 export interface ForwardRouterOptions {
@@ -24,18 +26,28 @@ const unansweredRetryMs = 1_000;
 /** A route of the configuration decides; without one the first pool that has the model. */
 export function createForwardRouter(options: ForwardRouterOptions): ForwardRouter {
   const { catalog, random } = options;
-  const routes = new Map(options.routes.map(({ model, targets }) => [model, targets]));
-  return ({ model }) => {
+  const routes = routesByName(options.routes);
+  return ({ model, caller }) => {
     const pools = catalog.pools();
     const targets = routes.get(model);
     if (targets !== undefined) {
-      return pickTarget(targets, pools, random) ?? unknown(options, model);
+      return pickTarget(targets, pools, random) ?? unknown(options, model, caller);
     }
     for (const pool of pools) {
       if (pool.endpointsFor(model).length > 0) return { pool, model };
     }
-    return unknown(options, model);
+    return unknown(options, model, caller);
   };
+}
+
+/** Targets by every name of their model: `name` and `name:latest` are one where no other route says otherwise. */
+function routesByName(routes: readonly RouteOptions[]): ReadonlyMap<string, readonly RouteTarget[]> {
+  const named = new Map(routes.map(({ model, targets }) => [model, targets]));
+  for (const { model, targets } of routes) {
+    const other = otherName(model);
+    if (other !== undefined && !named.has(other)) named.set(other, targets);
+  }
+  return named;
 }
 
 /** At random by weight, among the targets that can be asked now where there are any. */
@@ -59,8 +71,8 @@ function pickTarget(
   return undefined;
 }
 
-/** Says why nothing serves the model, and what does exist; at most ten names. */
-function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string): Failure {
+/** Says why nothing serves the model, and what the caller could ask for instead; at most ten names. */
+function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string, caller: Caller): Failure {
   const quoted = JSON.stringify(model);
   if (isPredictive(model)) {
     return failure(
@@ -73,7 +85,10 @@ function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string)
     const text = `No model ${quoted}; pool ${silent.name} has not yet said what it serves`;
     return failure("model_unavailable", text, unansweredRetryMs);
   }
-  const names = catalog.models().map(({ name }) => name);
+  const names = catalog
+    .models()
+    .map(({ name }) => name)
+    .filter((name) => mayUse(caller, name));
   const shown = names.slice(0, 10).join(", ") + (names.length > 10 ? ", …" : "");
   const hint = names.length === 0 ? "no pool serves any" : `served are ${shown}`;
   return failure("model_not_found", `No model ${quoted}; ${hint}`);

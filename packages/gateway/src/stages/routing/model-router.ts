@@ -18,13 +18,13 @@ export type Router = (request: InferenceRequest) => ModelEndpoint | Failure;
  */
 export function createModelRouter(
   sources: readonly EndpointSource[],
-  unknown: (model: string) => Failure,
+  unknown: (request: InferenceRequest) => Failure,
 ): Router {
   return (request) => {
     for (const source of sources) {
       const found = source.endpointFor(request.model, request.version);
       if (found !== undefined) return found;
     }
-    return unknown(request.model);
+    return unknown(request);
   };
 }

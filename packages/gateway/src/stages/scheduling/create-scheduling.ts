@@ -46,7 +46,7 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
       const model = waiter.bound.shapeKey;
       const endpoint = roomFor(pool, model);
       if (endpoint === undefined) waiter.refuse(failure("internal"));
-      else waiter.grant(hold(pool, endpoint, waiter.enqueuedAt));
+      else waiter.grant(hold({ pool, model }, endpoint, waiter.enqueuedAt));
     }
   }
 
@@ -54,8 +54,8 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
     return pickEndpoint(pool.candidatesFor(model), { model, random, room: "needed" });
   }
 
-  function hold(pool: HttpPool, endpoint: HttpEndpoint, enqueuedAt: number): RequestLease {
-    return new RequestLease(endpoint, { enqueuedAt, grantedAt: clock.now() }, drainOf(pool));
+  function hold({ pool, model }: ForwardRoute, endpoint: HttpEndpoint, enqueuedAt: number): RequestLease {
+    return new RequestLease(endpoint, { model, enqueuedAt, grantedAt: clock.now() }, drainOf(pool));
   }
 
   return {
@@ -67,7 +67,7 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
       if (pool.line.length > 0) return undefined;
       const endpoint = pickEndpoint(candidates, { model, random, room: "needed" });
       if (endpoint === undefined) return undefined;
-      return decision(route, request, hold(pool, endpoint, request.receivedAt));
+      return decision(route, request, hold(route, endpoint, request.receivedAt));
     },
     wait(route, request, done) {
       drainOf(route.pool);

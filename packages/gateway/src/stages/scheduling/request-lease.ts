@@ -12,24 +12,31 @@ const neverSent: AttemptResult = {
   usage: undefined,
 };
 
+/** What is known of the request. */
+export interface LeasedRequest {
+  /** The model's name in the pool. */
+  readonly model: string;
+  /** When it got in line, and when it left it, on the clock. */
+  readonly enqueuedAt: number;
+  readonly grantedAt: number;
+}
+
 /** Holds one place at most times, two while a hedge runs. */
 export class RequestLease implements ForwardLease {
   readonly enqueuedAt: number;
   readonly grantedAt: number;
   /** Where the request goes first. */
   readonly endpoint: HttpEndpoint;
+  readonly #model: string;
   readonly #onRoom: () => void;
   #first: HttpEndpoint | undefined;
   #second: HttpEndpoint | undefined;
 
   /** Takes the first place. `onRoom` is called whenever one has come free. */
-  constructor(
-    endpoint: HttpEndpoint,
-    times: { readonly enqueuedAt: number; readonly grantedAt: number },
-    onRoom: () => void,
-  ) {
-    this.enqueuedAt = times.enqueuedAt;
-    this.grantedAt = times.grantedAt;
+  constructor(endpoint: HttpEndpoint, { model, enqueuedAt, grantedAt }: LeasedRequest, onRoom: () => void) {
+    this.enqueuedAt = enqueuedAt;
+    this.grantedAt = grantedAt;
+    this.#model = model;
     this.endpoint = endpoint;
     this.#first = endpoint;
     this.#onRoom = onRoom;
@@ -48,6 +55,8 @@ export class RequestLease implements ForwardLease {
     else if (this.#second === endpoint) this.#second = undefined;
     else return;
     endpoint.release(result);
+    // The server loaded it for this request: those that follow are to find it there.
+    if (result.kind === "ok" && !endpoint.isLoaded(this.#model)) endpoint.refresh();
     this.#onRoom();
   }
 
