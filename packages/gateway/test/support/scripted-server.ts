@@ -36,7 +36,10 @@ export interface ScriptedServer {
 }
 
 /** Listens on a port of its own until the test ends. */
-export async function startScriptedServer(t: TestContext, script: Script): Promise<ScriptedServer> {
+export async function startScriptedServer(
+  t: Pick<TestContext, "after">,
+  script: Script,
+): Promise<ScriptedServer> {
   const server = createServer();
   server.keepAliveTimeout = 60_000;
   const scripted: ScriptedServer = {

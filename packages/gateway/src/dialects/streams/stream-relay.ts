@@ -112,7 +112,8 @@ export class StreamRelay implements AnswerReader, FrameHandler {
   }
 
   frame(frame: Frame): void {
-    if (this.#isComplete) return;
+    // The rest of a line end that was cut within the last word still belongs to it.
+    if (this.#isComplete) return frame.dataEnd === 0 ? this.#pass(frame) : undefined;
     const marks = frame.dataEnd === 0 ? 0 : this.#parts.inspector.inspect(frame);
     if ((marks & frameMarks.failed) !== 0) return this.#fail(this.#parts.inspector.failure, frame, marks);
     if ((marks & (frameMarks.content | frameMarks.last)) !== 0 && !this.#isCommitted) this.#commit();
