@@ -158,7 +158,7 @@ export function toldError(value: unknown): Failure | undefined {
   const first = (Array.isArray(choices) ? choices[0] : undefined) as { readonly error?: unknown } | undefined;
   const told = error ?? first?.error ?? undefined;
   if (told === undefined) return undefined;
-  return failure("bad_upstream_answer", readOpenAiError({ error: told }) ?? "The server sent an error");
+  return failure("model_failed", readOpenAiError({ error: told }) ?? "The server sent an error");
 }
 
 /** The data of an event is no JSON object. */

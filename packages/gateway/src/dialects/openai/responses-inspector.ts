@@ -68,5 +68,5 @@ function typeOf(frame: Frame): string {
 function toldFailure(frame: Frame): Failure {
   const value = parsed(frame);
   const text = readOpenAiError(value) ?? readOpenAiError(value["response"]);
-  return failure("bad_upstream_answer", text ?? "The server sent an error");
+  return failure("model_failed", text ?? "The server sent an error");
 }
