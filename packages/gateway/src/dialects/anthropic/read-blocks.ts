@@ -19,11 +19,23 @@ export function readMessageList(read: FieldReader, value: unknown): readonly Cha
         return readUser(read, message["content"], at);
       case "assistant":
         return readAssistant(read, message["content"], at);
+      case "system":
+        return readSystem(read, message["content"], at);
       default:
-        read.wrong(`${at}.role`, "user or assistant");
+        read.wrong(`${at}.role`, "user, assistant or system");
         return [];
     }
   });
+}
+
+/** Rules that hold from here on. */
+function readSystem(read: FieldReader, content: unknown, at: string): readonly ChatMessage[] {
+  const texts = blocksOf(read, content, at).flatMap((block, i) => {
+    const place = `${at}.content[${i}]`;
+    if (block["type"] !== "text") read.refuse(`${place}.type`);
+    return textPart(read, block, place);
+  });
+  return texts.length === 0 ? [] : [{ role: "system", content: texts }];
 }
 
 /** One text counts as one block. */
@@ -114,7 +126,8 @@ function readOutput(read: FieldReader, block: JsonObject, at: string): readonly 
       return textPart(read, block, at);
     case "thinking": {
       const text = read.required(block["thinking"], `${at}.thinking`);
-      return [{ kind: "thinking", text, signature: read.string(block["signature"], `${at}.signature`) }];
+      const signature = read.string(block["signature"], `${at}.signature`) || undefined;
+      return [{ kind: "thinking", text, signature }];
     }
     case "redacted_thinking":
       return [];

@@ -30,7 +30,10 @@ const fields: ChatFieldNames = {
   stop: "stop_sequences",
 };
 
-/** Fields that are read here, and those that change no answer: who asks, where it is billed and cached. */
+/**
+ * Fields that are read here, and those that change no answer: who asks, where it is billed and cached,
+ * how fast it comes, and what Anthropic would take out of a long conversation to make room.
+ */
 const knownFields = new Set([
   "model",
   "messages",
@@ -51,6 +54,11 @@ const knownFields = new Set([
   "cache_control",
   "inference_geo",
   "betas",
+  "speed",
+  "user_profile_id",
+  "workspace_id",
+  "diagnostics",
+  "context_management",
 ]);
 
 /** The neutral request, or a failure that names the field. */
@@ -60,7 +68,8 @@ export function readMessages(bytes: Uint8Array): ChatRequest | Failure {
   const body = parsed.object;
   const read = new FieldReader();
   for (const [name, value] of Object.entries(body)) {
-    if (!knownFields.has(name) && value !== null) read.refuse(name);
+    const asksNothing = value === null || (Array.isArray(value) && value.length === 0);
+    if (!knownFields.has(name) && !asksNothing) read.refuse(name);
   }
   const output = read.object(body["output_config"], "output_config") ?? {};
   const choice = read.object(body["tool_choice"], "tool_choice");
@@ -157,19 +166,24 @@ function readFormat(read: FieldReader, value: unknown): AnswerFormat | undefined
   return { kind: "json_schema", name: undefined, description: undefined, schema, strict: true };
 }
 
-/** Effort without thinking is a hint about the length of answers and dropped. */
+/**
+ * Effort without thinking is a hint about the length of answers and dropped. `adaptive` alone leaves it
+ * to the model, as saying nothing does: servers whose models cannot think refuse to be asked.
+ */
 function readThinking(read: FieldReader, value: unknown, effort: unknown): ThinkingRequest | undefined {
   const thinking = read.object(value, "thinking");
   if (thinking === undefined) return undefined;
+  const level = read.string(effort, "output_config.effort");
   const budgetTokens = read.number(thinking["budget_tokens"], "thinking.budget_tokens");
   switch (thinking["type"]) {
-    case "enabled":
     case "adaptive":
-      return { enabled: true, effort: read.string(effort, "output_config.effort"), budgetTokens };
+      return level === undefined ? undefined : { enabled: true, effort: level, budgetTokens: undefined };
+    case "enabled":
+      return { enabled: true, effort: level, budgetTokens };
     case "disabled":
       return { enabled: false, effort: undefined, budgetTokens: undefined };
     default:
-      read.wrong("thinking.type", "enabled, adaptive or disabled");
+      read.refuse("thinking.type", "it is none of enabled, adaptive and disabled");
       return undefined;
   }
 }

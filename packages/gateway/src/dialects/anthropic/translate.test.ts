@@ -99,6 +99,17 @@ describe("requests from Anthropic's callers to its servers through the neutral m
     ]);
   });
 
+  it("put rules that stand between messages to the front, and leave thinking to the model that is told nothing of it", () => {
+    const request = good({
+      messages: [...hello, { role: "system", content: "be brief" }],
+      thinking: { type: "adaptive" },
+      mcp_servers: [],
+      context_management: { edits: [] },
+    });
+    const { system, messages, thinking } = written(request);
+    assert.deepEqual([system, messages, thinking], [[{ type: "text", text: "be brief" }], hello, undefined]);
+  });
+
   it("have a limit where other callers set none", () => {
     const request = { ...good({ messages: hello }), maxTokens: undefined };
     assert.equal(written(request)["max_tokens"], 4096);
@@ -111,7 +122,7 @@ describe("requests that cannot be carried name the field", () => {
   const refused: readonly (readonly [field: string, body: object])[] = [
     ["max_tokens", { messages: hello, max_tokens: 0 }],
     ["messages", {}],
-    ["messages[0].role", { messages: [{ role: "system", content: "x" }] }],
+    ["messages[0].role", { messages: [{ role: "robot", content: "x" }] }],
     ["messages[0].content", { messages: [{ role: "user", content: 3 }] }],
     ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "document" }] }] }],
     [

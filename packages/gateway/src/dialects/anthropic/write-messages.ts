@@ -109,8 +109,8 @@ function writeOutputConfig({ format, thinking }: ChatRequest): JsonObject | unde
   };
 }
 
-function writeTool({ name, description, parameters }: ToolDefinition): JsonObject {
-  return { name, description, input_schema: parameters ?? { type: "object", properties: {} } };
+function writeTool({ name, description, parameters, strict }: ToolDefinition): JsonObject {
+  return { name, description, input_schema: parameters ?? { type: "object", properties: {} }, strict };
 }
 
 function writeToolChoice({ toolChoice, parallelToolCalls, tools }: ChatRequest): JsonObject | undefined {

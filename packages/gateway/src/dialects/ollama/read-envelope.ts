@@ -57,7 +57,7 @@ function estimate(spans: MemberSpans, prompt: PromptMember): TokenEstimate {
   if (prompt === "input" || prompt === undefined) return { promptTokens, maxCompletionTokens: 0 };
   const options = spans.value(names.indexOf("options"));
   const limit = isJsonObject(options) ? options["num_predict"] : undefined;
-  return { promptTokens, maxCompletionTokens: typeof limit === "number" && limit >= 0 ? limit : undefined };
+  return { promptTokens, maxCompletionTokens: typeof limit === "number" && limit > 0 ? limit : undefined };
 }
 
 /** Bytes of pictures, which say nothing about the number of tokens. */

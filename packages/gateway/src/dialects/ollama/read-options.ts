@@ -26,7 +26,7 @@ export const ollamaFields: ChatFieldNames = {
   tools: "tools",
   format: "format",
   thinking: "think",
-  topLogprobs: "top_logprobs",
+  topLogprobs: "logprobs",
 };
 
 /**
@@ -100,10 +100,10 @@ function readSampling(read: FieldReader, options: JsonObject): ChatRequest["samp
   };
 }
 
-/** −1 is no limit and −2 the rest of the context: what other servers do without a limit. */
+/** 0 and −1 are no limit and −2 is the rest of the context: what other servers do without a limit. */
 function readNumPredict(read: FieldReader, options: JsonObject): number | undefined {
   const limit = read.number(options["num_predict"], "options.num_predict");
-  return limit === undefined || limit < 0 ? undefined : limit;
+  return limit === undefined || limit <= 0 ? undefined : limit;
 }
 
 function readFormat(read: FieldReader, format: unknown): AnswerFormat | undefined {

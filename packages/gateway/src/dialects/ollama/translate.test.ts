@@ -126,7 +126,9 @@ describe("requests from Ollama's callers to Ollama's servers through the neutral
       chat({ messages: hello, options, keep_alive: "5m", truncate: true, shift: false }),
     ).body;
     assert.deepEqual(body, { options: {}, model: "llama3:latest", messages: hello, stream: true });
-    assert.equal(chat({ messages: hello, options: { num_predict: -1 } }).maxTokens, undefined);
+    for (const limit of [0, -1, -2]) {
+      assert.equal(chat({ messages: hello, options: { num_predict: limit } }).maxTokens, undefined);
+    }
   });
 });
 

@@ -151,11 +151,12 @@ function writeFormat(format: AnswerFormat): unknown {
   return format.kind === "json" ? "json" : format.schema;
 }
 
-/** Words besides Ollama's own would be refused; a budget has no place and is left out. */
+/** Words besides Ollama's own would be refused: the nearest is taken. A budget has no place and is left out. */
+const thinkLevels: Readonly<Record<string, string>> = { minimal: "low", xhigh: "high", max: "high" };
+
 function writeThink({ enabled, effort }: ThinkingRequest): boolean | string {
   if (!enabled || effort === "none") return false;
-  if (effort === undefined) return true;
-  return effort === "minimal" ? "low" : effort;
+  return effort === undefined ? true : (thinkLevels[effort] ?? effort);
 }
 
 function writeOptions({ sampling, maxTokens, stop }: ChatRequest): JsonObject {

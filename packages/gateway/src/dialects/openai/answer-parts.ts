@@ -20,8 +20,11 @@ export function thinkingOf(message: JsonObject): string | undefined {
   return textOf(message["reasoning_content"]) ?? textOf(message["reasoning"]);
 }
 
-/** Undefined while the answer goes on. */
-export function finishOf(choice: JsonObject): ChatFinish | undefined {
+/**
+ * Undefined while the answer goes on. A `stop` after calls waits for their results: servers that were
+ * told which tool to call say so.
+ */
+export function finishOf(choice: JsonObject, hasCalls: boolean): ChatFinish | undefined {
   const { finish_reason: reason, stop_reason: met } = choice;
   if (typeof reason !== "string") return undefined;
   const stopSequence = typeof met === "string" ? met : undefined;
@@ -33,7 +36,7 @@ export function finishOf(choice: JsonObject): ChatFinish | undefined {
     case "function_call":
       return { reason: "tool_calls", stopSequence };
     default:
-      return { reason: "stop", stopSequence };
+      return { reason: hasCalls ? "tool_calls" : "stop", stopSequence };
   }
 }
 

@@ -29,10 +29,12 @@ export function readOpenAiAnswer(body: Uint8Array): ChatAnswer | Failure {
   const choice = firstChoice(value);
   if (choice === undefined) return failure("bad_upstream_answer", "The server's answer has no choices");
   const message = choice["message"];
+  const content = contentOf(isJsonObject(message) ? message : {}, choice);
+  const hasCalls = content.some(({ kind }) => kind === "tool_call");
   return {
     id: textOf(value["id"]),
-    content: contentOf(isJsonObject(message) ? message : {}, choice),
-    finish: finishOf(choice) ?? { reason: "stop", stopSequence: undefined },
+    content,
+    finish: finishOf(choice, hasCalls) ?? { reason: "stop", stopSequence: undefined },
     usage: usageOf(value),
     logprobs: logprobsOf(choice),
   };
@@ -81,6 +83,7 @@ export class OpenAiStreamReader implements ChatStreamReader, FrameHandler {
   #isOver = false;
   /** The call whose arguments come, by the server's index; -1: none. */
   #callIndex = -1;
+  #hasArguments = false;
   #calls = 0;
 
   constructor(events: ChatEvents) {
@@ -122,31 +125,40 @@ export class OpenAiStreamReader implements ChatStreamReader, FrameHandler {
     const given = choice["delta"];
     const delta = isJsonObject(given) ? given : {};
     const thinking = thinkingOf(delta);
-    if (thinking !== undefined) this.#events.thinking(thinking);
     const text = textOf(delta["content"]) ?? textOf(delta["refusal"]) ?? textOf(choice["text"]);
+    if (thinking !== undefined || text !== undefined) this.#endCall();
+    if (thinking !== undefined) this.#events.thinking(thinking);
     if (text !== undefined) this.#events.text(text, logprobsOf(choice));
     for (const piece of callsOf(delta)) this.#call(piece);
-    const finish = finishOf(choice);
-    if (finish === undefined) return;
+    const finish = finishOf(choice, this.#calls > 0);
+    if (finish === undefined || this.#isOver) return;
     this.#endCall();
     this.#events.finish(finish);
   }
 
   /** A new index begins a call, as does a new id under the same index, which some servers send. */
   #call({ index, id, name, arguments: text }: CallPiece): void {
+    if (this.#isOver) return;
     const isNew = index !== this.#callIndex || (id !== undefined && name !== undefined);
     if (isNew) {
+      // More of a call that another one has followed: nobody could put it where it belongs.
+      if (name === undefined) return this.#fail(malformedEvent());
       this.#endCall();
       this.#callIndex = index;
       const own = this.#calls++;
-      this.#events.toolCall({ index: own, id: id ?? `call_${own}`, name: name ?? "" });
+      this.#events.toolCall({ index: own, id: id ?? `call_${own}`, name });
     }
-    if (text !== "") this.#events.toolArguments(this.#calls - 1, text);
+    if (text === "") return;
+    this.#hasArguments = true;
+    this.#events.toolArguments(this.#calls - 1, text);
   }
 
   #endCall(): void {
-    if (this.#callIndex >= 0) this.#events.toolCallEnd(this.#calls - 1);
+    if (this.#callIndex < 0) return;
+    if (!this.#hasArguments) this.#events.toolArguments(this.#calls - 1, "{}");
+    this.#events.toolCallEnd(this.#calls - 1);
     this.#callIndex = -1;
+    this.#hasArguments = false;
   }
 
   #done(): void {

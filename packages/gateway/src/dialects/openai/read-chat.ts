@@ -68,6 +68,7 @@ export const chatFields: ReadonlySet<string> = new Set([
   "parallel_tool_calls",
   "response_format",
   "reasoning_effort",
+  "verbosity",
   "user",
   "safety_identifier",
 ]);
@@ -123,10 +124,16 @@ function refuseOthers(object: JsonObject, reader: FieldReader): void {
     const isKnown = chatFields.has(name) || chatHints.has(name);
     if (!isKnown && value !== null && value !== false) reader.refuse(name);
   }
+  readVerbosity(object["verbosity"], "verbosity", reader);
   if ((object["n"] ?? 1) !== 1) reader.refuse("n", "other APIs give one answer");
   if (object["store"] === true) reader.refuse("store", "other APIs keep nothing");
   const { modalities } = object;
   if (Array.isArray(modalities) && modalities.some((each) => each !== "text")) reader.refuse("modalities");
+}
+
+/** `medium` is what models do that are not told. */
+export function readVerbosity(value: unknown, name: string, reader: FieldReader): void {
+  if ((value ?? "medium") !== "medium") reader.refuse(name);
 }
 
 /** How tokens are chosen, by OpenAI's names and vLLM's. */
@@ -181,7 +188,10 @@ function readAssistant(message: JsonObject, name: string, reader: FieldReader): 
   const thinking = message["reasoning_content"] ?? message["reasoning"];
   const thought = reader.string(thinking, `${name}.reasoning_content`);
   if (thought !== undefined) content.push({ kind: "thinking", text: thought, signature: undefined });
-  content.push(...readTexts(message["content"], `${name}.content`, reader));
+  const texts = readTexts(message["content"], `${name}.content`, reader);
+  const refusal = reader.string(message["refusal"], `${name}.refusal`) ?? "";
+  content.push(...texts);
+  if (texts.length === 0 && refusal !== "") content.push({ kind: "text", text: refusal });
   for (const [i, call] of reader.objects(message["tool_calls"], `${name}.tool_calls`).entries()) {
     const at = `${name}.tool_calls[${i}]`;
     const called = reader.object(call["function"], `${at}.function`);
@@ -219,7 +229,7 @@ function readInput(content: unknown, name: string, reader: FieldReader): InputPa
       case "image_url": {
         const { image_url: image } = part;
         const url = isJsonObject(image) ? image["url"] : image;
-        return [readImage(reader.required(url, `${at}.image_url.url`))];
+        return [readImage(reader.required(url, `${at}.image_url.url`), `${at}.image_url.url`, reader)];
       }
       default:
         reader.refuse(at, `its type is ${String(part["type"])}`);
@@ -228,9 +238,10 @@ function readInput(content: unknown, name: string, reader: FieldReader): InputPa
   });
 }
 
-/** An address, or the bytes of a `data:` address. */
-export function readImage(url: string): ImagePart {
+/** An address, or the bytes of a `data:` address in base64. */
+export function readImage(url: string, name: string, reader: FieldReader): ImagePart {
   const match = /^data:([^;,]*)(?:;[^;,]*)*;base64,/i.exec(url.slice(0, 200));
+  if (match === null && /^data:/i.test(url)) reader.refuse(name, "its data are not in base64");
   if (match === null) return { kind: "image", source: { kind: "url", url } };
   const mediaType = match[1] === "" ? undefined : match[1];
   return { kind: "image", source: { kind: "base64", mediaType, data: url.slice(match[0].length) } };

@@ -14,7 +14,7 @@ import type {
   ToolDefinition,
 } from "../chat/chat-request.ts";
 import { FieldReader } from "../chat/field-reader.ts";
-import type { JsonObject } from "../chat/json-object.ts";
+import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
 import {
   readEffort,
@@ -23,6 +23,7 @@ import {
   readSampling,
   readSchema,
   readToolChoice,
+  readVerbosity,
 } from "./read-chat.ts";
 
 const fields: ChatFieldNames = {
@@ -94,13 +95,19 @@ export function readResponses(body: Uint8Array): ChatRequest | Failure {
     stop: [],
     stream: reader.boolean(object["stream"], "stream") ?? false,
     streamUsage: true,
-    topLogprobs: reader.number(object["top_logprobs"], "top_logprobs"),
+    topLogprobs: readTopLogprobs(object, reader),
     user:
       reader.string(object["safety_identifier"], "safety_identifier") ??
       reader.string(object["user"], "user"),
     fields,
   };
   return reader.failure ?? request;
+}
+
+/** Log probabilities are asked for by number, or as part of what to `include`. */
+function readTopLogprobs(object: JsonObject, reader: FieldReader): number | undefined {
+  const isIncluded = reader.array(object["include"], "include").includes("message.output_text.logprobs");
+  return reader.number(object["top_logprobs"], "top_logprobs") ?? (isIncluded ? 0 : undefined);
 }
 
 const stateless = "answers are not kept for this model";
@@ -113,6 +120,8 @@ function refuseOthers(object: JsonObject, reader: FieldReader): void {
   for (const [name, value] of Object.entries(object)) {
     if (!responsesFields.has(name) && !responsesHints.has(name) && isSet(value)) reader.refuse(name);
   }
+  const { text } = object;
+  if (isJsonObject(text)) readVerbosity(text["verbosity"], "text.verbosity", reader);
   if (object["truncation"] === "auto") reader.refuse("truncation");
 }
 
@@ -204,7 +213,7 @@ function readParts(content: unknown, name: string, reader: FieldReader): InputPa
         return [{ kind: "text", text: reader.required(part["refusal"], `${at}.refusal`) }];
       case "input_image":
         if (isSet(part["file_id"])) reader.refuse(`${at}.file_id`, "files are not kept for this model");
-        return [readImage(reader.string(part["image_url"], `${at}.image_url`) ?? "")];
+        return [readImage(reader.required(part["image_url"], `${at}.image_url`), `${at}.image_url`, reader)];
       default:
         reader.refuse(at, `its type is ${String(part["type"])}`);
         return [];

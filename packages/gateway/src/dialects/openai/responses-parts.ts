@@ -117,7 +117,7 @@ function writeChoice(choice: ToolChoice | undefined): string | JsonObject {
 function writeUsage({ promptTokens, cachedTokens, completionTokens }: TokenUsage): JsonObject {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedTokens },
+    input_tokens_details: { cache_write_tokens: 0, cached_tokens: cachedTokens },
     output_tokens: completionTokens,
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: promptTokens + completionTokens,

@@ -112,6 +112,7 @@ describe("a chat read and written again keeps", () => {
       store: false,
       n: 1,
       modalities: ["text"],
+      verbosity: "medium",
     };
     assert.deepEqual(write(read(hints)), { model: "m", messages: [] });
   });
@@ -126,6 +127,14 @@ describe("what no other API has is refused by name", () => {
     [{ prediction: {} }, "prediction"],
     [{ web_search_options: {} }, "web_search_options"],
     [{ verbosity: "low" }, "verbosity"],
+    [
+      {
+        messages: [
+          { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/svg+xml,<svg/>" } }] },
+        ],
+      },
+      "messages[0].content[0].image_url.url",
+    ],
     [{ functions: [] }, "functions"],
     [{ something_new: 1 }, "something_new"],
     [{ tools: [{ type: "custom", custom: {} }] }, "tools[0]"],
@@ -157,12 +166,26 @@ describe("what no other API has is refused by name", () => {
   });
 });
 
+test("the limit of tokens by its later name where the server is known to know it", () => {
+  const made = writeOpenAiChatRequest(read({ max_tokens: 5 }), { ...target, serves: ["responses"] });
+  assert.ok(!isFailure(made));
+  const body = JSON.parse(Buffer.from(made.body).toString()) as object;
+  assert.deepEqual(body, { model: "m", messages: [], max_completion_tokens: 5 });
+});
+
+test("what the model declined to say is what it said", () => {
+  const messages = [{ role: "assistant", content: null, refusal: "No" }];
+  assert.deepEqual(write(read({ messages }))["messages"], [{ role: "assistant", content: "No" }]);
+});
+
 test("a text to go on with is a completion", () => {
   const raw = { prompt: "Once", suffix: "end" };
   const made = writeOpenAiChatRequest({ ...read({ max_tokens: 3 }), raw, sampling: defaultSampling }, target);
   assert.ok(!isFailure(made));
   assert.equal(made.path, "/v1/completions");
   assert.deepEqual(JSON.parse(Buffer.from(made.body).toString()), { model: "m", ...raw, max_tokens: 3 });
+  const told = writeOpenAiChatRequest({ ...read({ logprobs: true }), raw }, target);
+  assert.ok(isFailure(told) && told.field === "logprobs");
 });
 
 test("thinking in words of other APIs", () => {
@@ -423,7 +446,7 @@ describe("responses, translated", () => {
     );
     assert.deepEqual(answer.usage, {
       input_tokens: 11,
-      input_tokens_details: { cached_tokens: 4 },
+      input_tokens_details: { cache_write_tokens: 0, cached_tokens: 4 },
       output_tokens: 5,
       output_tokens_details: { reasoning_tokens: 0 },
       total_tokens: 16,

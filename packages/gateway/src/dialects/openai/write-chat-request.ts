@@ -31,8 +31,11 @@ export function writeOpenAiChatRequest(
     (message) => message.role === "tool" && message.content.some(isImage),
   );
   if (hasToolImage) return cannotCarry(request, "images", "openai");
+  // OpenAI's own newer models refuse `max_tokens`; servers that serve responses know its later name.
+  const knowsLaterName = target.serves.includes("responses");
   return written("/v1/chat/completions", request, {
     model: target.model,
+    [knowsLaterName ? "max_completion_tokens" : "max_tokens"]: request.maxTokens,
     messages: request.messages.map(writeMessage),
     ...writeTools(request),
     response_format: writeFormat(request.format),
@@ -46,12 +49,14 @@ function writeCompletion(request: ChatRequest, target: AttemptTarget): WrittenRe
   const { raw, tools, format, thinking } = request;
   if (tools.length > 0) return cannotCarry(request, "tools", "openai");
   if (thinking?.enabled === true) return cannotCarry(request, "thinking", "openai");
+  // Completions tell them in a form of their own.
+  if (request.topLogprobs !== undefined) return cannotCarry(request, "topLogprobs", "openai");
   return written("/v1/completions", request, {
     model: target.model,
     prompt: raw?.prompt,
     suffix: raw?.suffix,
     response_format: writeFormat(format),
-    logprobs: request.topLogprobs,
+    max_tokens: request.maxTokens,
   });
 }
 
@@ -69,7 +74,6 @@ function written(path: string, request: ChatRequest, own: Members): WrittenReque
     repetition_penalty: sampling.repetitionPenalty,
     seed: sampling.seed,
     logit_bias: sampling.logitBias,
-    max_tokens: request.maxTokens,
     stop: stop.length === 0 ? undefined : stop,
     user: request.user,
     stream: stream ? true : undefined,
