@@ -8,6 +8,7 @@ import type { SchemaNode } from "../../packages/gateway/src/config/json-schema.t
 import { fillLayers } from "./layers.ts";
 import { cliPage } from "./pages/cli-page.ts";
 import { configurationPage, modelPage } from "./pages/configuration-page.ts";
+import { dialectsPage } from "./pages/dialects-page.ts";
 import { errorsPage } from "./pages/errors-page.ts";
 import { metricsPage } from "./pages/metrics-page.ts";
 import { root } from "./paths.ts";
@@ -27,6 +28,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ["config/model.schema.json", schemaFile(model, "How Spillway serves a model, model.yaml")],
     ["docs/reference/configuration.md", configurationPage(config)],
     ["docs/reference/model-yaml.md", modelPage(model)],
+    ["docs/reference/dialects.md", dialectsPage()],
     ["docs/reference/errors.md", errorsPage()],
     ["docs/reference/cli.md", cliPage()],
     ["docs/reference/metrics.md", metricsPage()],
