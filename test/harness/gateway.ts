@@ -51,6 +51,7 @@ export function testConfig(models: string): GatewayConfig {
     discovery: false,
     llama: undefined,
     predict: { featuresModel: undefined, promptModel: undefined },
+    monitoring: { grafana: undefined, prometheus: undefined },
   };
 }
 

@@ -4,6 +4,7 @@ import type { ModelCatalog } from "../contracts/models.ts";
 import type { Route, RpcMethod } from "../contracts/route.ts";
 import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
+import { createMonitoringRoutes } from "../admin/monitoring-routes.ts";
 import { createWelcomeRoute } from "../admin/welcome.ts";
 import { anthropicServer } from "../dialects/anthropic/codecs.ts";
 import { createAnthropicRoutes } from "../dialects/anthropic/create-anthropic-routes.ts";
@@ -53,6 +54,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
       createWelcomeRoute(catalog, version),
       ...createHealthRoutes({ catalog, clock, version, draining }),
       createMetricsRoute(metrics, expositionContentType),
+      ...createMonitoringRoutes(config.monitoring, { clock }),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),
       ...createOpenAiRoutes({ clock, defaults, servers }),

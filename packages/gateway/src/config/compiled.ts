@@ -8,6 +8,7 @@ import type {
   HttpPoolOptions,
   KeyOptions,
   LlamaOptions,
+  MonitoringOptions,
   PoolOptions,
   PredictOptions,
   RepositoryOptions,
@@ -52,6 +53,7 @@ export interface CompiledConfig {
   /** Undefined: GGUF files are not served. */
   readonly llama: LlamaOptions | undefined;
   readonly predict: PredictOptions;
+  readonly monitoring: MonitoringOptions;
   readonly log: LogOptions;
 }
 
@@ -92,6 +94,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
       featuresModel: config.predict.features === false ? undefined : config.predict.features,
       promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
     },
+    monitoring: { grafana: config.monitoring.grafana, prometheus: config.monitoring.prometheus },
     log: { level: config.log.level, format: config.log.format },
   } satisfies CompiledConfig;
 }

@@ -146,6 +146,7 @@ test("an empty file means every default", () => {
       keepAliveMs: 300_000,
     },
     predict: { featuresModel: "iris", promptModel: "sentiment" },
+    monitoring: { grafana: undefined, prometheus: undefined },
     log: { level: undefined, format: "auto" },
   });
 });

@@ -17,6 +17,7 @@ import {
   origin,
   port,
   secretDigest,
+  serverOrigin,
   size,
   whole,
   wordOr,
@@ -173,6 +174,15 @@ const limitsSchema = z.strictObject({
   maxConnections: whole(1, 1_000_000).default(10_000).describe("Open connections of one listener"),
 });
 
+const monitoringSchema = z.strictObject({
+  grafana: serverOrigin
+    .optional()
+    .describe("Grafana that is shown at `/grafana/`; it has to serve from that sub-path itself"),
+  prometheus: serverOrigin
+    .optional()
+    .describe("Prometheus that is shown at `/prometheus/`; it has to serve from that sub-path itself"),
+});
+
 const logSchema = z.strictObject({
   level: choice(...logLevels)
     .optional()
@@ -238,6 +248,9 @@ export const configSchema = z.strictObject({
       "The engine for GGUF files in the model folder, where it is installed (`spillway engines add llama`); `false`: none",
     ),
   limits: limitsSchema.prefault({}).describe("Bounds of what callers may send"),
+  monitoring: monitoringSchema
+    .prefault({})
+    .describe("Dashboards and metrics servers that are shown through the gateway's port"),
   log: logSchema.prefault({}).describe("What is logged, and how"),
 });
 

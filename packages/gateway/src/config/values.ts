@@ -78,6 +78,13 @@ export const origin = text("an origin such as https://app.example, without a pat
   return url !== null && /^https?:$/.test(url.protocol) && url.origin === value;
 });
 
+/** A server whose paths are the gateway's own. */
+export const serverOrigin = text("an address such as http://127.0.0.1:3007, without a path", (value) => {
+  const url = URL.parse(value);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "") return false;
+  return url.username === "" && url.password === "" && !/[?#]/.test(value) && url.pathname === "/";
+});
+
 /** The name of a model or pool. */
 export const name = text(
   "a name of at most 128 letters, digits, dots, dashes and underscores that starts with a letter or digit",

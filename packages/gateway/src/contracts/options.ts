@@ -123,6 +123,12 @@ export interface RouteOptions {
   readonly targets: readonly [RouteTarget, ...RouteTarget[]];
 }
 
+/** Servers of dashboards and metrics that are shown at `/grafana/` and `/prometheus/`: origins without a path. */
+export interface MonitoringOptions {
+  readonly grafana: string | undefined;
+  readonly prometheus: string | undefined;
+}
+
 /** Which model `/predict` takes when the caller names none. */
 export interface PredictOptions {
   readonly featuresModel: string | undefined;

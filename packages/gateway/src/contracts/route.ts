@@ -44,8 +44,8 @@ export type FailureWriter = (failure: Failure, requestId: string) => WireAnswer;
 
 /** One address. */
 export interface Route {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
-  /** Segments are literal or `{name}`; a segment may end in a literal suffix: `/v1/models/{model}:predict`. */
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD";
+  /** Segments are literal or `{name}`; a segment may end in a literal suffix: `/v1/models/{model}:predict`. A last `{name*}` takes the rest of the path, which may be empty. */
   readonly path: string;
   readonly scope: RouteScope;
   /**

@@ -90,6 +90,19 @@ describe("a router", () => {
     }
   });
 
+  it("gives the rest of a path to who takes it, behind everything else", () => {
+    const deep = router(["GET", "/g/{path*}"], ["POST", "/g/api/query"], ["GET", "/g/{x}/y"]);
+    assert.equal(ask(deep, "GET", "/g/"), '/g/{path*} {"path":""}');
+    assert.equal(ask(deep, "GET", "/g/a//b/%2e%2e/c"), '/g/{path*} {"path":"a//b/../c"}');
+    assert.equal(ask(deep, "POST", "/g/api/query"), "/g/api/query {}");
+    assert.equal(ask(deep, "GET", "/g/api/query/more"), '/g/{path*} {"path":"api/query/more"}');
+    assert.equal(ask(deep, "GET", "/g/1/y"), '/g/{x}/y {"x":"1"}');
+    assert.equal(ask(deep, "GET", "/g"), "no_path");
+    assert.equal(ask(deep, "POST", "/g/else"), "no_method");
+    assert.equal(ask(deep, "GET", "/g/%ff"), "malformed");
+    assert.throws(() => router(["GET", "/g/{path*}/more"]), /goes on behind/);
+  });
+
   it("names the methods of an address", () => {
     const match = table.match("DELETE", "/v2/models/iris");
     assert.equal(match.kind === "no_method" && match.allow, "GET, HEAD");

@@ -32,13 +32,17 @@ interface Node {
   readonly literals: Map<string, Node>;
   /** `{name}` with a literal suffix, longest suffix first; a bare `{name}` has the empty suffix and comes last. */
   readonly captures: { readonly suffix: string; readonly node: Node }[];
+  /** `{name*}`: everything that nothing else takes. */
+  rest: Node | undefined;
   address: Address | undefined;
   /** Of the first route at or below this node. */
   writeFailure: FailureWriter | undefined;
+  readonly isRest: boolean;
 }
 
 const noParams: Params = Object.freeze({});
 const capture = /^\{(\w+)\}([^{}]*)$/;
+const restCapture = /^\{(\w+)\*\}$/;
 
 /** The route table. Throws a TypeError for two routes with one method and shape, or a pattern it cannot read. */
 export class Router {
@@ -77,6 +81,7 @@ export class Router {
     const names: string[] = [];
     let node = this.#root;
     for (const segment of route.path.slice(1).split("/")) {
+      if (node.isRest) throw new TypeError(`"${route.path}" goes on behind the rest of the path`);
       node = descend(node, segment, names);
       node.writeFailure ??= route.writeFailure;
     }
@@ -103,7 +108,9 @@ export class Router {
     let writer: FailureWriter | undefined;
     for (const segment of path.slice(1).split("/", maxDepth)) {
       const next =
-        node.literals.get(segment) ?? node.captures.find(({ suffix }) => segment.endsWith(suffix))?.node;
+        node.literals.get(segment) ??
+        node.captures.find(({ suffix }) => segment.endsWith(suffix))?.node ??
+        node.rest;
       if (next === undefined) break;
       node = next;
       writer = node.writeFailure;
@@ -115,11 +122,23 @@ export class Router {
 /** No known address has more segments than this. */
 const maxDepth = 16;
 
-function createNode(): Node {
-  return { literals: new Map(), captures: [], address: undefined, writeFailure: undefined };
+function createNode(isRest = false): Node {
+  return {
+    literals: new Map(),
+    captures: [],
+    rest: undefined,
+    address: undefined,
+    writeFailure: undefined,
+    isRest,
+  };
 }
 
 function descend(node: Node, segment: string, names: string[]): Node {
+  const [, restName] = restCapture.exec(segment) ?? [];
+  if (restName !== undefined) {
+    names.push(restName);
+    return (node.rest ??= createNode(true));
+  }
   const [, name, suffix = ""] = capture.exec(segment) ?? [];
   if (name === undefined) {
     if (/[{}]/.test(segment)) throw new TypeError(`cannot read the route segment "${segment}"`);
@@ -136,7 +155,7 @@ function descend(node: Node, segment: string, names: string[]): Node {
   return next;
 }
 
-/** Depth first, literals before captures; `values` holds what the captures on the way took. */
+/** Depth first, literals before captures, the rest of the path last; `values` holds what the captures on the way took. */
 function find(node: Node, path: string, start: number, values: string[]): Address | undefined {
   const slash = path.indexOf("/", start);
   const segment = slash < 0 ? path.slice(start) : path.slice(start, slash);
@@ -152,7 +171,9 @@ function find(node: Node, path: string, start: number, values: string[]): Addres
     if (found !== undefined) return found;
     values.pop();
   }
-  return undefined;
+  if (node.rest?.address === undefined) return undefined;
+  values.push(path.slice(start));
+  return node.rest.address;
 }
 
 /** Undefined for a value that is not valid percent-encoded UTF-8. */
