@@ -1,4 +1,4 @@
-// Builds the packages of the workspace as they are published: JavaScript, declarations, the models beside the gateway.
+// Builds the packages of the workspace as they are published: JavaScript, declarations, the models and the llama engine beside the gateway.
 import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,6 +38,7 @@ export async function buildPackages(out: string): Promise<string[]> {
     rmSync(path.join(out, each.folder), { recursive: true, force: true });
     await compile(each, { out, packages });
     copyRest(each, out);
+    if (each.folder === "gateway") await copyEngine(path.join(out, each.folder, "engines/llama"));
   }
   return packages.map(({ folder }) => folder);
 }
@@ -103,6 +104,10 @@ async function compile(
     include: [`${source}/**/*.ts`],
     exclude: [`${source}/**/*.test.ts`],
   };
+  await runCompiler(config, `packages/${folder}`);
+}
+
+async function runCompiler(config: object, what: string): Promise<void> {
   const temporary = mkdtempSync(path.join(tmpdir(), "spillway-build-"));
   try {
     const file = path.join(temporary, "tsconfig.json");
@@ -113,10 +118,33 @@ async function compile(
     });
   } catch (error) {
     const { stdout = "" } = error as { stdout?: string };
-    throw new Error(`packages/${folder} does not compile:\n${stdout}`, { cause: error });
+    throw new Error(`${what} does not compile:\n${stdout}`, { cause: error });
   } finally {
     rmSync(temporary, { recursive: true });
   }
+}
+
+/**
+ * The llama engine as the gateway starts it: JavaScript and package.json, without the library, which each machine installs
+ * for itself. Its types are checked where the library is (`.ci/run`); here they may be missing.
+ */
+async function copyEngine(to: string): Promise<void> {
+  const from = path.join(root, "engines/llama");
+  const source = path.join(from, "src");
+  const config = {
+    extends: path.join(root, "tsconfig.base.json"),
+    compilerOptions: {
+      rootDir: source,
+      outDir: path.join(to, "dist"),
+      noCheck: true,
+      customConditions: [],
+      typeRoots: [path.join(root, "node_modules/@types")],
+    },
+    include: [`${source}/**/*.ts`],
+    exclude: [`${source}/**/*.test.ts`],
+  };
+  await runCompiler(config, "engines/llama");
+  cpSync(path.join(from, "package.json"), path.join(to, "package.json"));
 }
 
 function declarationPaths({ folder, manifest }: Package, out: string): [string, string[]][] {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +14,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { buildPackages, packPackages } from "../../scripts/lib/build.ts";
 import { root } from "../../scripts/lib/paths.ts";
+import { buildGguf } from "../harness/gguf-build.ts";
+import { engineMissing } from "../harness/llama-engine.ts";
 
 const run = promisify(execFile);
 const INSTALL_TIMEOUT_MS = 300_000;
@@ -82,6 +84,8 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
     for (const file of [
       "gateway/bin/spillway.mjs",
       "gateway/models/digits/1/model.onnx",
+      "gateway/engines/llama/dist/main.js",
+      "gateway/engines/llama/package.json",
       "gateway/LICENSE",
     ]) {
       assert.ok(files.includes(file), file);
@@ -118,6 +122,53 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
     const answer = (await response.json()) as { label?: string };
     assert.equal(response.status, 200, JSON.stringify(answer));
     assert.equal(answer.label, "setosa");
+    server.kill("SIGTERM");
+    const [code] = (await once(server, "exit")) as [number | null];
+    assert.equal(code, 0, output.join("\n"));
+  });
+
+  test("say how GGUF files are served that lie in ./models, beside the models they carry", async (t) => {
+    const place = path.join(folder, "place");
+    mkdirSync(path.join(place, "models"), { recursive: true });
+    writeFileSync(path.join(place, "models/talk.gguf"), buildGguf({ seed: 1 }));
+    t.after(() => rmSync(place, { recursive: true, force: true }));
+    const { stdout } = await run(spillway, ["engines", "list"], { cwd: place, env });
+    assert.match(stdout, /^llama +missing/m);
+    const checked = await run(spillway, ["check"], { cwd: place, env });
+    assert.match(checked.stdout, /spillway engines add llama/);
+    assert.match(checked.stdout, /^iris /m);
+  });
+
+  test("serve GGUF files once the engine is installed", { skip: engineMissing() }, async (t) => {
+    const place = path.join(folder, "place");
+    mkdirSync(path.join(place, "models"), { recursive: true });
+    writeFileSync(path.join(place, "models/talk.gguf"), buildGguf({ seed: 1 }));
+    // The library alone; the engine's own code has to be that of the tarball.
+    mkdirSync(path.join(place, "data/engines/llama"), { recursive: true });
+    symlinkSync(
+      path.join(root, "engines/llama/node_modules"),
+      path.join(place, "data/engines/llama/node_modules"),
+    );
+    t.after(() => rmSync(place, { recursive: true, force: true }));
+    const port = await freePort();
+    const server = spawn(spillway, ["serve", "--port", String(port), "--no-grpc"], {
+      cwd: place,
+      env: { ...env, SPILLWAY_DATA: path.join(place, "data") },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    t.after(() => server.kill("SIGKILL"));
+    const output = collect(server);
+    await answers(`http://127.0.0.1:${port}/health/ready`, output);
+    const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        model: "talk",
+        messages: [{ role: "user", content: "hello" }],
+        max_tokens: 5,
+      }),
+    });
+    assert.equal(response.status, 200, `${await response.text()}\n${output.join("\n")}`);
     server.kill("SIGTERM");
     const [code] = (await once(server, "exit")) as [number | null];
     assert.equal(code, 0, output.join("\n"));
