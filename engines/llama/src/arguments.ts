@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly memoryBytes: number;
   readonly keepAliveMs: number;
   readonly maxQueue: number;
+  /** Only finds out whether the library loads. */
+  readonly check: boolean;
   /** Ends with its parent, and leaves signals to it. */
   readonly supervised: boolean;
 }
@@ -34,6 +36,7 @@ export const usage = `main.ts --models FOLDER [--models FOLDER …] (--socket PA
   --memory MB          memory of all loaded models together (default: 70 % of the machine's)
   --keep-alive S       seconds a model stays loaded without requests; negative: forever (default: 300)
   --max-queue N        requests that may wait (default: 64)
+  --check              load llama.cpp and end: it works on this machine, or the last line says why not
   --supervised         end when standard input closes, ignore SIGINT and SIGTERM
 `;
 
@@ -56,14 +59,16 @@ export function readArguments(args: readonly string[], ownFolder: string): Engin
       memory: text,
       "keep-alive": text,
       "max-queue": text,
+      check: flag,
       supervised: flag,
       help: flag,
     },
   });
   if (values.help === true) return undefined;
   const { models = [], socket, port } = values;
-  if (models.length === 0) throw new Error("--models is required");
-  if ((socket === undefined) === (port === undefined))
+  const check = values.check === true;
+  if (models.length === 0 && !check) throw new Error("--models is required");
+  if ((socket === undefined) === (port === undefined) && !check)
     throw new Error("one of --socket and --port is required");
   const keepAliveSeconds = number("keep-alive", values["keep-alive"], { from: -1, to: 1e9 }) ?? 300;
   const memory = number("memory", values.memory, { from: 1, to: 1e9 });
@@ -80,6 +85,7 @@ export function readArguments(args: readonly string[], ownFolder: string): Engin
     memoryBytes: memory === undefined ? defaultMemoryBytes() : memory * mebibyte,
     keepAliveMs: keepAliveSeconds < 0 ? Infinity : keepAliveSeconds * 1_000,
     maxQueue: number("max-queue", values["max-queue"], { from: 1, to: 100_000 }) ?? 64,
+    check,
     supervised: values.supervised === true,
   };
 }

@@ -29,8 +29,10 @@ async function run(options: EngineOptions): Promise<void> {
     end(socket);
   });
   const { loadLlamaRuntime } = await import("./node-llama/load-runtime.ts");
+  const runtime = await loadLlamaRuntime({ ...options, log });
+  if (options.check) process.exit(0);
   const { runEngine } = await import("./run-engine.ts");
-  await runEngine(options, await loadLlamaRuntime({ ...options, log }));
+  await runEngine(options, runtime);
   flushCompileCache();
 }
 

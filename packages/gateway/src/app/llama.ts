@@ -55,9 +55,15 @@ export function createLlama({
     }
     pools.setPending(state === "starting" && pool === undefined);
   };
+  let isStarted = false;
   engine.onChange(() => {
     const { state, reason = "" } = engine;
-    if (state === "missing") logger.warn("engine_missing", { engine: "llama", reason });
+    if (state === "missing") {
+      const fields = { engine: "llama", reason };
+      // At the start the command line says it in its own words.
+      if (isStarted) logger.warn("engine_missing", fields);
+      else logger.info("engine_missing", fields);
+    }
     connection?.engineChanged();
     update();
   });
@@ -65,6 +71,7 @@ export function createLlama({
   return {
     async start() {
       await engine.start();
+      isStarted = true;
       update();
     },
     close: () => engine.close(),

@@ -44,7 +44,8 @@ async function askPerson(question: string): Promise<string> {
   const { createInterface } = await import("node:readline/promises");
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   const gone = new AbortController();
-  // Ctrl-C and a closed terminal are no answer.
+  // Ctrl-C is for the whole program; a closed terminal is no answer.
+  lines.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
   lines.once("close", () => gone.abort());
   try {
     return await lines.question(question, { signal: gone.signal });

@@ -65,7 +65,7 @@ test("a folder of GGUF files is no model of the workers", async (context) => {
     "told/1/x.gguf": "x",
   });
   assert.deepEqual([...models.keys()], ["mixed", "told"]);
-  assert.deepEqual(ignored, [{ name: "qwen", reason: "the llama engine serves its GGUF files" }]);
+  assert.deepEqual(ignored, [{ name: "qwen", reason: "its GGUF files are for the llama engine" }]);
 });
 
 test("text and mock models need no version folder", async (context) => {

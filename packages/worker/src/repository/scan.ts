@@ -133,7 +133,7 @@ async function scanModel(
     const known = before?.versions.find((other) => other.version === version);
     versions.push(await scanVersion(join(directory, version), { source: read.source, shared, known }));
   }
-  if (shared.length === 0 && versions.every(holdsGgufOnly)) return "the llama engine serves its GGUF files";
+  if (shared.length === 0 && versions.every(holdsGgufOnly)) return "its GGUF files are for the llama engine";
   const selected = selectVersions(names, config.versions);
   const error = selected.length > 0 ? undefined : noVersion(name, names, config);
   return { name, directory, configFingerprint, config, error, versions, selected };

@@ -1,9 +1,11 @@
 /** `spillway check`: reads everything, starts nothing, and says what would run or what is wrong. */
+import { join } from "node:path";
 import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import { isGrpcPool, isHttpPool, type DoorOptions, type RepositoryOptions } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
 import { checkAccess } from "../access-checks.ts";
+import { engineProblem, ggufStatus, type GgufStatus } from "../engine-status.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { findPoolProblems } from "../pool-problems.ts";
 import { placesOf, shortPath } from "../greeting.ts";
@@ -43,6 +45,8 @@ interface CheckReport {
   readonly pools: CompiledConfig["pools"];
   readonly routes: CompiledConfig["routes"];
   readonly discovery: boolean;
+  /** Null: GGUF files are not served. */
+  readonly gguf: GgufStatus | null;
 }
 
 /** Prints the report. Exit code 1 when there are errors. */
@@ -62,7 +66,8 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     return unreadable(options, error.errors);
   }
   const { config, file } = read;
-  const local = await readModels(config);
+  const gguf = await ggufStatus(config, terminal);
+  const local = await readModels(config, gguf);
   const access = await checkAccess(config);
   const notes = [...findSurprises(config), ...access.notes, ...local.notes, ...noteLearnt(config)];
   const errors = [...access.errors, ...local.errors, ...(await findPoolProblems(config.pools))];
@@ -80,6 +85,7 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     pools: config.pools,
     routes: config.routes,
     discovery: config.discovery,
+    gguf: gguf ?? null,
   };
 }
 
@@ -108,6 +114,7 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
     pools: [],
     routes: [],
     discovery: false,
+    gguf: null,
   };
 }
 
@@ -122,14 +129,19 @@ interface LocalModels {
   readonly notes: readonly string[];
 }
 
-async function readModels(config: CompiledConfig): Promise<LocalModels> {
+async function readModels(config: CompiledConfig, gguf: GgufStatus | undefined): Promise<LocalModels> {
   const { repository } = config;
   if (repository === undefined) return { models: [], processes: 0, errors: [], notes: [] };
   try {
     requireRepository(config);
     const snapshot = await scanRepository(repository.directory);
     const { models, processes } = planned(snapshot, repository);
-    return { models, processes, errors: problemsOf(snapshot), notes: notesOf(snapshot, config) };
+    return {
+      models,
+      processes,
+      errors: problemsOf(snapshot),
+      notes: [...notesOf(snapshot, config, gguf), ...noteEngine(gguf)],
+    };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { models: [], processes: 0, errors: [reason], notes: [] };
@@ -165,9 +177,16 @@ function problemsOf(snapshot: RepositorySnapshot): string[] {
 }
 
 /** What is valid and perhaps not meant: names of models that are not there, folders that are no models. */
-function notesOf(snapshot: RepositorySnapshot, config: CompiledConfig): string[] {
+function notesOf(
+  snapshot: RepositorySnapshot,
+  config: CompiledConfig,
+  gguf: GgufStatus | undefined,
+): string[] {
   const names = [...snapshot.models.keys()];
-  const notes = snapshot.ignored.map(({ name, reason }) => `${name}: not a model: ${reason}`);
+  const isServed = (name: string): boolean =>
+    gguf?.files.some((file) => file.startsWith(join(snapshot.directory, name, "/"))) ?? false;
+  const ignored = snapshot.ignored.filter(({ name }) => !isServed(name));
+  const notes = ignored.map(({ name, reason }) => `${name}: not a model: ${reason}`);
   for (const name of Object.keys(config.repository?.instances ?? {})) {
     if (!names.includes(name)) notes.push(`models.instances: no model ${name}${near(name, names)}`);
   }
@@ -184,6 +203,13 @@ function notesOf(snapshot: RepositorySnapshot, config: CompiledConfig): string[]
     }
   }
   return notes;
+}
+
+/** What the engine lacks is of interest where there is something for it. */
+function noteEngine(gguf: GgufStatus | undefined): string[] {
+  if (gguf === undefined || gguf.files.length === 0) return [];
+  const problem = engineProblem(gguf.engine);
+  return problem === undefined ? [] : [problem];
 }
 
 function near(name: string, known: readonly string[]): string {
@@ -216,6 +242,8 @@ function describe(report: CheckReport, workingDirectory: string): string {
   text += `listen         http ${http.join(", ")}; ${grpc === null ? "no gRPC" : `grpc ${grpc}`}\n`;
   text += `callers        ${callers}\n`;
   text += `models         ${repository === null ? "none" : shortPath(repository, workingDirectory)}\n`;
+  if (report.gguf !== null && report.gguf.files.length > 0)
+    text += `GGUF files     ${listed(report.gguf.files, workingDirectory)}\n`;
   if (report.discovery) text += "discovery      model servers at the usual ports of this machine\n";
   if (models.length > 0) {
     const rows = models.map(({ name, version, engine, group, instances }) => {
@@ -239,6 +267,14 @@ function describe(report: CheckReport, workingDirectory: string): string {
     text += `\n${formatTable(["ROUTE", "TARGETS AND WEIGHTS"], rows)}`;
   }
   return text;
+}
+
+/** Files that are named; `--json` has more. */
+const maxNamed = 4;
+
+function listed(files: readonly string[], workingDirectory: string): string {
+  const named = files.slice(0, maxNamed).map((file) => shortPath(file, workingDirectory));
+  return named.join(", ") + (files.length > maxNamed ? ` and ${files.length - maxNamed} more` : "");
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {

@@ -14,6 +14,7 @@ import {
   type Finding,
 } from "../doctor-checks.ts";
 import { checkPools } from "../doctor-pools.ts";
+import { checkEngine, ggufStatus } from "../engine-status.ts";
 import { ConfigFileError } from "../command-error.ts";
 import { readConfig } from "../serve-config.ts";
 import type { Terminal } from "../terminal.ts";
@@ -65,11 +66,13 @@ async function checkConfigured(options: DoctorOptions, terminal: Terminal): Prom
       return { name: "access", status: message.includes("is valid until") ? "ok" : "warn", message };
     }),
   ];
+  const gguf = await ggufStatus(config, terminal);
   return [
     ...surprises,
     ...files,
     ...(await Promise.all(doors.map(checkPort))),
     await checkModels(config.repository),
+    ...(gguf === undefined ? [] : [await checkEngine(gguf)]),
     ...(await checkPools(config.pools)),
   ];
 }

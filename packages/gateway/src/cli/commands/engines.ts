@@ -1,9 +1,7 @@
 /** `spillway engines`: what the gateway can be given beside its own. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { engineVersion, installedVersion, libraryFolder } from "../../workers/llama/engine-files.ts";
 import { CommandError } from "../command-error.ts";
 import { installEngine, removeEngine } from "../engine-install.ts";
+import { llamaStatus } from "../engine-status.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { shortPath } from "../greeting.ts";
 import { formatTable } from "../table.ts";
@@ -14,24 +12,11 @@ export interface EnginesOptions {
   readonly json?: boolean;
 }
 
-/** An engine as `--json` prints it. */
-interface EngineStatus {
-  readonly name: string;
-  readonly description: string;
-  /** `outdated`: another version than this Spillway is made for; `broken`: half of an installation. */
-  readonly state: "installed" | "missing" | "outdated" | "broken";
-  /** What is installed; null where nothing is. */
-  readonly version: string | null;
-  /** What this Spillway is made for. */
-  readonly wanted: string;
-  readonly folder: string;
-}
-
 const engineName = "llama";
 
 /** Prints the engines and whether they are installed. */
 export function listEngines({ json }: EnginesOptions, terminal: Terminal): number {
-  const engines = [statusOf(terminal)];
+  const engines = [llamaStatus(terminal)];
   if (json === true) terminal.print(`${JSON.stringify({ engines }, undefined, 2)}\n`);
   else {
     const rows = engines.map(({ name, state, version, folder, description }) => {
@@ -45,7 +30,7 @@ export function listEngines({ json }: EnginesOptions, terminal: Terminal): numbe
 /** Installs an engine, unless it is there. Throws a `CommandError` where that cannot be done. */
 export async function addEngine(name: string, { json }: EnginesOptions, terminal: Terminal): Promise<number> {
   requireKnown(name);
-  const before = statusOf(terminal);
+  const before = llamaStatus(terminal);
   const { folder, wanted } = before;
   if (before.state !== "installed") {
     const progress = showProgress(terminal, `Installing the llama engine ${wanted} (about 90 MB)`);
@@ -55,7 +40,7 @@ export async function addEngine(name: string, { json }: EnginesOptions, terminal
       progress.end();
     }
   }
-  if (json === true) terminal.print(`${JSON.stringify(statusOf(terminal), undefined, 2)}\n`);
+  if (json === true) terminal.print(`${JSON.stringify(llamaStatus(terminal), undefined, 2)}\n`);
   else {
     const place = shortPath(folder, terminal.workingDirectory);
     const verb = before.state === "installed" ? "is installed already" : "is installed";
@@ -69,9 +54,9 @@ export async function addEngine(name: string, { json }: EnginesOptions, terminal
 /** Removes what was installed. */
 export function dropEngine(name: string, { json }: EnginesOptions, terminal: Terminal): number {
   requireKnown(name);
-  const before = statusOf(terminal);
+  const before = llamaStatus(terminal);
   removeEngine(before.folder);
-  if (json === true) terminal.print(`${JSON.stringify(statusOf(terminal), undefined, 2)}\n`);
+  if (json === true) terminal.print(`${JSON.stringify(llamaStatus(terminal), undefined, 2)}\n`);
   else
     terminal.print(
       before.state === "missing" ? "The llama engine is not installed.\n" : "The llama engine is removed.\n",
@@ -82,16 +67,6 @@ export function dropEngine(name: string, { json }: EnginesOptions, terminal: Ter
 function requireKnown(name: string): void {
   if (name === engineName) return;
   throw new CommandError(`there is no engine "${name}"; engines are: ${engineName}`);
-}
-
-function statusOf({ workingDirectory, environment }: Terminal): EngineStatus {
-  const folder = libraryFolder(workingDirectory, environment);
-  const wanted = engineVersion();
-  const version = installedVersion(folder) ?? null;
-  const half = existsSync(join(folder, "node_modules"));
-  const installed = version === wanted ? "installed" : "outdated";
-  const state = version === null ? (half ? "broken" : "missing") : installed;
-  return { name: engineName, description: "language models from GGUF files", state, version, wanted, folder };
 }
 
 /** A line that counts seconds on a terminal, one line elsewhere. */

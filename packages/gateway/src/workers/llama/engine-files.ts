@@ -51,17 +51,34 @@ export function installedVersion(folder: string): string | undefined {
 /** Folders within model folders that are looked at. */
 const maxFolders = 2_000;
 
-/** Whether one of the model folders holds a GGUF file: itself, in a model's folder or in one of its versions'. */
+/** Whether one of the model folders holds a model as a GGUF file. */
 export async function hasGguf(folders: readonly string[]): Promise<boolean> {
+  return (await listGguf(folders, 1)).length > 0;
+}
+
+/**
+ * Absolute paths of at most `most` GGUF files that are models: in a model folder itself, in a model's folder or in one of
+ * its versions'. What cannot be read holds none.
+ */
+export async function listGguf(folders: readonly string[], most: number): Promise<string[]> {
   const left = folders.map((path) => ({ path, depth: 0 }));
+  const found: string[] = [];
   for (let seen = 0; left.length > 0 && seen < maxFolders; seen++) {
     const { path, depth } = left.shift() ?? { path: "", depth: 0 };
     const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
       if (entry.name.startsWith(".")) continue;
-      if (!entry.isDirectory() && /\.gguf$/i.test(entry.name)) return true;
-      if (entry.isDirectory() && depth < 2) left.push({ path: join(path, entry.name), depth: depth + 1 });
+      const isFolder = entry.isDirectory();
+      if (!isFolder && isModel(entry.name)) found.push(join(path, entry.name));
+      if (found.length === most) return found;
+      if (isFolder && depth < 2) left.push({ path: join(path, entry.name), depth: depth + 1 });
     }
   }
-  return false;
+  return found;
+}
+
+/** Later parts of a file in parts, and projectors that go with a model, are none by themselves. */
+function isModel(name: string): boolean {
+  const isLaterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name);
+  return /\.gguf$/i.test(name) && !isLaterPart && !/^mmproj[-.]|[-.]mmproj\.gguf$/i.test(name);
 }
