@@ -34,6 +34,9 @@ type CallState = "waiting" | "sent" | "over";
 
 const noMetadata: Metadata = [];
 
+/** Of smaller messages nobody is told when the kernel has them. */
+const largeMessageBytes = 65_536;
+
 /** One unary call. */
 export class ClientCall implements Call, StreamHandler, MessageSink {
   readonly #link: ClientCallLink;
@@ -48,6 +51,7 @@ export class ClientCall implements Call, StreamHandler, MessageSink {
   #head: ResponseBlock | undefined;
   #trailers: ResponseBlock | undefined;
   #message: Buffer | undefined;
+  taken = false;
 
   constructor(link: ClientCallLink, request: UnaryRequest, handler: UnaryHandler) {
     this.#link = link;
@@ -70,7 +74,10 @@ export class ClientCall implements Call, StreamHandler, MessageSink {
       more: this.#moreHeaders(),
       endStream: false,
     });
-    connection.sendMessage(stream, [messagePrefix(message), ...message], "endStream");
+    const prefix = messagePrefix(message);
+    const isLarge = prefix.readUInt32BE(1) >= largeMessageBytes;
+    const whenTaken = isLarge ? (): void => void (this.taken = true) : undefined;
+    connection.sendMessage(stream, [prefix, ...message], "endStream", whenTaken);
   }
 
   cancel(): void {

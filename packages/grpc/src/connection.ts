@@ -154,9 +154,13 @@ export class Connection {
     this.#flushSoon();
   }
 
-  /** Sends pieces as DATA and then what `end` says. False: not all is written yet, `onDrain` will tell. */
-  sendMessage(stream: Stream, pieces: readonly Uint8Array[], end: SendEnd): boolean {
+  /**
+   * Sends pieces as DATA and then what `end` says. False: not all is written yet, `onDrain` will tell. `whenTaken` is
+   * called once the kernel has the stream's last frame, if ever it gets that far.
+   */
+  sendMessage(stream: Stream, pieces: readonly Uint8Array[], end: SendEnd, whenTaken?: () => void): boolean {
     if (stream.gone || stream.localClosed) return true;
+    stream.whenTaken = whenTaken;
     this.#queue.message(stream, pieces, end);
     this.#flushSoon();
     return stream.outBytes === 0;

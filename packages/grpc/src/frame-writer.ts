@@ -24,6 +24,8 @@ export class FrameWriter {
   #list: Uint8Array[] = [];
   #listBytes = 0;
   #flushPlanned = false;
+  /** Who wants to know when the kernel has what is on the list. */
+  #waiting: (() => void)[] = [];
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -99,6 +101,11 @@ export class FrameWriter {
     }
   }
 
+  /** Calls back once the kernel has all that was written so far; not at all when the socket breaks before. */
+  whenTaken(callback: () => void): void {
+    this.#waiting.push(callback);
+  }
+
   /** Flushes at the end of the present turn unless `flush` comes first. */
   planFlush(): void {
     if (this.#flushPlanned) return;
@@ -115,15 +122,27 @@ export class FrameWriter {
     if (!first) return;
     this.#list = [];
     this.#listBytes = 0;
+    const taken = this.#takenCallback();
     const socket = this.#socket;
     if (!socket.writable) return;
     if (list.length === 1) {
-      socket.write(first);
+      socket.write(first, taken);
       return;
     }
+    const last = list.pop();
     socket.cork();
     for (const piece of list) socket.write(piece);
+    socket.write(last ?? first, taken);
     socket.uncork();
+  }
+
+  #takenCallback(): ((error?: Error | null) => void) | undefined {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return undefined;
+    this.#waiting = [];
+    return (error) => {
+      if (!error) for (const callback of waiting) callback();
+    };
   }
 
   /** Makes room for `count` bytes after what is already there and gives their position. */

@@ -182,6 +182,7 @@ export class SendQueue {
 
   #end(stream: Stream): void {
     stream.localClosed = true;
+    if (stream.whenTaken !== undefined) this.#writer.whenTaken(stream.whenTaken);
     this.#onLocalEnd(stream);
   }
 }

@@ -146,16 +146,15 @@ abstract class ServerCall implements ServerCallHead, StreamHandler, MessageSink 
   }
 
   /** Sends the last message together with the status. */
-  protected sendLast(message: readonly Uint8Array[], metadata: Metadata): void {
+  protected sendLast(message: readonly Uint8Array[], metadata: Metadata, whenTaken?: () => void): void {
     if (this.#state !== "open") return;
     const { connection, stream } = this.#parts;
     this.#answered();
     this.#sendHead();
     const block = encodeTrailers({ code: grpcStatus.ok, message: "", metadata });
-    const written = connection.sendMessage(stream, [messagePrefix(message), ...message], {
-      block,
-      more: undefined,
-    });
+    const end = { block, more: undefined };
+    const pieces = [messagePrefix(message), ...message];
+    const written = connection.sendMessage(stream, pieces, end, whenTaken);
     if (!written) this.#trackUnsent();
   }
 
@@ -250,8 +249,8 @@ export class UnaryCall extends ServerCall implements UnaryServerCall {
     return this.#message ?? Buffer.alloc(0);
   }
 
-  respond(message: readonly Uint8Array[], metadata: Metadata = []): void {
-    this.sendLast(message, metadata);
+  respond(message: readonly Uint8Array[], metadata: Metadata = [], whenTaken?: () => void): void {
+    this.sendLast(message, metadata, whenTaken);
   }
 
   override takeMessage(message: Buffer): void {

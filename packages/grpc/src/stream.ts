@@ -67,6 +67,8 @@ export class Stream {
   outOffset = 0;
   outBytes = 0;
   sendEnd: SendEnd = "open";
+  /** Called once the kernel has the last frame; not at all when the stream is reset before. */
+  whenTaken: (() => void) | undefined;
   /** In the send queue's ring. */
   queued = false;
 

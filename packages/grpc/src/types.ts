@@ -65,6 +65,11 @@ export interface UnaryRequest {
 export interface Call {
   /** Resets the stream. The handler is not called any more. Does nothing once the call has ended. */
   cancel(): void;
+  /**
+   * The kernel has the whole of a large message (64 KB): nothing native uses its pieces any more, and their memory may
+   * be freed. A server may answer before that. Always false for a smaller message.
+   */
+  readonly taken: boolean;
 }
 
 /**
@@ -127,8 +132,11 @@ export interface ServerCallHead {
 /** A unary call to answer. */
 export interface UnaryServerCall extends ServerCallHead {
   readonly message: Uint8Array;
-  /** Sends the answer in pieces without joining them, and ends the call. */
-  respond(message: readonly Uint8Array[], metadata?: Metadata): void;
+  /**
+   * Sends the answer in pieces without joining them, and ends the call. `whenTaken` is called once the kernel has all
+   * of it, so that memory may be freed; not at all when the client is gone before.
+   */
+  respond(message: readonly Uint8Array[], metadata?: Metadata, whenTaken?: () => void): void;
   fail(code: GrpcStatusCode, message: string, metadata?: Metadata): void;
 }
 

@@ -9,6 +9,7 @@ import type { CancelReason } from "../core/cancellation.ts";
 import { failure, isFailure, toFailure, type Failure } from "../core/errors.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { TensorAnswer, WireAnswer } from "../core/request.ts";
+import type { SpentMemory } from "../core/wire-answer.ts";
 
 /** What a seat tells its owner. */
 export interface SeatOwner {
@@ -32,6 +33,8 @@ export class Seat implements Lease, Exchange {
   deaths = 0;
   /** Calls that ended through no fault of the request. */
   repeats = 0;
+  /** Calls it was sent in. */
+  sends = 0;
   batch: Batch | undefined;
 
   constructor(waiter: Waiter, grantedAt: number, owner: SeatOwner) {
@@ -52,12 +55,13 @@ export class Seat implements Lease, Exchange {
     this.#board();
   }
 
-  answer(answer: TensorAnswer): void {
+  /** `spent` is what the call leaves behind. */
+  answer(answer: TensorAnswer, spent?: SpentMemory): void {
     if (this.#settled) return;
     try {
       const wire = this.waiter.request.payload.write(answer);
-      if (wire instanceof Promise) void wire.then((later) => this.#deliver(later));
-      else this.#deliver(wire);
+      if (wire instanceof Promise) void wire.then((later) => this.#deliver(later, spent));
+      else this.#deliver(wire, spent);
     } catch (error) {
       this.fail(toFailure(error));
     }
@@ -84,11 +88,11 @@ export class Seat implements Lease, Exchange {
     this.fail(failure("client_gone"));
   }
 
-  #deliver(wire: WireAnswer | Failure): void {
+  #deliver(wire: WireAnswer | Failure, spent: SpentMemory | undefined): void {
     if (this.#settled) return;
     if (isFailure(wire)) return this.fail(wire);
     this.#end("ok");
-    this.#sink?.whole(wire);
+    this.#sink?.whole(wire, spent);
   }
 
   #board(): void {

@@ -55,6 +55,7 @@ class HandInstance implements ModelInstance {
       outputs: entry.call.requests.map(() => []),
       computeNs: 1e6,
       preprocessNs: undefined,
+      spent: { answer: undefined, request: true },
     });
   }
 
@@ -86,8 +87,12 @@ function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: numbe
   const ask = (name: string, deadline = Infinity, bytes = 4) => {
     const cancellation = new Cancellation();
     const answers: string[] = [];
+    const mayFree: boolean[] = [];
     const sink: ResponseSink = {
-      whole: () => void answers.push("ok"),
+      whole: (_wire, spent) => {
+        answers.push("ok");
+        mayFree.push(spent?.request === true);
+      },
       head: () => assert.fail("not a stream"),
       data: () => assert.fail("not a stream"),
       end: () => assert.fail("not a stream"),
@@ -112,7 +117,7 @@ function setup(options: { maxBatch?: number; delayMs?: number; timeoutMs?: numbe
       queueMicrotask(() => result instanceof Seat && result.board(sink));
     };
     line.join({ request, bound, done });
-    return { answers, cancellation };
+    return { answers, mayFree, cancellation };
   };
   return { clock, line, batcher, statistics, ask, idle: () => idle };
 }
@@ -261,6 +266,33 @@ describe("Batcher, when calls fail", () => {
     assert.deepEqual(
       asked.map((one) => one.answers),
       [["ok"], ["model_crashed"], ["ok"]],
+    );
+  });
+
+  it("lets memory be freed of what was sent once: the other instance may still be reading what was sent twice", async () => {
+    const { batcher, ask } = setup();
+    const instance = new HandInstance("a");
+    batcher.attach(instance);
+    const asked = ["1", "2"].map((name) => ask(name));
+    await turn();
+    await turn();
+    instance.refuse(failure("model_failed"));
+    while (asked[1]?.answers.length === 0) {
+      await turn();
+      if (instance.calls.length > 0) instance.answer();
+    }
+    const once = ask("3");
+    await turn();
+    await turn();
+    instance.answer();
+    await turn();
+    assert.deepEqual(
+      [...asked, once].map((one) => [one.answers, one.mayFree]),
+      [
+        [["ok"], [false]],
+        [["ok"], [false]],
+        [["ok"], [true]],
+      ],
     );
   });
 

@@ -227,6 +227,7 @@ export class Batcher implements SeatOwner {
     const seats = batch.wanted();
     if (seats.length === 0) return this.#finish(entry, kind);
     const requests = seats.map((seat) => seat.waiter.bound);
+    for (const seat of seats) seat.sends++;
     let rows = 0;
     for (const request of requests) rows += request.rows;
     const host = entry.instance.host;
@@ -270,7 +271,9 @@ export class Batcher implements SeatOwner {
       for (const [index, seat] of seats.entries()) {
         const queueMs = seat.grantedAt - seat.enqueuedAt;
         const timing = { queueMs, computeMs, batchRows: rows, instance };
-        seat.answer({ model, outputs: answer.outputs[index] ?? [], timing });
+        // What was sent twice may still be on its way to the other instance.
+        const spent = seat.sends === 1 ? answer.spent : undefined;
+        seat.answer({ model, outputs: answer.outputs[index] ?? [], timing }, spent);
       }
     };
     if (this.#options.line.length === 0) return deliver();

@@ -14,6 +14,9 @@ import type {
 /** Rows at fault, from 0, separated by commas. */
 const badRowsTrailer = "spillway-bad-rows";
 
+/** Messages below this size are left to the garbage collector. */
+const largeBytes = 65_536;
+
 const inferPath = "/inference.GRPCInferenceService/ModelInfer";
 
 /** What an instance is made of. */
@@ -30,21 +33,31 @@ export function createGrpcInstance(options: GrpcInstanceOptions): ModelInstance 
   return {
     id,
     host,
-    infer: (call, handler) =>
-      channel.unary(
+    infer(call, handler) {
+      const running = channel.unary(
         { path: inferPath, message: encodeInferRequest(model, call.requests) },
         {
-          done: (message) => deliver(message, call, handler),
+          done: (message) => deliver({ message, call, taken: running.taken }, handler),
           failed: (reason) => handler.failed(withCulprits(classifyFailure(reason, channel), reason, call)),
         },
-      ),
+      );
+      return running;
+    },
   };
 }
 
-function deliver(message: Uint8Array, call: InstanceCall, handler: InstanceHandler): void {
+/** A call with its answer. */
+interface Answered {
+  readonly message: Uint8Array;
+  readonly call: InstanceCall;
+  /** The kernel has the whole of what was sent. */
+  readonly taken: boolean;
+}
+
+function deliver(answered: Answered, handler: InstanceHandler): void {
   let answer: InstanceAnswer;
   try {
-    answer = readAnswer(message, call);
+    answer = readAnswer(answered);
   } catch (error) {
     const text = `The model server sent an answer that cannot be read: ${error instanceof Error ? error.message : ""}`;
     return handler.failed({ kind: "refused", failure: failure("bad_upstream_answer", text) });
@@ -52,11 +65,14 @@ function deliver(message: Uint8Array, call: InstanceCall, handler: InstanceHandl
   handler.answered(answer);
 }
 
-function readAnswer(message: Uint8Array, call: InstanceCall): InstanceAnswer {
+function readAnswer({ message, call, taken }: Answered): InstanceAnswer {
   const { outputs, computeNs, preprocessNs } = decodeInferResponse(message);
   const rows = call.requests.map((request) => request.rows);
-  const perRequest = call.requests.length === 1 ? [outputs] : splitRows(outputs, rows);
-  return { outputs: perRequest, computeNs, preprocessNs };
+  const isAlone = call.requests.length === 1;
+  const perRequest = isAlone ? [outputs] : splitRows(outputs, rows);
+  const mayFree = isAlone && message.length >= largeBytes;
+  const spent = mayFree || taken ? { answer: mayFree ? message : undefined, request: taken } : undefined;
+  return { outputs: perRequest, computeNs, preprocessNs, spent };
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { Failure } from "../core/errors.ts";
 import type { BoundTensors } from "../core/request.ts";
 import type { Tensor } from "../core/tensor.ts";
+import type { SpentMemory } from "../core/wire-answer.ts";
 import type { Host } from "./host.ts";
 
 /** One call for several requests of one shape. */
@@ -17,6 +18,8 @@ export interface InstanceAnswer {
   /** Nanoseconds in the engine and in front of it (decoding pictures); undefined where the server does not say. */
   readonly computeNs: number | undefined;
   readonly preprocessNs: number | undefined;
+  /** Undefined where there is nothing large, or it is not known to be unused. */
+  readonly spent?: SpentMemory | undefined;
 }
 
 /**

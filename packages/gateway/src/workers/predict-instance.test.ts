@@ -52,7 +52,7 @@ function deliver(answer: Uint8Array, outputs?: readonly string[]): Promise<Insta
     state: "ready",
     unary(_request, handler: UnaryHandler): Call {
       queueMicrotask(() => handler.done(answer, []));
-      return { cancel() {} };
+      return { cancel() {}, taken: false };
     },
     connect: (done) => done(),
     onState() {},

@@ -1,5 +1,5 @@
 /** `ModelInfer` and `Predict`: the calls that run models. */
-import type { MethodHandler, UnaryServerCall } from "@spillway/grpc";
+import { freeMemory, type MethodHandler, type UnaryServerCall } from "@spillway/grpc";
 import { inference } from "@spillway/protocol";
 import type { InferResult } from "../model/loaded-model.ts";
 import type { ModelRegistry } from "../model/model-registry.ts";
@@ -22,7 +22,7 @@ export function modelInfer(registry: ModelRegistry): MethodHandler {
       const { inputs, outputs } = wanted;
       model.infer({ inputs, outputs, isCancelled: watchCancel(call) }, (result) => {
         if (isRefusal(result)) answerRefusal(call, result);
-        else call.respond(writeInferAnswer(model, wanted.id, result));
+        else call.respond(writeInferAnswer(model, wanted.id, result), [], () => freeMemory(call.message));
       });
     },
   };

@@ -5,11 +5,16 @@ import { Cancellation, type CancelReason } from "../../core/cancellation.ts";
 import { errorTable, isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
+import type { SpentMemory } from "../../core/wire-answer.ts";
 import type { AdmittedHead, MeteredMethod, RpcContext } from "./rpc-context.ts";
 
 /** How a message was answered: with a message, in pieces, and what is said beside it; or with a status. */
 export type MessageOutcome =
-  | { readonly message: readonly Uint8Array[]; readonly headers: HeaderList }
+  | {
+      readonly message: readonly Uint8Array[];
+      readonly headers: HeaderList;
+      readonly spent?: SpentMemory | undefined;
+    }
   | { readonly failure: Failure };
 
 /** What an exchange is made from. */
@@ -66,8 +71,8 @@ export class MessageExchange implements ResponseSink {
     this.#end(reason === "deadline" ? deadlineStatus : cancelledStatus);
   }
 
-  whole(answer: WireAnswer): void {
-    this.#answer({ message: answer.body, headers: answer.headers });
+  whole(answer: WireAnswer, spent?: SpentMemory): void {
+    this.#answer({ message: answer.body, headers: answer.headers, spent });
   }
 
   /** A message has no head. */
@@ -184,7 +189,7 @@ export class MessageExchange implements ResponseSink {
 }
 
 function withHeaders(outcome: MessageOutcome, more: HeaderList): MessageOutcome {
-  if ("message" in outcome) return { message: outcome.message, headers: [...outcome.headers, ...more] };
+  if ("message" in outcome) return { ...outcome, headers: [...outcome.headers, ...more] };
   const { failure } = outcome;
   return { failure: { ...failure, headers: [...(failure.headers ?? []), ...more] } };
 }

@@ -1,5 +1,6 @@
 /** Unary calls: one message in, one out. */
-import type { UnaryServerCall } from "@spillway/grpc";
+import { freeMemory, type UnaryServerCall } from "@spillway/grpc";
+import type { SpentMemory } from "../../core/wire-answer.ts";
 import { MessageExchange } from "./message-exchange.ts";
 import { cancelReason, type OpenCall } from "./rpc-context.ts";
 import { failureMetadata, statusOf } from "./rpc-status.ts";
@@ -19,12 +20,20 @@ export function answerUnary({ call, head, context, method, meter }: OpenCall<Una
     receivedAt,
     isFurther: false,
     done(outcome) {
-      if ("message" in outcome)
-        return call.respond(outcome.message, [["x-request-id", requestId], ...outcome.headers]);
-      const { failure } = outcome;
-      call.fail(statusOf(failure), failure.message, failureMetadata(failure, requestId));
+      if ("failure" in outcome) {
+        const { failure } = outcome;
+        return call.fail(statusOf(failure), failure.message, failureMetadata(failure, requestId));
+      }
+      const { spent, headers } = outcome;
+      const free = spent === undefined ? undefined : (): void => freeSpent(spent, message);
+      call.respond(outcome.message, [["x-request-id", requestId], ...headers], free);
     },
   });
   call.onCancel(() => exchange.cancel(cancelReason(call, head, context)));
   exchange.start();
+}
+
+function freeSpent({ answer, request }: SpentMemory, message: Uint8Array): void {
+  if (answer !== undefined) freeMemory(answer);
+  if (request) freeMemory(message);
 }

@@ -1,5 +1,5 @@
 /** Joins the pieces of a request body as they arrive. */
-import { freeMemory } from "../../core/free-memory.ts";
+import { freeMemory } from "@spillway/grpc";
 
 /** Memory that is set aside at once for a body, whatever length it claims to have. */
 const firstReserve = 1_048_576;

@@ -1,5 +1,6 @@
 /** One HTTP request from the end of its headers to the end of its answer. */
 import type { ServerResponse } from "node:http";
+import { freeMemory } from "@spillway/grpc";
 import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
 import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import type { HttpCall, Route, RouteResult, StreamedAnswer } from "../../contracts/route.ts";
@@ -9,6 +10,7 @@ import { failure, isFailure, toFailure, type Failure } from "../../core/errors.t
 import { headerValue, type HeaderList } from "../../core/headers.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
+import type { SpentMemory } from "../../core/wire-answer.ts";
 import { BodyIntake, hasBody } from "./body-intake.ts";
 import type { BodyRequest } from "./body-request.ts";
 import { BodyUpload, uploadRefusal } from "./body-upload.ts";
@@ -42,6 +44,9 @@ const linger = { ms: 2_000, brokenMs: 250, bytes: 8_388_608 };
 /** Answers above this size count as held until the client has taken them. */
 const largeAnswerBytes = 65_536;
 
+/** Bodies below this size are left to the garbage collector. */
+const largeBodyBytes = 65_536;
+
 /** Requests that one connection may have under way: a client that pipelines more is told to use more connections. */
 const maxPipelined = 64;
 
@@ -62,6 +67,8 @@ export class HttpExchange implements ResponseSink, Attached {
   /** Undefined for a request without a body. */
   readonly #intake: BodyIntake | undefined;
   #upload: BodyUpload | undefined;
+  /** The body, read whole. */
+  #body: Uint8Array = noBody;
   #match: RouteMatch | undefined;
   #phase: Phase = "admitting";
   #status = 0;
@@ -129,13 +136,13 @@ export class HttpExchange implements ResponseSink, Attached {
     this.fail(reason);
   }
 
-  whole(answer: WireAnswer): void {
+  whole(answer: WireAnswer, spent?: SpentMemory): void {
     if (this.#phase !== "working") return;
     const size = sizeOf(answer.body);
     const encoding = size > minEncodeBytes ? answerEncoding(this.#request.headers, answer) : undefined;
-    if (encoding === undefined) return this.#send(answer, size);
+    if (encoding === undefined) return this.#send(answer, size, spent);
     encodeAnswer(answer, encoding, (encoded) => {
-      if (this.#phase === "working") this.#send(encoded, sizeOf(encoded.body));
+      if (this.#phase === "working") this.#send(encoded, sizeOf(encoded.body), spent);
     });
   }
 
@@ -203,7 +210,7 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#phase = "reading";
     intake.read((body) => {
       if (isFailure(body)) this.fail(body);
-      else this.#handle(route, this.#call(match, caller, body));
+      else this.#handle(route, this.#call(match, caller, (this.#body = body)));
     });
     this.#continue();
   }
@@ -347,7 +354,7 @@ export class HttpExchange implements ResponseSink, Attached {
     }
   }
 
-  #send(answer: WireAnswer, size: number): void {
+  #send(answer: WireAnswer, size: number, spent?: SpentMemory): void {
     const response = this.#response;
     const { intake, lingers } = this.#unread();
     if (lingers || (intake !== undefined && this.#expectsContinue)) response.shouldKeepAlive = false;
@@ -356,6 +363,7 @@ export class HttpExchange implements ResponseSink, Attached {
     if (!this.#writeHead(answer.status, headers)) return;
     if (size > largeAnswerBytes) this.#holdUntilTaken(size);
     if (lingers) return this.#linger(answer);
+    if (spent !== undefined) this.#freeWhenTaken(spent);
     endWith(response, answer.body, size);
     this.#finish(answer.status);
   }
@@ -392,6 +400,16 @@ export class HttpExchange implements ResponseSink, Attached {
       this.#finish(answer.status);
       return false;
     }
+  }
+
+  /** Before the next request takes fresh memory. An answer that is not taken is left to the garbage collector. */
+  #freeWhenTaken({ answer, request }: SpentMemory): void {
+    const body = request && this.#body.length >= largeBodyBytes ? this.#body : undefined;
+    if (answer === undefined && body === undefined) return;
+    this.#response.once("finish", () => {
+      if (answer !== undefined) freeMemory(answer);
+      if (body !== undefined) freeMemory(body);
+    });
   }
 
   #holdUntilTaken(bytes: number): void {
