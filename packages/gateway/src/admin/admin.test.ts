@@ -8,6 +8,7 @@ import { createManualClock } from "../testing.ts";
 import { httpCall } from "../../test/support/dialect-calls.ts";
 import { createHealthRoutes } from "./health.ts";
 import { createMetricsRoute } from "./metrics-route.ts";
+import type { PooledModel } from "../contracts/http-endpoint.ts";
 import { createWelcomeRoute } from "./welcome.ts";
 
 function status(name: string, state: ModelStatus["state"], reason = ""): ModelStatus {
@@ -83,18 +84,25 @@ describe("metrics", () => {
 describe("the welcome page", () => {
   it("says what this is, which models there are and where to go", () => {
     const models = [status("iris", "READY"), status("bad", "UNAVAILABLE", "model.onnx cannot be read")];
-    const page = ask([createWelcomeRoute(catalog(true, models), "1.2.3")], "/");
+    const pool = { name: "qwen:4b", pool: "boxes", ready: 1, endpoints: 2 };
+    const llm: PooledModel = { ...pool, dialects: [], loaded: 0, card: undefined, running: [] };
+    const pooled = (): PooledModel[] => Array.from({ length: 51 }, () => llm);
+    const parts = { catalog: catalog(true, models), pooled, version: "1.2.3" };
+    const page = ask([createWelcomeRoute(parts)], "/");
     assert.match(page.headers["content-type"] ?? "", /^text\/plain/);
     for (const part of [
       /^Spillway 1\.2\.3/,
       /Ollama is running/,
       /iris 1 {2}ready/,
       /bad 1 .*cannot be read/,
+      /qwen:4b {2}pool boxes, 1 of 2 servers ready/,
+      /and 1 more/,
       /\/predict/,
       /\/health/,
     ]) {
       assert.match(page.text, part);
     }
-    assert.match(ask([createWelcomeRoute(catalog(true), "1")], "/").text, /none/);
+    const nothing = { catalog: catalog(true), pooled: () => [], version: "1" };
+    assert.match(ask([createWelcomeRoute(nothing)], "/").text, /none/);
   });
 });

@@ -1,27 +1,40 @@
 /** `GET /`: what this is, for whoever opens the address in a browser. */
+import type { PooledModel } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
+
+/** What the page tells of. */
+export interface WelcomeParts {
+  readonly catalog: ModelCatalog;
+  /** Models of the pools of HTTP servers. */
+  readonly pooled: () => readonly PooledModel[];
+  readonly version: string;
+}
+
+/** So many models of pools are listed: servers of others may have hundreds. */
+const maxListed = 50;
 
 /**
  * A page of plain text: the version, the models and addresses to try. It begins with `Spillway`, by which another
  * gateway knows it for none of the servers it looks for, and says `Ollama is running`, for which Ollama's clients look.
  */
-export function createWelcomeRoute(catalog: ModelCatalog, version: string): Route {
+export function createWelcomeRoute(parts: WelcomeParts): Route {
   return {
     method: "GET",
     path: "/",
     scope: "status",
     body: "none",
     writeFailure: writePlainFailure,
-    handle: () => wireAnswer(200, "text/plain; charset=utf-8", [Buffer.from(page(catalog, version))]),
+    handle: () => wireAnswer(200, "text/plain; charset=utf-8", [Buffer.from(page(parts))]),
   };
 }
 
-function page(catalog: ModelCatalog, version: string): string {
-  const models = catalog.list().map(({ name, version: number, state, reason }) => {
+function page({ catalog, pooled, version }: WelcomeParts): string {
+  const own = catalog.list().map(({ name, version: number, state, reason }) => {
     return `  ${name} ${number}  ${state.toLowerCase()}${reason === "" ? "" : `: ${reason}`}`;
   });
+  const models = [...own, ...listPooled(pooled())];
   return [
     `Spillway ${version}: an inference gateway.`,
     "",
@@ -40,4 +53,12 @@ function page(catalog: ModelCatalog, version: string): string {
     "  GET  /metrics                      Prometheus",
     "",
   ].join("\n");
+}
+
+function listPooled(models: readonly PooledModel[]): string[] {
+  const lines = models.slice(0, maxListed).map(({ name, pool, ready, endpoints }) => {
+    return `  ${name}  pool ${pool}, ${ready} of ${endpoints} ${endpoints === 1 ? "server" : "servers"} ready`;
+  });
+  const more = models.length - lines.length;
+  return more === 0 ? lines : [...lines, `  and ${more} more: GET /v1/models`];
 }

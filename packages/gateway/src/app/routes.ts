@@ -51,7 +51,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
   const predict = { clock, predict: config.predict, defaults, jsonThreads };
   return {
     routes: [
-      createWelcomeRoute(catalog, version),
+      createWelcomeRoute({ catalog, pooled, version }),
       ...createHealthRoutes({ catalog, clock, version, draining }),
       createMetricsRoute(metrics, expositionContentType),
       ...createMonitoringRoutes(config.monitoring, { clock }),

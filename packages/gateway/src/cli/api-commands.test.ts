@@ -16,12 +16,16 @@ interface Received {
 const folder = mkdtempSync(join(tmpdir(), "spillway-api-"));
 /** What the gateway was asked, and what it answers next. */
 let received: Received[] = [];
+/** Answers of addresses that differ. */
+let paths: Record<string, unknown> = {};
 let answer: { status: number; body: string } = { status: 200, body: "" };
 const server = createServer((request, response) => {
   void read(request).then((body) => {
     const { method, url, headers } = request;
     received.push({ line: `${method} ${url}`, type: headers["content-type"], body });
-    response.writeHead(answer.status, { "content-type": "application/json" }).end(answer.body);
+    const own = paths[url ?? ""];
+    const text = own === undefined ? answer.body : JSON.stringify(own);
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
   });
 });
 
@@ -38,6 +42,7 @@ after(() => {
 });
 beforeEach(() => {
   received = [];
+  paths = {};
 });
 
 function run(...args: string[]): Promise<Ended> {
@@ -67,8 +72,22 @@ describe("models", () => {
     }
     assert.deepEqual(
       received.map(({ line }) => line),
-      Array(2).fill("POST /v2/repository/index"),
+      Array(2).fill(["POST /v2/repository/index", "GET /v1/models"]).flat(),
     );
+  });
+
+  test("list has the models of pools too", async () => {
+    answers(200, index);
+    paths = {
+      "/v1/models": {
+        object: "list",
+        data: [{ id: "iris" }, { id: "qwen:4b", ready: true }, { id: "gone", ready: false }],
+      },
+    };
+    const { stdout } = await run("models");
+    assert.match(stdout, /^qwen:4b +READY$/m);
+    assert.match(stdout, /^gone +UNAVAILABLE +no server/m);
+    assert.equal(stdout.match(/iris/g)?.length, 1);
   });
 
   test("list --json is what the gateway says", async () => {

@@ -1,5 +1,6 @@
-/** `spillway models`: the repository of a running gateway through the v2 repository API. */
+/** `spillway models`: the repository of a running gateway through the v2 repository API, and the models of its pools. */
 import { callGateway } from "../api-client.ts";
+import { CommandError } from "../command-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { formatTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
@@ -18,6 +19,12 @@ interface IndexEntry {
   readonly reason?: string;
 }
 
+/** An entry of `/v1/models`. */
+interface OpenAiCard {
+  readonly id: string;
+  readonly ready?: boolean;
+}
+
 interface CountAndTime {
   readonly count: number;
   readonly ns: number;
@@ -31,12 +38,15 @@ interface StatisticsEntry {
   readonly inference_stats: Readonly<Record<"success" | "fail" | "queue" | "compute_infer", CountAndTime>>;
 }
 
-/** Prints every version and its state. */
+/** Prints every version and its state, and the models of pools of HTTP servers, which have no versions. */
 export async function listModels(options: ModelsOptions, terminal: Terminal): Promise<number> {
-  const entries = (await callGateway(options, {
+  const index = (await callGateway(options, {
     method: "POST",
     path: "/v2/repository/index",
   })) as readonly IndexEntry[];
+  const known = new Set(index.map(({ name }) => name));
+  const pooled = (await listPooled(options, terminal)).filter(({ name }) => !known.has(name));
+  const entries = [...index, ...pooled];
   if (options.json === true) terminal.print(`${JSON.stringify(entries, undefined, 2)}\n`);
   else if (entries.length === 0) terminal.print("no models\n");
   else {
@@ -46,6 +56,24 @@ export async function listModels(options: ModelsOptions, terminal: Terminal): Pr
     terminal.print(formatTable(["MODEL", "VERSION", "STATE", "REASON"], rows));
   }
   return exitCodes.ok.code;
+}
+
+/** Models that `/v1/models` tells besides those of the repository. A key that may not see them is told so. */
+async function listPooled(options: ModelsOptions, terminal: Terminal): Promise<IndexEntry[]> {
+  let answer: unknown;
+  try {
+    answer = await callGateway(options, { method: "GET", path: "/v1/models" });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    terminal.complain(`models of pools are not listed: ${error.message}\n`);
+    return [];
+  }
+  const { data = [] } = answer as { readonly data?: readonly OpenAiCard[] };
+  return data.map(({ id, ready }) =>
+    ready === false
+      ? { name: id, state: "UNAVAILABLE", reason: "no server of its pool takes requests" }
+      : { name: id, state: "READY", reason: "" },
+  );
 }
 
 /** Loads or unloads and says that it is done. */
