@@ -5,6 +5,7 @@ import { mayUse, refuseForeign } from "../../core/may-use.ts";
 import { isSameModel } from "../../core/model-name.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { jsonAnswer } from "../json-answer.ts";
+import { writeOpenAiFailure } from "../openai/openai-errors.ts";
 import { createRequest } from "../request.ts";
 import { pictureType } from "../tensors/picture.ts";
 import { bindColumns } from "./bind-columns.ts";
@@ -20,15 +21,18 @@ export function createTfServingRoutes(deps: TfServingDeps): Route[] {
   return [
     ...paths.map((path) => predictRoute(deps, path)),
     ...paths.map((path) => get(path, (call) => describeModel(deps, call, created))),
-    get("/v1/models", ({ caller }) => {
-      const predictive = modelCards(deps.catalog, created);
-      const known = new Set(predictive.map(({ name }) => name));
-      const pooled = deps.pooled().filter(({ name }) => !known.has(name));
-      const all = [...predictive, ...pooled.map((model) => pooledCard(model, created))];
-      const data = all.filter(({ name }) => mayUse(caller, name));
-      return jsonAnswer(200, { object: "list", data, models: data.map(({ name }) => name) });
-    }),
+    // Most who list are OpenAI's clients, which read their own errors best.
+    { ...get("/v1/models", (call) => listModels(deps, call, created)), writeFailure: writeOpenAiFailure },
   ];
+}
+
+function listModels(deps: TfServingDeps, { caller }: HttpCall, created: number): WireAnswer {
+  const predictive = modelCards(deps.catalog, created);
+  const known = new Set(predictive.map(({ name }) => name));
+  const pooled = deps.pooled().filter(({ name }) => !known.has(name));
+  const all = [...predictive, ...pooled.map((model) => pooledCard(model, created))];
+  const data = all.filter(({ name }) => mayUse(caller, name));
+  return jsonAnswer(200, { object: "list", data, models: data.map(({ name }) => name) });
 }
 
 /** The error table's status and `{"error": text}`. */
