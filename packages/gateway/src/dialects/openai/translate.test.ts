@@ -192,7 +192,7 @@ test("thinking in words of other APIs", () => {
   const effort = (thinking: ChatRequest["thinking"]): unknown =>
     write({ ...read({}), thinking })["reasoning_effort"];
   const enabled = { enabled: true, effort: undefined };
-  assert.equal(effort({ ...enabled, budgetTokens: undefined }), undefined);
+  assert.equal(effort({ ...enabled, budgetTokens: undefined }), "medium");
   assert.deepEqual(
     [1024, 4096, 16_384].map((budgetTokens) => effort({ ...enabled, budgetTokens })),
     ["low", "medium", "high"],

@@ -177,13 +177,13 @@ function writeFormat(format: AnswerFormat | undefined): Members | undefined {
   return { type: "json_schema", json_schema: { name, description, schema, strict } };
 }
 
-/** Bounds in tokens become the three steps: low below 4,096, high from 16,384. */
+/** Bounds in tokens become the three steps: low below 4,096, high from 16,384. A mere wish is the middle one, since some servers do not think without. */
 function writeEffort(thinking: ThinkingRequest | undefined): string | undefined {
   if (thinking === undefined) return undefined;
   if (!thinking.enabled) return "none";
   if (thinking.effort !== undefined) return thinking.effort;
   const { budgetTokens } = thinking;
-  if (budgetTokens === undefined) return undefined;
+  if (budgetTokens === undefined) return "medium";
   if (budgetTokens < 4096) return "low";
   return budgetTokens < 16_384 ? "medium" : "high";
 }
