@@ -1,0 +1,274 @@
+/** deploy/grafana: every query of the dashboard finds something in a Prometheus that scraped a gateway under load. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { test, type TestContext } from "node:test";
+import { parse } from "yaml";
+import { startSimulator } from "@spillway/simulator";
+import { metricDefinitions } from "../../packages/gateway/src/app/metric-definitions.ts";
+import { createSecret, digestSecret, formatKey } from "../../packages/gateway/src/core/api-key.ts";
+import { createModelFolder, repositoryRoot } from "../harness/gateway.ts";
+import { startLoad } from "../harness/load.ts";
+import { startModelServer } from "../harness/model-server.ts";
+import { startPrometheus } from "../harness/prometheus.ts";
+import { createRpcClient } from "../harness/rpc-client.ts";
+import { startSpillway } from "../harness/spillway.ts";
+import { until } from "../harness/until.ts";
+
+interface Source {
+  readonly type: string;
+  readonly uid: string;
+}
+
+interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly datasource?: Source;
+  readonly gridPos: Readonly<Record<"x" | "y" | "w" | "h", number>>;
+  readonly targets?: readonly { readonly expr: string; readonly datasource: Source }[];
+}
+
+interface Dashboard {
+  readonly uid: string;
+  readonly panels: readonly Panel[];
+  readonly templating: {
+    readonly list: readonly {
+      readonly name: string;
+      readonly datasource: Source;
+      readonly definition: string;
+    }[];
+  };
+}
+
+const deploy = path.join(repositoryRoot, "deploy");
+const read = (file: string): string => readFileSync(path.join(deploy, file), "utf8");
+const dashboard = JSON.parse(read("grafana/dashboards/spillway.json")) as Dashboard;
+const queries = dashboard.panels.flatMap(({ title, targets = [] }) =>
+  targets.map(({ expr }) => ({ title, expr })),
+);
+
+test("panels lie beside each other, each with its own id, and ask the source that is provisioned", () => {
+  const { panels, templating } = dashboard;
+  assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+  const taken = new Map<string, string>();
+  for (const { title, gridPos } of panels) {
+    assert.ok(gridPos.x + gridPos.w <= 24, `${title} goes beyond the edge`);
+    for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+      for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+        const other = taken.get(`${x} ${y}`);
+        assert.equal(other, undefined, `${title} lies on ${other}`);
+        taken.set(`${x} ${y}`, title);
+      }
+    }
+  }
+  const provisioned = parse(read("grafana/provisioning/datasources/prometheus.yml")) as {
+    readonly datasources: readonly Source[];
+  };
+  const sources = [...panels, ...panels.flatMap(({ targets = [] }) => targets), ...templating.list];
+  for (const { datasource } of sources) {
+    if (datasource !== undefined)
+      assert.deepEqual(
+        provisioned.datasources.map(({ type, uid }) => ({ type, uid })),
+        [datasource],
+      );
+  }
+  for (const { type, title, targets } of panels) assert.ok(type === "row" || targets?.length, title);
+});
+
+test("every metric of a query is on the reference page", () => {
+  const suffixes = ["", "_bucket", "_sum", "_count"];
+  const known = new Set(
+    metricDefinitions.flatMap(({ name }) => suffixes.map((suffix) => `${name}${suffix}`)),
+  );
+  assert.ok(queries.length > 40);
+  for (const { title, expr } of queries) {
+    const names = expr.match(/\b(?:spillway|process|nodejs)_\w+/g) ?? [];
+    for (const name of names) assert.ok(known.has(name), `${title}: ${name}`);
+  }
+});
+
+/** A key for everything, and one with which a Prometheus may look. */
+function makeKey(id: string, scopes: readonly string[]) {
+  const secret = createSecret();
+  return { key: formatKey(id, secret), entry: { id, scopes, secret: `sha256:${digestSecret(secret)}` } };
+}
+
+/** What the dashboard is asked of: every kind of pool, with everything that can happen. */
+async function startWorld(t: TestContext, prometheus: string) {
+  const folder = mkdtempSync(path.join(tmpdir(), "spillway-dashboard-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const models = createModelFolder(t);
+  models.addMock("m", "batching: { maxBatch: 4 }\nmock: { latencyMs: 5, identity: true, width: 2 }");
+  const remote = await startModelServer();
+  t.after(() => remote.stop());
+  const faults = [
+    { path: "/v1/chat", cutBeforeHeaders: true, probability: 0.1 },
+    { path: "/v1/chat", cutAfterEvents: 3, probability: 0.1 },
+  ];
+  const start = () =>
+    startSimulator({ face: "vllm", models: ["llm"], faults, answer: () => ({ outputTokens: 12 }) });
+  const simulators = await Promise.all([start(), start()]);
+  t.after(() => Promise.all(simulators.map((each) => each.close())));
+  const caller = makeKey("line-3", ["infer", "status"]);
+  const scraper = makeKey("prometheus", ["status"]);
+  const config = {
+    listen: [{ port: 0 }],
+    grpc: { port: 0 },
+    auth: { keys: [caller.entry, scraper.entry] },
+    models: { repository: models.path },
+    pools: {
+      chat: { dialect: "openai", endpoints: simulators.map(({ url }) => url) },
+      vision: { dialect: "kserve-grpc", endpoints: [`grpc://${remote.address}`] },
+    },
+    monitoring: { prometheus },
+  };
+  const file = path.join(folder, "spillway.yaml");
+  writeFileSync(file, JSON.stringify(config));
+  const running = startSpillway(["serve", "--config", file], { cwd: folder });
+  t.after(async () => {
+    running.kill("SIGKILL");
+    await running.ended;
+  });
+  const [, url = ""] = await running.printed(/http {4}(http:\S+)/);
+  const [, grpc = ""] = await running.printed(/grpc {4}(?:grpc:\/\/)?(\S+)/i);
+  await running.printed(/Ctrl-C stops\./);
+  return { url, grpc, caller: caller.key, scraper: scraper.key };
+}
+
+type World = Awaited<ReturnType<typeof startWorld>>;
+
+function post(
+  { url, caller }: World,
+  address: string,
+  body: object,
+  more: RequestInit = {},
+): Promise<Response> {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${caller}` };
+  return fetch(url + address, { method: "POST", headers, body: JSON.stringify(body), ...more });
+}
+
+function chat(world: World, stream: boolean, signal?: AbortSignal): Promise<Response> {
+  const body = { model: "llm", stream, messages: [{ role: "user", content: "hello" }] };
+  return post(world, "/v1/chat/completions", body, signal === undefined ? {} : { signal });
+}
+
+/** Asks for a stream and leaves it, at any time. */
+async function leave(world: World): Promise<void> {
+  const leaving = new AbortController();
+  setTimeout(() => leaving.abort(), 15);
+  await chat(world, true, leaving.signal).then(
+    (answer) => answer.text().catch(() => ""),
+    () => "",
+  );
+}
+
+/** Everything that callers do, again and again until stopped. */
+function load(t: TestContext, world: World) {
+  const rpc = createRpcClient(world.grpc);
+  t.after(() => rpc.close());
+  const metadata = { authorization: `Bearer ${world.caller}` };
+  const infer = (model: string, inputs: object[]): Promise<Response> =>
+    post(world, `/v2/models/${model}/infer`, { inputs });
+  const numbers = { datatype: "FP32", shape: [1, 2], data: [1, 2] };
+  const asks: (() => Promise<unknown>)[] = [
+    () => chat(world, false).then((answer) => answer.text()),
+    () => chat(world, true).then((answer) => answer.text()),
+    () => leave(world),
+    () => infer("m", [{ name: "input", ...numbers }]).then((answer) => answer.text()),
+    () => infer("double", [{ name: "x", ...numbers }]).then((answer) => answer.text()),
+    () => infer("none", []).then((answer) => answer.text()),
+    () =>
+      fetch(`${world.url}/v1/models`, { headers: { authorization: "Bearer wrong" } }).then((answer) =>
+        answer.text(),
+      ),
+    () => rpc.call("inference.GRPCInferenceService", "ServerLive", {}, { metadata }),
+  ];
+  return startLoad(8, async (turn) => {
+    await asks[turn % asks.length]?.();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+}
+
+interface Result {
+  readonly status: string;
+  readonly error?: string;
+  readonly data: unknown;
+}
+
+/** Asks Prometheus through the gateway, as a browser would. */
+async function ask(world: World, address: string, params: Record<string, string> = {}): Promise<unknown> {
+  const answer = await fetch(
+    `${world.url}/prometheus/api/v1/${address}?${new URLSearchParams(params).toString()}`,
+    {
+      headers: { authorization: `Bearer ${world.caller}` },
+    },
+  );
+  const text = await answer.text();
+  assert.ok(answer.ok, `${address}: ${answer.status} ${text}`);
+  const { status, error, data } = JSON.parse(text) as Result;
+  assert.equal(status, "success", error);
+  return data;
+}
+
+/** How many series a query gives that have a number. */
+async function found(world: World, expr: string): Promise<number> {
+  const query = expr.replaceAll("$__rate_interval", "10s").replaceAll("$instance", ".*");
+  const { result } = (await ask(world, "query", { query })) as {
+    readonly result: readonly { readonly value: readonly [number, string] }[];
+  };
+  return result.filter(({ value }) => Number.isFinite(Number(value[1]))).length;
+}
+
+/** deploy/prometheus as it is, but for the pace, the address and the key. */
+function scrapeConfig({ url, scraper }: World): object {
+  const config = parse(read("prometheus/prometheus.yml")) as {
+    readonly rule_files: readonly string[];
+    readonly scrape_configs: readonly [{ readonly job_name: string }];
+  };
+  const [job] = config.scrape_configs;
+  return {
+    global: { scrape_interval: "250ms", scrape_timeout: "250ms", evaluation_interval: "500ms" },
+    rule_files: config.rule_files.map((file) => path.join(deploy, "prometheus", file)),
+    scrape_configs: [
+      {
+        ...job,
+        static_configs: [{ targets: [new URL(url).host] }],
+        authorization: { credentials: scraper },
+      },
+    ],
+  };
+}
+
+test("every query finds something, asked through the gateway's port", { timeout: 60_000 }, async (t) => {
+  const prometheus = await startPrometheus(t, {});
+  if (prometheus === undefined) return;
+  const world = await startWorld(t, prometheus.origin);
+  await prometheus.reload(scrapeConfig(world));
+  const running = load(t, world);
+  const empty = new Set(queries);
+  await until("all queries find something", async () => {
+    for (const each of empty) if ((await found(world, each.expr)) > 0) empty.delete(each);
+    return empty.size === 0 || undefined;
+  }).catch(() => assert.deepEqual([...empty], []));
+  await running.stop();
+  for (const { name, definition } of dashboard.templating.list) {
+    const [, match = "", label = ""] = /^label_values\((.+), (\w+)\)$/.exec(definition) ?? [];
+    const values = (await ask(world, `label/${label}/values`, { "match[]": match })) as readonly string[];
+    assert.deepEqual(values, [new URL(world.url).host], name);
+  }
+  await until("the alerts are evaluated", async () => {
+    const { groups } = (await ask(world, "rules")) as {
+      readonly groups: readonly {
+        readonly rules: readonly { readonly name: string; readonly health: string }[];
+      }[];
+    };
+    const rules = groups.flatMap((group) => group.rules);
+    assert.ok(
+      rules.every(({ health }) => health !== "err"),
+      JSON.stringify(rules),
+    );
+    return rules.length === 2 && rules.every(({ health }) => health === "ok");
+  });
+});
