@@ -15,7 +15,7 @@ import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createUpstream } from "../stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
-import { createConnectionFactory } from "../stages/upstream/undici-connection.ts";
+import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
 /** What is made here. */

@@ -3,7 +3,7 @@ import { defaultHttpPool } from "../config/index.ts";
 import type { LlmEngine } from "../contracts/llm-engine.ts";
 import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { ServerPool } from "../endpoints/server-pool.ts";
-import { createConnectionFactory } from "../stages/upstream/undici-connection.ts";
+import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { EngineConnection } from "../workers/llama/engine-connection.ts";
 import { LlamaEngine } from "../workers/llama/llama-engine.ts";
 import type { OwnPools } from "./forward.ts";

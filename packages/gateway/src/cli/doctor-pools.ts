@@ -7,7 +7,7 @@ import { createEndpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import type { ServerEndpoint } from "../endpoints/server-endpoint.ts";
 import { createServerPool } from "../endpoints/server-pool.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
-import { createConnectionFactory } from "../stages/upstream/undici-connection.ts";
+import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { createMetrics } from "../telemetry/index.ts";
 import { toSentence } from "./describe-error.ts";
 import type { Finding } from "./doctor-checks.ts";

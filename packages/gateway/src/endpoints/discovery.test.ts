@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { systemClock } from "../core/clock.ts";
-import { createConnectionFactory } from "../stages/upstream/undici-connection.ts";
+import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { ollamaAnswers, openaiAnswers, startFakeServer } from "../../test/support/fake-model-server.ts";
 import { eventually } from "../../test/support/server-pool.ts";
 import { Discovery, type FoundServer } from "./discovery.ts";

@@ -16,7 +16,7 @@ import { failure, type Failure } from "../../src/core/errors.ts";
 import type { AnswerReader, AnswerSink, Attempt, ForwardPayload } from "../../src/core/forward.ts";
 import type { HeaderList, HeaderMap } from "../../src/core/headers.ts";
 import type { InferenceRequest, WireAnswer } from "../../src/core/request.ts";
-import { createConnectionFactory } from "../../src/stages/upstream/undici-connection.ts";
+import { createConnectionFactory } from "../../src/stages/upstream/server-connections.ts";
 import { RequestLine } from "../../src/stages/flowcontrol/line.ts";
 
 /** Access to a server without credentials. */
@@ -234,19 +234,34 @@ class WholeRelay extends Relay {
 class StreamRelay extends Relay {
   #tail = "";
   #content = false;
+  #isOver = false;
 
   head(status: number, headers: HeaderMap): void {
     this.sink.head(status, typeOf(headers));
   }
 
   data(chunk: Uint8Array): void {
-    const text = this.#tail + Buffer.from(chunk).toString("latin1");
+    // Event by event: a chunk may hold several.
+    for (const event of Buffer.from(chunk)
+      .toString("latin1")
+      .split(/(?<=\n\n)/)) {
+      if (!this.#isOver) this.#event(event);
+    }
+  }
+
+  #event(event: string): void {
+    const chunk = Buffer.from(event, "latin1");
+    const text = this.#tail + event;
     if (text.includes('data: {"error"')) {
+      this.#isOver = true;
       if (!this.#content) return this.sink.fail(failure("model_failed", "The server failed"));
       this.sink.data(chunk);
       return this.sink.end(failure("model_failed", "The server failed"));
     }
-    if (text.includes("data: <")) return this.sink.fail(failure("bad_upstream_answer", "Not the dialect"));
+    if (text.includes("data: <")) {
+      this.#isOver = true;
+      return this.sink.fail(failure("bad_upstream_answer", "Not the dialect"));
+    }
     if (!this.#content && text.includes("data:")) {
       this.#content = true;
       this.sink.commit();

@@ -14,7 +14,7 @@ import {
   type ServerPoolOptions,
 } from "../../src/endpoints/server-pool.ts";
 import { RequestLine } from "../../src/stages/flowcontrol/line.ts";
-import { createConnectionFactory } from "../../src/stages/upstream/undici-connection.ts";
+import { createConnectionFactory } from "../../src/stages/upstream/server-connections.ts";
 import { createMetrics, type Metrics } from "../../src/index.ts";
 
 /** A pool and what it said. */

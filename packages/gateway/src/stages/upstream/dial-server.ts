@@ -1,5 +1,5 @@
 /** Opens sockets to one server: TCP, TLS or Unix, within a time. */
-import type { Socket } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
 import type { ServerAccess } from "../../contracts/connection.ts";
 import type { Clock } from "../../core/clock.ts";
 
@@ -15,22 +15,36 @@ export interface Dialing {
   cancel(): void;
 }
 
-/** Opens a socket; the callback is called exactly once, later, with one of the two. */
-export type Dialer = (callback: (error: Error | undefined, socket: Socket | undefined) => void) => Dialing;
+/** Who hears of a connection. */
+export interface DialListener {
+  /** Called exactly once, later, with one of the two. */
+  opened(error: Error | undefined, socket: Socket | undefined): void;
+  /** What comes off the socket, in memory of the listener's own. Only after `opened`, and not while the socket is paused. */
+  received(piece: Buffer): void;
+}
+
+/** Opens a socket. */
+export type Dialer = (listener: DialListener) => Dialing;
+
+/**
+ * Sockets without TLS read into this and what came is copied out: that costs less than the memory of
+ * its own that Node gives to each read, and spares a stream's queue. A read is handled before the next begins.
+ */
+const sharedBuffer = Buffer.allocUnsafeSlow(65_536);
 
 /** Makes the dialer of one server. It resumes its TLS sessions. */
 export function createDialer(access: ServerAccess, clock: Clock): Dialer {
   const open = opener(access);
-  return (callback) => {
+  return (listener) => {
     let pending = true;
-    const socket = open();
+    const socket = open(listener);
     const done = (error: Error | undefined): void => {
       if (!pending) return;
       pending = false;
       timer.cancel();
-      if (error === undefined) return callback(undefined, socket);
+      if (error === undefined) return listener.opened(undefined, socket);
       socket.destroy();
-      callback(error, undefined);
+      listener.opened(error, undefined);
     };
     const timer = clock.after(access.connectTimeoutMs, () =>
       done(new Error(`no connection within ${access.connectTimeoutMs} ms`)),
@@ -44,7 +58,7 @@ export function createDialer(access: ServerAccess, clock: Clock): Dialer {
   };
 }
 
-function opener(access: ServerAccess): () => Socket {
+function opener(access: ServerAccess): (listener: DialListener) => Socket {
   const { protocol, hostname, port } = new URL(access.origin);
   const name = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
   const secure = protocol === "https:";
@@ -52,10 +66,10 @@ function opener(access: ServerAccess): () => Socket {
     access.socketPath === undefined
       ? { host: access.address ?? name, port: port === "" ? (secure ? 443 : 80) : Number(port) }
       : { path: access.socketPath };
-  if (!secure) return () => net.connect(place);
+  if (!secure) return (listener) => net.connect({ ...place, onread: readerFor(listener) });
   const servername = access.serverName ?? (net.isIP(name) === 0 ? name : undefined);
   let session: Buffer | undefined;
-  return () => {
+  return (listener) => {
     const socket = tls.connect({
       ...place,
       ALPNProtocols: ["http/1.1"],
@@ -64,6 +78,19 @@ function opener(access: ServerAccess): () => Socket {
       ...(session === undefined ? {} : { session }),
     });
     socket.on("session", (fresh) => void (session = fresh));
+    socket.on("data", (piece: Buffer) => listener.received(piece));
     return socket;
+  };
+}
+
+function readerFor(listener: DialListener): OnReadOpts {
+  return {
+    buffer: sharedBuffer,
+    callback(length) {
+      const piece = Buffer.allocUnsafe(length);
+      sharedBuffer.copy(piece, 0, 0, length);
+      listener.received(piece);
+      return true;
+    },
   };
 }

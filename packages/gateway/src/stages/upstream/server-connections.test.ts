@@ -19,9 +19,11 @@ import type {
   ServerError,
   ServerRequest,
 } from "../../contracts/connection.ts";
+import type { BodyStream, BodyStreamSink } from "../../contracts/body-stream.ts";
 import { systemClock } from "../../core/clock.ts";
+import { createManualClock } from "../../testing.ts";
 import type { HeaderMap } from "../../core/headers.ts";
-import { createConnectionFactory } from "./undici-connection.ts";
+import { createConnectionFactory } from "./server-connections.ts";
 
 const connect = createConnectionFactory({ clock: systemClock });
 
@@ -217,6 +219,87 @@ describe("a failure", () => {
   });
 });
 
+/** A body that comes when it is asked for, in pieces. */
+function upload(pieces: readonly Uint8Array[], length: number | undefined): BodyStream & { pauses: number } {
+  const waiting = [...pieces];
+  let sink: BodyStreamSink | undefined;
+  let isPaused = false;
+  let isOver = false;
+  const pump = (): void => {
+    while (!isPaused && waiting.length > 0) sink?.data(waiting.shift() ?? new Uint8Array(0));
+    if (waiting.length > 0 || isPaused || isOver) return;
+    isOver = true;
+    sink?.end();
+  };
+  return {
+    length,
+    pauses: 0,
+    read(given) {
+      sink = given;
+      setImmediate(pump);
+    },
+    pause() {
+      isPaused = true;
+      this.pauses++;
+    },
+    resume() {
+      isPaused = false;
+      pump();
+    },
+  };
+}
+
+describe("an upload", () => {
+  const pieces = Array.from({ length: 200 }, (_, index) => Buffer.alloc(50_000, index));
+  const whole = Buffer.concat(pieces);
+  for (const length of [whole.length, undefined]) {
+    test(`of ${length ?? "unsaid"} bytes arrives as it was, and waits for the server`, async (t) => {
+      const server = await startScriptedServer(t, good);
+      const connection = open(t, server.origin);
+      const body = upload(pieces, length);
+      const { seen, done } = send(connection, { body: undefined, upload: body });
+      await done();
+      assert.equal(seen.body, "ok");
+      assert.ok(server.requests[0]?.body.equals(whole));
+      assert.ok(body.pauses > 0);
+      await send(connection).done();
+      assert.equal(server.connections, 1);
+    });
+  }
+
+  test("that is shorter than it said is no request", async (t) => {
+    const server = await startScriptedServer(t, good);
+    const body = upload([Buffer.alloc(10)], 20);
+    const { seen, done } = send(open(t, server.origin), { body: undefined, upload: body });
+    await done();
+    assert.equal(seen.error?.kind, "closed");
+    assert.equal(server.requests.length, 0);
+  });
+
+  test("that is answered before its end ends its connection", async (t) => {
+    const answer = "HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno";
+    const server = createServer(
+      (socket) => void socket.on("error", () => undefined).once("data", () => socket.write(answer)),
+    );
+    let openNow = 0;
+    server.on("connection", (socket) => {
+      openNow++;
+      socket.on("close", () => openNow--);
+    });
+    const port = await listen(t, server, 0);
+    const never: BodyStream = {
+      length: 1_000,
+      read: (sink) => sink.data(Buffer.alloc(1)),
+      pause() {},
+      resume() {},
+    };
+    const { seen, done } = send(open(t, `http://127.0.0.1:${port}`), { body: undefined, upload: never });
+    await done();
+    assert.deepEqual([seen.status, seen.body, seen.error], [413, "no", undefined]);
+    await until("it is closed", () => openNow === 0);
+  });
+});
+
 describe("connections", () => {
   test("are used again, one request at a time", async (t) => {
     const server = await startScriptedServer(t, good);
@@ -255,6 +338,75 @@ describe("connections", () => {
     assert.equal(first.seen.ended, false);
     assert.equal(first.seen.error, undefined);
     assert.equal(server.closedAt.length, 1);
+  });
+
+  test("that idle for as long as they may are closed", async (t) => {
+    const server = await startScriptedServer(t, good);
+    const clock = createManualClock();
+    const connection = createConnectionFactory({ clock })(accessTo(server.origin));
+    await send(connection).done();
+    // The server says that it keeps them for a minute.
+    clock.advance(58_000);
+    assert.equal(server.sockets.size, 1);
+    clock.advance(3_000);
+    await until("it is closed", () => server.sockets.size === 0);
+    connection.close();
+  });
+
+  test("that the server keeps for a second are not used again", async (t) => {
+    const server = await startScriptedServer(t, ({ response }) =>
+      response.writeHead(200, { connection: "keep-alive", "keep-alive": "timeout=1" }).end("ok"),
+    );
+    const connection = open(t, server.origin);
+    for (let turn = 0; turn < 3; turn++) await send(connection).done();
+    assert.equal(server.connections, 3);
+  });
+
+  test("on which more came than the answer are not used again", async (t) => {
+    const answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    const server = createServer(
+      (socket) => void socket.on("data", () => socket.write(`${answer}HTTP/1.1 200`)),
+    );
+    let connections = 0;
+    server.on("connection", () => connections++);
+    const port = await listen(t, server, 0);
+    const connection = open(t, `http://127.0.0.1:${port}`);
+    for (let turn = 0; turn < 3; turn++) {
+      const { seen, done } = send(connection);
+      await done();
+      assert.equal(seen.body, "ok");
+    }
+    assert.equal(connections, 3);
+  });
+
+  test("that say something while they are idle are closed", async (t) => {
+    const server = await startScriptedServer(t, good);
+    const connection = open(t, server.origin);
+    await send(connection).done();
+    for (const socket of server.sockets) socket.write("HTTP/1.1 408 Request Timeout\r\n\r\n");
+    await until("it is closed", () => server.sockets.size === 0);
+    const { seen, done } = send(connection);
+    await done();
+    assert.equal(seen.body, "ok");
+  });
+
+  test("outlive a thrown error of whom they serve", async (t) => {
+    const server = await startScriptedServer(t, good);
+    const connection = open(t, server.origin);
+    let told: ServerError | undefined;
+    connection.send(request, {
+      head: () => {
+        throw new Error("a fault of ours");
+      },
+      data: () => assert.fail("nothing more"),
+      end: () => assert.fail("nothing more"),
+      failed: (error) => void (told = error),
+    });
+    await until("it is told", () => told !== undefined);
+    assert.match(told?.message ?? "", /a fault of ours/);
+    const { seen, done } = send(connection);
+    await done();
+    assert.equal(seen.body, "ok");
   });
 
   test("stop reading while paused, and lose nothing", async (t) => {
