@@ -58,7 +58,8 @@ export class MessagesPayload implements ForwardPayload {
     const { operation } = this;
     if (target.dialect === "anthropic" || target.serves.includes(operation)) return this.#relay(target, out);
     if (operation === "count_tokens") {
-      return failure("bad_request", "This model's server counts no tokens; an estimate would be no count");
+      const text = "model: its server counts no tokens, and an estimate would be no count";
+      return { ...failure("bad_request", text), field: "model" };
     }
     this.#translation ??= this.#parts.translate();
     return this.#translation.attempt(target, out);
