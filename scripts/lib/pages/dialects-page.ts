@@ -14,7 +14,7 @@ export function dialectsPage(): string {
   return `${banner}# What translation carries
 
 Where a model's server speaks the caller's API, the bytes go through as they are, and none of this matters. Where it
-speaks another, each field of a request is one of
+speaks another ([which is when](../guides/dialects.md#what-goes-where)), each field of a request is one of
 
 - **yes**: said in the server's words;
 - **dropped**: left out, because the server has nothing of the kind and the answer is one to the same question;
