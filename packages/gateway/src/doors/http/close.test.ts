@@ -56,6 +56,30 @@ describe("closing an HTTP door", () => {
     await Promise.all([client.ended, uploading.ended, closed]);
   });
 
+  it("ends the connection of a stream that had begun before, when the stream ends", async (t) => {
+    const upstream = new PlayedUpstream();
+    const { door, connect } = await startDoor(t, {
+      routes: [route("/infer", pipelineRequest)],
+      decide: decisionFor,
+      carry: upstream.carry,
+    });
+    const client = await connect();
+    client.send("POST", "/infer", { body: "x" });
+    const sink = await upstream.sink();
+    sink.head(200, [["content-type", "text/event-stream"]]);
+    sink.data(Buffer.from("data: 1\n\n"));
+    await pause(50);
+    const start = performance.now();
+    const closed = door.close({ graceMs: 30_000 });
+    await pause(200);
+    sink.data(Buffer.from("data: 2\n\n"));
+    sink.end();
+    const answer = await client.answer();
+    assert.equal(answer.body.toString(), "data: 1\n\ndata: 2\n\n");
+    await Promise.all([client.ended, closed]);
+    assert.ok(performance.now() - start < 10_000);
+  });
+
   it("cuts what does not finish in time", async (t) => {
     const upstream = new PlayedUpstream();
     const { door, connect } = await startDoor(t, {

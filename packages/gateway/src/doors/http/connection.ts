@@ -1,6 +1,10 @@
 /** One client connection: who is at the other end, and which requests would miss it. */
 import type { Socket } from "node:net";
+import type { Clock } from "../../core/clock.ts";
 import type { Failure } from "../../core/errors.ts";
+
+/** A client that may be about to send its next request has this long to do so before its connection ends, ms. */
+export const restMs = 150;
 
 /** A request as its connection sees it. */
 export interface Attached {
@@ -37,6 +41,13 @@ export class Connection {
   detach(request: Attached): void {
     const index = this.#attached.indexOf(request);
     if (index >= 0) this.#attached.splice(index, 1);
+  }
+
+  /** Ends the connection unless another request comes first: one that was not told so has to be given the time. */
+  endSoon(clock: Clock): void {
+    clock.after(restMs, () => {
+      if (this.size === 0) this.socket.destroySoon();
+    });
   }
 
   /** Tells the youngest request, the only one that can still be arriving. False when there is none. */

@@ -12,7 +12,7 @@ import { listenError } from "../../core/listen-error.ts";
 import type { Random } from "../../core/random.ts";
 import { BodyRequest } from "./body-request.ts";
 import { ByteBudget } from "./byte-budget.ts";
-import { Connection } from "./connection.ts";
+import { Connection, restMs } from "./connection.ts";
 import type { DoorContext } from "./door-context.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import { createHttpMeters, RouteMeter } from "./http-metrics.ts";
@@ -60,7 +60,6 @@ const defaultStallTimeoutMs = 60_000;
 
 /** A connection whose last request is younger than this may be about to send the next: it is ended a little later on close. */
 const restlessMs = 1_000;
-const restMs = 150;
 
 /** How long a client that sent no HTTP gets to read what it is told. */
 const malformedLingerMs = 1_000;

@@ -456,6 +456,8 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#settle(status);
     this.#phase = "done";
     this.#connection.detach(this);
+    // Its head went out before the door was closing, and said nothing of that.
+    if (this.#door.draining && this.#response.shouldKeepAlive) this.#connection.endSoon(this.#door.clock);
   }
 
   /** Counts the answer, gives back the body and what the caller's limits held for it. */
