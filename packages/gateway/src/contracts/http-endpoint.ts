@@ -140,6 +140,8 @@ export interface HttpPool extends Inspect {
   /** False while none of its servers has ever said what it serves and nothing is configured either. */
   readonly answered: boolean;
   readonly endpoints: readonly HttpEndpoint[];
+  /** True for the gateway's own engine: its models are the files of a folder, no call brings or removes one. */
+  readonly isOwn: boolean;
   models(): readonly PooledModel[];
   /** Calls back when an endpoint came, went, recovered or has room again. One listener. */
   onRoom(listener: () => void): void;

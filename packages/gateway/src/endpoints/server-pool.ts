@@ -26,7 +26,7 @@ import { ServerEndpoint, type ServerListener } from "./server-endpoint.ts";
 export interface ServerPoolOptions {
   readonly pool: HttpPoolOptions;
   readonly connect: ConnectionFactory;
-  /** What its servers are called where their addresses say nothing to people. Default: the addresses. */
+  /** What the server is called where it is the gateway's own engine, whose address says nothing to people. */
   readonly label?: string | undefined;
   readonly line: Line<ForwardPayload, LineCost>;
   readonly clock: Clock;
@@ -121,6 +121,10 @@ class Pool implements ServerPool {
 
   get endpoints(): readonly ServerEndpoint[] {
     return this.#endpoints;
+  }
+
+  get isOwn(): boolean {
+    return this.#parts.label !== undefined;
   }
 
   get settled(): boolean {

@@ -93,6 +93,7 @@ export class PlainPool implements HttpPool {
   readonly line: HttpPool["line"];
   readonly endpoints: PlainEndpoint[];
   readonly answered = true;
+  readonly isOwn = false;
   room: () => void = () => undefined;
 
   constructor(origins: readonly string[], setup: PoolSetup = {}) {

@@ -1,5 +1,5 @@
 /** The part of Ollama's API that changes servers: for operators, behind scope `admin`. */
-import type { ForwardCatalog, HttpEndpoint } from "../../contracts/http-endpoint.ts";
+import type { ForwardCatalog, HttpEndpoint, HttpPool } from "../../contracts/http-endpoint.ts";
 import type { HttpCall, Route } from "../../contracts/route.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { headerValue } from "../../core/headers.ts";
@@ -77,6 +77,11 @@ function onOne(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handl
   });
 }
 
+/** Pools of servers that take models. */
+function operated(forward: ForwardCatalog): readonly HttpPool[] {
+  return forward.pools().filter((pool) => !pool.isOwn && pool.endpoints.some(isOllama));
+}
+
 function isOllama(endpoint: HttpEndpoint): boolean {
   return endpoint.dialect === "ollama" && endpoint.state !== "draining";
 }
@@ -88,7 +93,7 @@ function poolServers(
   model: string | undefined,
 ): readonly HttpEndpoint[] | Failure {
   const named = headerValue(headers, poolHeader);
-  const pools = forward.pools().filter((pool) => pool.endpoints.some(isOllama));
+  const pools = operated(forward);
   const holders = pools.filter((pool) => {
     return model !== undefined && pool.models().some(({ name }) => isSameModel(name, model));
   });
@@ -108,7 +113,7 @@ function poolServers(
 /** The Ollama server that the call names, or the only one. */
 function namedServer(forward: ForwardCatalog, { headers }: HttpCall): HttpEndpoint | Failure {
   const named = headerValue(headers, endpointHeader);
-  const servers = forward.pools().flatMap((pool) => pool.endpoints.filter(isOllama));
+  const servers = operated(forward).flatMap((pool) => pool.endpoints.filter(isOllama));
   const among =
     named === undefined
       ? servers
