@@ -119,12 +119,12 @@ function openAiMessage(message: ChatMessage): ChatMessage {
   }
 }
 
+/** A budget is one of three efforts, and no word of either the middle one. */
 function openAiThinking(thinking: ThinkingRequest | undefined): ThinkingRequest | undefined {
   if (thinking === undefined || !thinking.enabled) return thinking;
-  const { budgetTokens: budget, effort } = thinking;
-  const level = budget === undefined ? undefined : budget < 4096 ? "low" : "high";
-  const told = effort ?? level;
-  return told === undefined ? undefined : { enabled: true, effort: told, budgetTokens: undefined };
+  const { budgetTokens: budget = 10_000, effort } = thinking;
+  const level = budget < 4096 ? "low" : budget < 16_384 ? "medium" : "high";
+  return { enabled: true, effort: effort ?? level, budgetTokens: undefined };
 }
 
 const anthropic: Dialect = {
