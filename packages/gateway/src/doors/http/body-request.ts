@@ -31,6 +31,18 @@ export class BodyRequest extends IncomingMessage {
     this.on("end", () => sink.receivedAll());
   }
 
+  /** The connection is not read until `goOn`. What Node has queued asks for more by itself: it is paused too. */
+  halt(): void {
+    if (this.#sink === undefined) this.pause();
+    this.socket.pause();
+  }
+
+  /** The connection is read again. */
+  goOn(): void {
+    this.socket.resume();
+    if (this.#sink === undefined) this.resume();
+  }
+
   override push(piece: Uint8Array | null, encoding?: BufferEncoding): boolean {
     const sink = this.#sink;
     if (sink === undefined) return super.push(piece, encoding);

@@ -106,13 +106,13 @@ export class BodyUpload implements BodyStream, BodySink {
   #halt(): void {
     if (this.#isHalted) return;
     this.#isHalted = true;
-    this.#request.socket.pause();
+    this.#request.halt();
   }
 
   #goOn(): void {
     if (!this.#isHalted) return;
     this.#isHalted = false;
-    this.#request.socket.resume();
+    this.#request.goOn();
   }
 }
 
