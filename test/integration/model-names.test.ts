@@ -2,25 +2,13 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { startSimulator } from "@spillway/simulator";
-import { createSecret, digestSecret, formatKey } from "../../packages/gateway/src/core/api-key.ts";
 import { gatewayOver } from "../harness/gateway-over.ts";
+import { makeKey, type TextKey } from "../harness/keys.ts";
 import { until } from "../harness/until.ts";
 
 const latest = "llama3:latest";
 
-interface Bound {
-  readonly key: string;
-  /** For `auth.keys` of spillway.yaml. */
-  readonly yaml: string;
-}
-
-function bound(id: string, models: readonly string[] | undefined, scopes = ["infer"]): Bound {
-  const secret = createSecret();
-  const options = { id, secret: `sha256:${digestSecret(secret)}`, scopes, models };
-  return { key: formatKey(id, secret), yaml: JSON.stringify(options) };
-}
-
-function authOf(keys: readonly Bound[]): string {
+function authOf(keys: readonly TextKey[]): string {
   return `auth: { keys: [${keys.map(({ yaml }) => yaml).join(", ")}] }\n`;
 }
 
@@ -93,9 +81,9 @@ describe("a model of Ollama", () => {
 
 describe("a key that is bound to models", () => {
   it("may use them under either name, and is told of no others", async (t) => {
-    const named = bound("named", ["llama3"]);
-    const tagged = bound("tagged", [latest]);
-    const any = bound("any", undefined);
+    const named = makeKey("named", ["infer"], ["llama3"]);
+    const tagged = makeKey("tagged", ["infer"], [latest]);
+    const any = makeKey("any");
     const pools = {
       box: [await server(t, "ollama", [latest, "qwen:7b"])],
       vllm: [await server(t, "vllm", ["llama3.1"])],
@@ -139,7 +127,7 @@ describe("a key that is bound to models", () => {
   });
 
   it("hears nothing of others from a refusal either", async (t) => {
-    const family = bound("family", ["llama*"]);
+    const family = makeKey("family", ["infer"], ["llama*"]);
     const { url } = await gatewayOver(
       t,
       { box: [await server(t, "ollama", [latest, "qwen:7b"])] },

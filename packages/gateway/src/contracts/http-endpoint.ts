@@ -54,8 +54,11 @@ export interface HttpEndpoint extends Endpoint, Inspect {
   readonly connection: ServerConnection;
   /** What it speaks; undefined while neither it nor the configuration has said. */
   readonly dialect: ChatDialect | undefined;
-  /** What it serves, or holds in memory, has changed: it is asked again soon. */
-  refresh(): void;
+  /**
+   * What it serves, or holds in memory, has changed: it is asked again soon. `done` is called once it was asked,
+   * whatever came of it, or closed.
+   */
+  refresh(done?: () => void): void;
   /** Undefined: the server does not serve the model. */
   targetFor(model: string): AttemptTarget | undefined;
   /** True where the model is in the server's memory, or where the server does not tell. */

@@ -1,4 +1,5 @@
 /** Names of models as Ollama compares them: a name without a tag is the one tagged `latest`. */
+import type { AttemptTarget } from "./forward.ts";
 
 const latest = ":latest";
 
@@ -16,6 +17,11 @@ export function isSameModel(one: string, other: string): boolean {
 export function otherName(name: string): string | undefined {
   if (name.endsWith(latest)) return name.slice(0, -latest.length);
   return hasTag(name) ? undefined : name + latest;
+}
+
+/** The name under which a server is asked: the caller's own where the server means the same by it. */
+export function nameAt({ dialect, model }: Pick<AttemptTarget, "dialect" | "model">, asked: string): string {
+  return dialect === "ollama" && isSameModel(model, asked) ? asked : model;
 }
 
 function hasTag(name: string): boolean {

@@ -67,6 +67,8 @@ export class ServerEndpoint implements HttpEndpoint {
   #probedAt = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
   #closed = false;
+  /** Operators' calls that wait until the server was asked; those before the next question come first. */
+  readonly #refreshed: (() => void)[] = [];
 
   constructor(options: ServerEndpointOptions) {
     const { pool, address, clock, random, listener, logger } = options;
@@ -120,8 +122,10 @@ export class ServerEndpoint implements HttpEndpoint {
     return this.#survey?.dialect ?? (dialect === "auto" ? undefined : dialect);
   }
 
-  refresh(): void {
-    this.#probeSoon();
+  refresh(done?: () => void): void {
+    if (done !== undefined) this.#refreshed.push(done);
+    if (this.#closed) this.#tellRefreshed(this.#refreshed.length);
+    else this.#probeSoon();
   }
 
   get inFlight(): number {
@@ -206,6 +210,7 @@ export class ServerEndpoint implements HttpEndpoint {
     this.#timer?.cancel();
     this.#health.close();
     this.#connection.close();
+    this.#tellRefreshed(this.#refreshed.length);
   }
 
   inspect(): Snapshot {
@@ -239,9 +244,15 @@ export class ServerEndpoint implements HttpEndpoint {
     this.#timer = clock.after(delay, () => void this.#probe());
   }
 
+  /** Tells the first `count` of those that wait. */
+  #tellRefreshed(count: number): void {
+    for (const done of this.#refreshed.splice(0, count)) done();
+  }
+
   async #probe(): Promise<void> {
     if (this.#closed || this.#probing) return;
     const { clock, pool, listener } = this.#options;
+    const waiting = this.#refreshed.length;
     this.#probing = true;
     this.#probeAgain = false;
     this.#timer = undefined;
@@ -263,6 +274,7 @@ export class ServerEndpoint implements HttpEndpoint {
       this.#health.probeSucceeded();
     }
     listener.changed(this);
+    this.#tellRefreshed(waiting);
     const delay = this.#probeAgain ? hastyProbeMs : this.#health.probeDelayMs;
     this.#timer = clock.after(delay, () => void this.#probe());
   }

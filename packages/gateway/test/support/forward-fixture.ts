@@ -56,7 +56,9 @@ export class PlainEndpoint implements HttpEndpoint {
     return { dialect: "openai", model, serves: [] } as const;
   }
 
-  refresh(): void {}
+  refresh(done?: () => void): void {
+    done?.();
+  }
 
   isLoaded(): boolean {
     return this.loaded;

@@ -9,6 +9,7 @@ import type {
   TokenEstimate,
   TokenUsage,
 } from "../../core/forward.ts";
+import { nameAt } from "../../core/model-name.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import { passRefusal } from "../chat/refusal.ts";
 import type { ChatTranslation } from "../chat/translation.ts";
@@ -65,15 +66,15 @@ export class MessagesPayload implements ForwardPayload {
     return this.#translation.attempt(target, out);
   }
 
-  #relay({ model, dialect }: AttemptTarget, out: AnswerSink): Attempt {
+  #relay(target: AttemptTarget, out: AnswerSink): Attempt {
     const { path, query, body, envelope } = this.#parts;
-    const isSame = model === envelope.model;
-    const isTheirs = dialect === "anthropic";
+    const model = nameAt(target, envelope.model);
+    const isTheirs = target.dialect === "anthropic";
     return {
       method: "POST",
       path: isTheirs && query !== "" ? `${path}?${query}` : path,
       headers: this.#headers(isTheirs),
-      body: isSame ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model)),
+      body: model === envelope.model ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model)),
       reader: this.#reader(out),
     };
   }

@@ -74,6 +74,7 @@ function onOne(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handl
     path,
     body: digest === undefined ? body : undefined,
     upload,
+    changesModels: path === "/api/create" || path === "/api/copy",
   });
 }
 

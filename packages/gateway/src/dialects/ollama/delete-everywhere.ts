@@ -25,16 +25,17 @@ class MergedDelete implements Exchange {
   readonly #sink: ResponseSink;
   readonly #calls: readonly ServerCall[];
   readonly #results: Deletion[] = [];
+  #hasLeft = false;
 
   constructor(endpoints: readonly HttpEndpoint[], body: Uint8Array, sink: ResponseSink) {
     this.#sink = sink;
     const headers = [["content-type", "application/json"]] as const;
     const request = { method: "DELETE", path: "/api/delete", headers, body } as const;
-    const done = (result: Deletion): void => {
-      result.endpoint.refresh();
+    const settled = (result: Deletion): void => {
       this.#results.push(result);
-      if (this.#results.length === endpoints.length) this.#end();
+      if (this.#results.length === endpoints.length && !this.#hasLeft) this.#end();
     };
+    const done = (result: Deletion): void => result.endpoint.refresh(() => settled(result));
     this.#calls = endpoints.map((endpoint) => {
       return endpoint.connection.send(request, new ServerDelete(endpoint, done));
     });
@@ -43,6 +44,7 @@ class MergedDelete implements Exchange {
   resume(): void {}
 
   cancel(): void {
+    this.#hasLeft = true;
     for (const call of this.#calls) call.cancel();
   }
 

@@ -14,6 +14,8 @@ export interface OperatorCall {
   readonly body: Uint8Array | undefined;
   /** A body that is handed on as it arrives. */
   readonly upload: BodyStream | undefined;
+  /** It changes which models the server has: the answer ends once the gateway knows them. */
+  readonly changesModels: boolean;
 }
 
 /** The answer of the endpoint's server: status, content type and bytes. */
@@ -30,11 +32,15 @@ export function serverFailure(endpoint: HttpEndpoint, { kind, message }: ServerE
 class PassedCall implements ServerHandler, Exchange {
   readonly #endpoint: HttpEndpoint;
   readonly #sink: ResponseSink;
+  readonly #changesModels: boolean;
   readonly #call: ServerCall;
+  #hasLeft = false;
 
-  constructor(endpoint: HttpEndpoint, { method, path, body, upload }: OperatorCall, sink: ResponseSink) {
+  constructor(endpoint: HttpEndpoint, call: OperatorCall, sink: ResponseSink) {
+    const { method, path, body, upload, changesModels } = call;
     this.#endpoint = endpoint;
     this.#sink = sink;
+    this.#changesModels = changesModels;
     const type = upload === undefined ? "application/json" : "application/octet-stream";
     const hasBody = body !== undefined || upload !== undefined;
     const headers = hasBody ? ([["content-type", type]] as const) : [];
@@ -54,8 +60,10 @@ class PassedCall implements ServerHandler, Exchange {
   }
 
   end(): void {
-    this.#endpoint.refresh();
-    this.#sink.end();
+    if (!this.#changesModels) return this.#sink.end();
+    this.#endpoint.refresh(() => {
+      if (!this.#hasLeft) this.#sink.end();
+    });
   }
 
   failed(error: ServerError): void {
@@ -67,6 +75,7 @@ class PassedCall implements ServerHandler, Exchange {
   }
 
   cancel(): void {
+    this.#hasLeft = true;
     this.#call.cancel();
   }
 }

@@ -16,7 +16,7 @@ import { notOffered } from "../chat/translation.ts";
 import { replaceSpan } from "../json/replace-span.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
-import { isSameModel } from "../../core/model-name.ts";
+import { nameAt } from "../../core/model-name.ts";
 import type { OllamaEnvelope } from "./read-envelope.ts";
 import { OllamaInspector, ollamaStream, readWholeUsage } from "./relay.ts";
 import { writeOllamaRefusal } from "./write-answer.ts";
@@ -68,10 +68,11 @@ export class OllamaPayload implements ForwardPayload {
     return this.#translator.attempt(target, out);
   }
 
-  #relay({ model }: AttemptTarget, out: AnswerSink): Attempt {
+  #relay(target: AttemptTarget, out: AnswerSink): Attempt {
     const { path, body, envelope } = this.#parts;
-    const isSame = isSameModel(model, envelope.model);
-    const sent = isSame ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model));
+    const model = nameAt(target, envelope.model);
+    const sent =
+      model === envelope.model ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model));
     return { method: "POST", path, headers: ollamaHeaders, body: sent, reader: this.#reader(out) };
   }
 

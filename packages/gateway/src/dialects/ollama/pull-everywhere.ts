@@ -33,16 +33,19 @@ class MergedPull implements Exchange {
   readonly #sink: ResponseSink;
   readonly #stream: boolean;
   readonly #progress: PullProgress;
-  readonly #pulls: readonly ServerPull[];
+  readonly #all: number;
+  #pulls: readonly ServerPull[] = [];
   readonly #failures: string[] = [];
   #status = 502;
   #open: number;
   #hasHead = false;
+  #hasLeft = false;
 
   constructor(endpoints: readonly HttpEndpoint[], { body, stream }: Pull, sink: ResponseSink) {
     this.#sink = sink;
     this.#stream = stream;
     this.#progress = new PullProgress(endpoints.map(({ id }) => id));
+    this.#all = endpoints.length;
     this.#open = endpoints.length;
     this.#pulls = endpoints.map((endpoint) => new ServerPull(endpoint, body, this));
   }
@@ -52,15 +55,13 @@ class MergedPull implements Exchange {
     if (merged !== undefined && this.#stream) this.#write(merged);
   }
 
-  /** One server is done: well, or not. `status`: of an answer that was a refusal. */
+  /** One server is done: well, or not. `status`: of an answer that was a refusal. Well is told once the model can be used. */
   done(endpoint: HttpEndpoint, problem: string | undefined, status: number | undefined): void {
-    endpoint.refresh();
-    if (problem !== undefined) {
-      this.#progress.failed(endpoint.id);
-      this.#failures.push(`${endpoint.id}: ${problem}`);
-      this.#status = status ?? this.#status;
-    }
-    if (--this.#open === 0) this.#end();
+    if (problem === undefined) return endpoint.refresh(() => this.#settled());
+    this.#progress.failed(endpoint.id);
+    this.#failures.push(this.#all === 1 ? problem : `${endpoint.id}: ${problem}`);
+    this.#status = status ?? this.#status;
+    this.#settled();
   }
 
   resume(): void {
@@ -68,12 +69,19 @@ class MergedPull implements Exchange {
   }
 
   cancel(): void {
+    this.#hasLeft = true;
     for (const pull of this.#pulls) pull.cancel();
+  }
+
+  #settled(): void {
+    if (--this.#open === 0 && !this.#hasLeft) this.#end();
   }
 
   #end(): void {
     const hasFailed = this.#failures.length > 0;
-    const text = `pull failed on ${this.#failures.length} of ${this.#pulls.length} servers: ${this.#failures.join("; ")}`;
+    const problems = this.#failures.join("; ");
+    const count = `${this.#failures.length} of ${this.#all} servers`;
+    const text = this.#all === 1 ? problems : `pull failed on ${count}: ${problems}`;
     if (!this.#hasHead && (hasFailed || !this.#stream)) {
       const good = { status: 200, headers: [["content-type", "application/json"]] as const };
       if (hasFailed) return this.#sink.whole(writeOllamaRefusal(this.#status, text));
@@ -127,8 +135,9 @@ class ServerPull implements ServerHandler, FrameHandler {
       return this.#merged.done(this.#endpoint, text, status < 400 ? undefined : status);
     }
     this.#lines.end();
+    if (this.#problem !== undefined) return this.#merged.done(this.#endpoint, this.#problem, 500);
     const broken = this.#hasSucceeded ? undefined : "its answer broke off before its end";
-    this.#merged.done(this.#endpoint, this.#problem ?? broken, undefined);
+    this.#merged.done(this.#endpoint, broken, undefined);
   }
 
   failed(error: ServerError): void {

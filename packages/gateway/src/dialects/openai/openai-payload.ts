@@ -10,6 +10,7 @@ import type {
   TokenEstimate,
   TokenUsage,
 } from "../../core/forward.ts";
+import { nameAt } from "../../core/model-name.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { AnswerContext, CallerCodec, ServerCodecs } from "../chat/codec.ts";
 import { passRefusal, type RefusedAnswer } from "../chat/refusal.ts";
@@ -102,7 +103,8 @@ export class OpenAiPayload implements ForwardPayload {
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {
     const call = this.#call;
     const addsUsage = this.stream && this.operation !== "responses" && !asksForUsage(call);
-    const model = target.model === call.model ? undefined : target.model;
+    const name = nameAt(target, call.model);
+    const model = name === call.model ? undefined : name;
     return {
       method: "POST",
       path: openAiPaths[this.operation],

@@ -1,12 +1,13 @@
 /** Predictive models the way TF-Serving and KServe v1 address them: `/v1/models/{model}:predict` and the model listing. */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
-import { errorTable, isFailure, type Failure } from "../../core/errors.ts";
+import { errorTable, failure, isFailure, type Failure } from "../../core/errors.ts";
 import { mayUse, refuseForeign } from "../../core/may-use.ts";
 import { isSameModel } from "../../core/model-name.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { writeOpenAiFailure } from "../openai/openai-errors.ts";
 import { createRequest } from "../request.ts";
+import { quoted } from "../tensors/describe.ts";
 import { pictureType } from "../tensors/picture.ts";
 import { bindColumns } from "./bind-columns.ts";
 import type { TfServingDeps } from "./deps.ts";
@@ -59,7 +60,10 @@ function describeModel(
   const models = pooled();
   const found =
     models.find((each) => each.name === name) ?? models.find((each) => isSameModel(each.name, name));
-  return found === undefined ? card : jsonAnswer(200, pooledCard(found, created));
+  if (found !== undefined) return jsonAnswer(200, pooledCard(found, created));
+  return models.length === 0
+    ? card
+    : failure("model_not_found", `No model ${quoted(name)}; /v1/models lists them`);
 }
 
 function predictRoute(deps: TfServingDeps, path: string): Route {
