@@ -1,6 +1,6 @@
 /** Puts the engine for GGUF files together: its process, and the pool that it is while it runs. */
 import { defaultHttpPool } from "../config/index.ts";
-import type { LlmEngine } from "../contracts/llm-engine.ts";
+import { enginePool, type LlmEngine } from "../contracts/llm-engine.ts";
 import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { ServerPool } from "../endpoints/server-pool.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
@@ -87,7 +87,7 @@ const label = "engine";
  * the next one: who brings down that as well is not worth a third.
  */
 function poolOptions({ pools }: GatewayConfig, concurrency: number): HttpPoolOptions {
-  const name = pools.some((pool) => pool.name === "llama") ? "llama-engine" : "llama";
+  const name = pools.some((pool) => pool.name === enginePool) ? `${enginePool}-${label}` : enginePool;
   const pool = defaultHttpPool(name, "ollama", [`unix:/${label}`]);
   return {
     ...pool,

@@ -151,6 +151,17 @@ test("an empty file means every default", () => {
   });
 });
 
+test("the engine for GGUF files is a pool that routes may name, where there is one", () => {
+  const route = "routes: [{ model: a, targets: [{ pool: llama, model: qwen }] }]";
+  assert.equal(parse(route).routes[0]?.targets[0]?.pool, "llama");
+  for (const without of ["llama: false", "models: false"]) {
+    assert.match(
+      errorsOf(`${without}\n${route}`)[0] ?? "",
+      /expected a pool [^]* \(there is none\), got "llama"/,
+    );
+  }
+});
+
 test("what is switched off", () => {
   const config = parse("grpc: false\nmodels: false\npredict: { features: false, prompt: false }");
   assert.equal(config.grpc, undefined);

@@ -1,4 +1,5 @@
 /** What has to hold between keys, and what is allowed but probably not meant. */
+import { enginePool } from "../contracts/llm-engine.ts";
 import { isHttpPool } from "../contracts/options.ts";
 import type { CompiledConfig } from "./compiled.ts";
 import { findKeyContradictions } from "./key-relations.ts";
@@ -36,7 +37,8 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
 }
 
 /** Routes name pools of HTTP servers, each model at most once, and something has to weigh more than nothing. */
-function checkRoutes({ routes, pools }: DefaultedConfig): Problem[] {
+function checkRoutes(config: DefaultedConfig): Problem[] {
+  const { routes } = config;
   const problems: Problem[] = [];
   const seen = new Set<string>();
   for (const [index, { model, targets }] of routes.entries()) {
@@ -44,9 +46,8 @@ function checkRoutes({ routes, pools }: DefaultedConfig): Problem[] {
     if (seen.has(model)) problems.push({ path: [...path, "model"], message: `${model} has a route already` });
     seen.add(model);
     for (const [place, target] of targets.entries()) {
-      const pool = Object.hasOwn(pools, target.pool) ? pools[target.pool] : undefined;
-      if (pool !== undefined && isHttpDefaulted(pool)) continue;
-      const known = Object.keys(pools).filter((name) => isHttpPoolNamed(pools, name));
+      const known = httpPools(config);
+      if (known.includes(target.pool)) continue;
       const which = known.length === 0 ? "there is none" : `known are ${known.join(", ")}`;
       const what = `expected a pool that speaks openai, ollama or anthropic (${which}), got "${target.pool}"`;
       problems.push({ path: [...path, "targets", place, "pool"], message: what });
@@ -58,9 +59,11 @@ function checkRoutes({ routes, pools }: DefaultedConfig): Problem[] {
   return problems;
 }
 
-function isHttpPoolNamed(pools: DefaultedConfig["pools"], name: string): boolean {
-  const pool = pools[name];
-  return pool !== undefined && isHttpDefaulted(pool);
+/** Pools that a route may name: those of HTTP servers, and the engine's. */
+function httpPools({ pools, models, llama }: DefaultedConfig): string[] {
+  const named = Object.entries(pools).flatMap(([name, pool]) => (isHttpDefaulted(pool) ? [name] : []));
+  const hasEngine = models !== false && llama !== false && !Object.hasOwn(pools, enginePool);
+  return hasEngine ? [...named, enginePool] : named;
 }
 
 function checkPool(name: string, pool: DefaultedPool): Problem[] {

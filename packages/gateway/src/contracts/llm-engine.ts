@@ -1,6 +1,9 @@
 /** The built-in engine for language models: a process of its own that serves GGUF files over HTTP. */
 import type { ServerAccess } from "./connection.ts";
 
+/** Name of the pool that the engine is, for routes, metrics and logs; a configured pool of that name keeps it. */
+export const enginePool = "llama";
+
 /**
  * - `idle`: the model folders have no GGUF file; there is no process.
  * - `missing`: they have, but the engine is not installed.
