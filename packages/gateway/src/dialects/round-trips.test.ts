@@ -294,7 +294,7 @@ function ollamaMessagesOf(messages: readonly ChatMessage[]): ChatMessage[] {
   });
 }
 
-const rounds = 400;
+const rounds = 250;
 
 for (const [name, dialect] of Object.entries({ openAi, anthropic, ollama })) {
   describe(name, () => {

@@ -3,6 +3,7 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { TokenUsage } from "../../core/forward.ts";
 import type { ChatFinish, FinishReason } from "../chat/chat-answer.ts";
 import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
+import { tokenCount } from "../chat/token-count.ts";
 import { asBuffer } from "../json/parse-json.ts";
 import { errorTextOf } from "./errors.ts";
 
@@ -97,5 +98,5 @@ export function readMessageObject(bytes: Uint8Array): { readonly object: JsonObj
 }
 
 function count(value: unknown, before: number): number {
-  return typeof value === "number" ? value : before;
+  return tokenCount(value) ?? before;
 }

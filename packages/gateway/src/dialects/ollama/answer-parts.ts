@@ -3,6 +3,7 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { TokenUsage } from "../../core/forward.ts";
 import type { ChatFinish, TokenLogprob } from "../chat/chat-answer.ts";
 import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
+import { tokenCount } from "../chat/token-count.ts";
 import { asBuffer } from "../json/parse-json.ts";
 
 /** A call of a tool, as Ollama tells it: always whole. */
@@ -83,12 +84,13 @@ export function readErrorText(body: Uint8Array): string | undefined {
 
 /** Ollama does not tell what it had in its cache. A server that counts nothing tells no usage. */
 function readUsage(object: JsonObject): TokenUsage | undefined {
-  const { prompt_eval_count: prompt, eval_count: completion } = object;
-  if (typeof prompt !== "number" && typeof completion !== "number") return undefined;
+  const prompt = tokenCount(object["prompt_eval_count"]);
+  const completion = tokenCount(object["eval_count"]);
+  if (prompt === undefined && completion === undefined) return undefined;
   return {
-    promptTokens: count(prompt),
+    promptTokens: prompt ?? 0,
     cachedTokens: 0,
-    completionTokens: count(completion),
+    completionTokens: completion ?? 0,
     estimated: false,
   };
 }
@@ -130,8 +132,4 @@ function readToken(entry: JsonObject): Omit<TokenLogprob, "top_logprobs"> {
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-function count(value: unknown): number {
-  return typeof value === "number" ? value : 0;
 }

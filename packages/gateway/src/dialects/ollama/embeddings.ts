@@ -4,6 +4,7 @@ import type { CallerEmbeddings, ServerEmbeddings } from "../chat/codec.ts";
 import type { EmbeddingsFieldNames, EmbeddingsRequest } from "../chat/embeddings.ts";
 import { FieldReader } from "../chat/field-reader.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
+import { tokenCount } from "../chat/token-count.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { readObject } from "./answer-parts.ts";
 
@@ -46,7 +47,7 @@ export const ollamaServerEmbeddings: ServerEmbeddings = {
     if (!isVectors(embeddings)) {
       return failure("bad_upstream_answer", "The server sent an answer without embeddings");
     }
-    return { vectors: embeddings, promptTokens: typeof tokens === "number" ? tokens : undefined };
+    return { vectors: embeddings, promptTokens: tokenCount(tokens) };
   },
 };
 

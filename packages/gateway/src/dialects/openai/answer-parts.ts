@@ -2,6 +2,7 @@
 import type { TokenUsage } from "../../core/forward.ts";
 import type { ChatFinish, TokenLogprob } from "../chat/chat-answer.ts";
 import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
+import { tokenCount } from "../chat/token-count.ts";
 
 /** The first choice of an answer or event. */
 export function firstChoice(value: JsonObject): JsonObject | undefined {
@@ -46,15 +47,11 @@ export function usageOf(value: JsonObject): TokenUsage | undefined {
   if (!isJsonObject(usage)) return undefined;
   const details = usage["prompt_tokens_details"];
   return {
-    promptTokens: count(usage["prompt_tokens"]),
-    cachedTokens: isJsonObject(details) ? count(details["cached_tokens"]) : 0,
-    completionTokens: count(usage["completion_tokens"]),
+    promptTokens: tokenCount(usage["prompt_tokens"]) ?? 0,
+    cachedTokens: isJsonObject(details) ? (tokenCount(details["cached_tokens"]) ?? 0) : 0,
+    completionTokens: tokenCount(usage["completion_tokens"]) ?? 0,
     estimated: false,
   };
-}
-
-function count(value: unknown): number {
-  return typeof value === "number" ? value : 0;
 }
 
 /** From a choice's `logprobs.content`. */

@@ -4,6 +4,7 @@ import { cannotCarryField } from "../chat/cannot-carry.ts";
 import type { ServerEmbeddings } from "../chat/codec.ts";
 import type { EmbeddingsAnswer } from "../chat/embeddings.ts";
 import { isJsonObject } from "../chat/json-object.ts";
+import { tokenCount } from "../chat/token-count.ts";
 import { asBuffer } from "../json/parse-json.ts";
 
 /** Texts that are too long are refused by these servers, never cut. */
@@ -42,7 +43,7 @@ function readAnswer(body: Uint8Array): EmbeddingsAnswer | Failure {
     vectors[typeof index === "number" ? index : position] = vector;
   }
   const told = isJsonObject(usage) ? usage["prompt_tokens"] : undefined;
-  return { vectors, promptTokens: typeof told === "number" ? told : undefined };
+  return { vectors, promptTokens: tokenCount(told) };
 }
 
 /** Numbers, or 32-bit floats in little-endian base64. */

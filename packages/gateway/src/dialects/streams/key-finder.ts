@@ -117,7 +117,7 @@ export function readCount(bytes: Uint8Array, at: number): number {
   let count = 0;
   for (let i = at; ; i++) {
     const digit = (bytes[i] ?? 0) - 0x30;
-    if (digit < 0 || digit > 9) return count;
+    if (digit < 0 || digit > 9) return Number.isSafeInteger(count) ? count : 0;
     count = count * 10 + digit;
   }
 }
