@@ -5,15 +5,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { callers, serverAt } from "../harness/chat-wire.ts";
 import { startCall, type ForwardCall } from "../harness/forward-call.ts";
-import {
-  cellPools,
-  cells,
-  nameOf,
-  sampleOf,
-  startForwardGateway,
-  type Cell,
-} from "../harness/forward-gateway.ts";
+import { cellPools, cells, nameOf, sampleOf, type Cell } from "../harness/dialect-cells.ts";
 import type { TestGateway } from "../harness/gateway.ts";
+import { Cleanup, startPooledGateway } from "../harness/pooled-gateway.ts";
 import {
   answerWhole,
   openStream,
@@ -42,21 +36,16 @@ const timeouts = (max: number): object => {
 /** The same pool, of which a request has one attempt. */
 const once = (pool: string): string => `${pool}-once`;
 
-async function startBench(cell: Cell, after: (end: () => unknown) => void): Promise<Bench> {
-  const server = await startScriptedModel({ after }, [cell.pool, once(cell.pool)]);
+async function startBench(cell: Cell, cleanup: Cleanup): Promise<Bench> {
+  const server = await startScriptedModel(cleanup, [cell.pool, once(cell.pool)]);
   const pool = (max: number): object => ({
     ...(cellPools([server.url])[cell.pool] as object),
     retries: { backoff: "1ms", max },
     health,
     timeouts: timeouts(max),
   });
-  const gateway = await startForwardGateway(
-    { after },
-    {
-      [cell.pool]: pool(1),
-      [once(cell.pool)]: { ...pool(0), models: [once(cell.pool)] },
-    },
-  );
+  const pools = { [cell.pool]: pool(1), [once(cell.pool)]: { ...pool(0), models: [once(cell.pool)] } };
+  const gateway = await startPooledGateway(cleanup, { pools });
   return { server, gateway };
 }
 
@@ -190,12 +179,10 @@ async function checkRest({ server, gateway }: Bench, { pool }: Cell): Promise<vo
 describe("a server that breaks off", { concurrency: true }, () => {
   for (const cell of cells) {
     describe(nameOf(cell), { concurrency: 1 }, () => {
-      const ends: (() => unknown)[] = [];
+      const cleanup = new Cleanup();
       let bench: Bench;
-      before(async () => void (bench = await startBench(cell, (end) => void ends.push(end))));
-      after(async () => {
-        for (const end of ends.reverse()) await end();
-      });
+      before(async () => void (bench = await startBench(cell, cleanup)));
+      after(() => cleanup.closeAll());
 
       for (const [what, script] of Object.entries(early)) {
         it(`and ${what} is followed by another unseen, else the caller is told with a status`, async () => {

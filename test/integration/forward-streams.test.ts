@@ -4,30 +4,21 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { callers, serverAt } from "../harness/chat-wire.ts";
 import { startCall, type ForwardCall } from "../harness/forward-call.ts";
-import {
-  cellModels,
-  cellPools,
-  cells,
-  nameOf,
-  startForwardGateway,
-  type Cell,
-} from "../harness/forward-gateway.ts";
+import { cellModels, cellPools, cells, nameOf, type Cell } from "../harness/dialect-cells.ts";
 import type { TestGateway } from "../harness/gateway.ts";
+import { Cleanup, startPooledGateway } from "../harness/pooled-gateway.ts";
 import { framesAt, openStream, startScriptedModel, type ScriptedModel } from "../harness/scripted-model.ts";
 import { until } from "../harness/until.ts";
 
 let server: ScriptedModel;
 let gateway: TestGateway;
-const ends: (() => unknown)[] = [];
+const cleanup = new Cleanup();
 
 before(async () => {
-  const test = { after: (end: () => unknown) => void ends.push(end) };
-  server = await startScriptedModel(test, cellModels);
-  gateway = await startForwardGateway(test, cellPools([server.url]));
+  server = await startScriptedModel(cleanup, cellModels);
+  gateway = await startPooledGateway(cleanup, { pools: cellPools([server.url]) });
 });
-after(async () => {
-  for (const end of ends.reverse()) await end();
-});
+after(() => cleanup.closeAll());
 
 /** Two, three and four bytes a character, what JSON escapes, and what looks like framing. */
 const pieces = ["Grüße ", "日本", "🙂🏽 ", 'a "quoted" \\ ', "data: [DONE]\n\n", "\u2028ende"];

@@ -1,31 +1,9 @@
-/** A gateway over pools of HTTP servers as `spillway.yaml` says it, and the cells of the table of dialects. */
-import assert from "node:assert/strict";
-import type { TestContext } from "node:test";
-import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+/** The cells of the table of dialects: which caller asks which kind of server, and at which address. */
 import type { CallerName } from "./chat-wire.ts";
-import {
-  createModelFolder,
-  repositoryRoot,
-  startTestGateway,
-  testConfig,
-  type TestGateway,
-} from "./gateway.ts";
+import type { TestGateway } from "./gateway.ts";
 
 /** `pools` in the words of `spillway.yaml`. */
 export type PoolsText = Readonly<Record<string, unknown>>;
-
-/** Starts it and waits until every server was asked what it serves. Ends with the test. */
-export async function startForwardGateway(
-  test: Pick<TestContext, "after">,
-  pools: PoolsText,
-  config: Partial<GatewayConfig> = {},
-): Promise<TestGateway> {
-  const read = parseConfig(JSON.stringify({ pools }), { directory: repositoryRoot, environment: {} });
-  assert.ok("config" in read, JSON.stringify(read));
-  const base = testConfig(createModelFolder(test).path);
-  return startTestGateway(test, { ...base, pools: read.config.pools, ...config });
-}
 
 /** The value of a sample of `/metrics`, 0 where there is none. */
 export async function sampleOf({ url }: TestGateway, sample: string): Promise<number> {
