@@ -27,6 +27,8 @@ export interface ServerRequest {
   readonly path: string;
   readonly headers: HeaderList;
   readonly body: Uint8Array | undefined;
+  /** Not to be sent over a kept connection, which the server may be closing just now. */
+  readonly needsNewConnection?: boolean;
   /**
    * A body that is sent as it comes, instead of `body`: with `content-length` where it says its
    * length, else chunked. It is read once a connection is there, and paused while the server takes no more.

@@ -51,6 +51,8 @@ export interface AttemptResult {
 /** One HTTP server of a pool. */
 export interface HttpEndpoint extends Endpoint, Inspect {
   readonly state: HttpEndpointState;
+  /** Until when it asked to be left alone, on the clock; set while it is `busy` or `rate-limited` only. */
+  readonly pausedUntil: number | undefined;
   readonly connection: ServerConnection;
   /** What it speaks; undefined while neither it nor the configuration has said. */
   readonly dialect: ChatDialect | undefined;

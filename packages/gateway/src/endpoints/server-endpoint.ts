@@ -113,6 +113,11 @@ export class ServerEndpoint implements HttpEndpoint {
     return this.#health.resumesAt;
   }
 
+  get pausedUntil(): number | undefined {
+    const { state, resumesAt } = this.#health;
+    return state === "busy" || state === "rate-limited" ? resumesAt : undefined;
+  }
+
   get connection(): ServerConnection {
     return this.#connection;
   }

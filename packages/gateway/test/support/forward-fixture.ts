@@ -42,6 +42,7 @@ export class PlainEndpoint implements HttpEndpoint {
   readonly connection: ServerConnection;
   readonly results: AttemptResult[] = [];
   state: HttpEndpointState = "ready";
+  pausedUntil: number | undefined;
   inFlight = 0;
   capacity = 1_000;
   speed = 0;

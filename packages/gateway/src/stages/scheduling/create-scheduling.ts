@@ -85,10 +85,21 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
     another(route, tried) {
       const { pool, model } = route;
       const candidates = pool.candidatesFor(model);
+      if (candidates.length === 0) return soonest(pool.endpointsFor(model));
       const fresh = candidates.filter((endpoint) => !tried.includes(endpoint));
       return pickEndpoint(fresh.length > 0 ? fresh : candidates, { model, random, room: "wanted" });
     },
   };
+}
+
+/** The endpoint that asked to be left alone for the shortest time; undefined where none did. */
+function soonest(endpoints: readonly HttpEndpoint[]): HttpEndpoint | undefined {
+  let found: HttpEndpoint | undefined;
+  for (const endpoint of endpoints) {
+    const { pausedUntil } = endpoint;
+    if (pausedUntil !== undefined && pausedUntil < (found?.pausedUntil ?? Infinity)) found = endpoint;
+  }
+  return found;
 }
 
 function decision(

@@ -1,5 +1,5 @@
 /** One attempt at one server: its answer is read, timed, and brought to an end exactly once. */
-import type { ServerCall, ServerError, ServerHandler } from "../../contracts/connection.ts";
+import type { ServerCall, ServerError, ServerHandler, ServerRequest } from "../../contracts/connection.ts";
 import type { AttemptResult, ForwardTimeouts, HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import type { Clock } from "../../core/clock.ts";
 import { failure, toFailure, type Failure } from "../../core/errors.ts";
@@ -101,7 +101,7 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
   }
 
   /** Sends the request. The owner may hear of the end before this returns. */
-  start(wire: Attempt): void {
+  start(wire: Attempt & Pick<ServerRequest, "needsNewConnection">): void {
     this.#reader = wire.reader;
     this.#context.watch.add(this);
     const call = this.endpoint.connection.send(wire, this);

@@ -150,8 +150,10 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const attempt = this.#create(endpoint);
     this.#attempt = attempt;
     const wire = request.payload.attempt(target, attempt.answer);
-    if (isFailure(wire)) this.#giveUp(wire);
-    else attempt.start(wire);
+    if (isFailure(wire)) return this.#giveUp(wire);
+    // Where one kept connection was closed as it was used, others may be.
+    const needsNewConnection = this.#failed?.end.kind === "closed";
+    attempt.start(needsNewConnection ? { ...wire, needsNewConnection } : wire);
   }
 
   /** The request cannot be sent to this endpoint. */
@@ -183,7 +185,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
       return false;
     const next = scheduling.another(route, this.#tried);
     if (next === undefined) return false;
-    const pauseMs = pauseBefore({ retry, end, retries, next, tried: this.#tried }, random);
+    const pauseMs = pauseBefore({ retry, end, retries, next, tried: this.#tried, now }, random);
     if (pauseMs === undefined || now + pauseMs >= request.deadline) return false;
     // What no server has seen does not add to their load.
     if (end.sent && !budget.draw(now)) {
@@ -199,7 +201,8 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   #afterPause(failed: Failed): void {
     this.#timer = undefined;
     const next = this.#context.scheduling.another(this.#decision.route, this.#tried);
-    if (next === undefined) this.#refuse(failed);
+    // It may have asked others to leave it alone for longer.
+    if (next === undefined || (next.pausedUntil ?? 0) > this.#context.clock.now()) this.#refuse(failed);
     else this.#again(next);
   }
 
@@ -217,8 +220,8 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const now = clock.now();
     if (first === undefined || first.ended || this.#attempts > 1 || !hedging.mayLaunch(route, now)) return;
     const endpoint = scheduling.another(route, [first.endpoint]);
-    if (endpoint === undefined || endpoint === first.endpoint || endpoint.inFlight >= endpoint.capacity)
-      return;
+    if (endpoint === undefined || endpoint === first.endpoint || endpoint.pausedUntil !== undefined) return;
+    if (endpoint.inFlight >= endpoint.capacity) return;
     const target = endpoint.targetFor(route.model);
     if (target === undefined || !budget.draw(now)) return;
     const hedge = this.#create(endpoint);

@@ -31,22 +31,26 @@ export interface PauseFacts {
   readonly retries: number;
   readonly next: HttpEndpoint;
   readonly tried: readonly HttpEndpoint[];
+  /** On the clock of `pausedUntil`. */
+  readonly now: number;
 }
 
 /**
  * The pause before the next attempt, ms: none where an endpoint that was not tried takes what none has
  * seen yet, or takes the first further attempt; else a random part of a time that doubles with each
- * attempt, and at least what the server asked for where it is the one to be asked again. Undefined
+ * attempt. At least as long as the endpoint has asked to be left alone, whoever it said so to. Undefined
  * where it would be too long.
  */
-export function pauseBefore(
-  { retry, end, retries, next, tried }: PauseFacts,
-  random: Random,
-): number | undefined {
+export function pauseBefore(facts: PauseFacts, random: Random): number | undefined {
+  const { retry, end, retries, next, tried, now } = facts;
   const isFresh = !tried.includes(next);
-  if (isFresh && (!end.sent || retries === 0)) return 0;
+  const asked = Math.max(
+    next.pausedUntil === undefined ? 0 : next.pausedUntil - now,
+    isFresh ? 0 : (end.retryAfterMs ?? 0),
+  );
+  if (asked > longestPauseMs) return undefined;
+  if (asked <= 0 && isFresh && (!end.sent || retries === 0)) return 0;
   const longest = retry.backoffMs * 2 ** Math.max(0, retries - (isFresh ? 1 : 0));
   const jittered = Math.min(longestPauseMs, longest * (0.5 + random.unit() / 2));
-  if (isFresh || end.retryAfterMs === undefined) return jittered;
-  return end.retryAfterMs > longestPauseMs ? undefined : Math.max(jittered, end.retryAfterMs);
+  return Math.max(jittered, asked);
 }

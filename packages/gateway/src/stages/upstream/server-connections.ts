@@ -53,7 +53,7 @@ class ServerConnections implements ServerConnection, WireOwner {
     const head = this.#heads.write(request);
     const call = new WireCall(request, handler, head ?? "");
     if (head === undefined) call.refused("the request's address or headers cannot be sent");
-    else call.start(this.#takeIdle() ?? new ServerWire(this, this.#dial));
+    else call.start(this.#wireFor(request));
     return call;
   }
 
@@ -75,6 +75,11 @@ class ServerConnections implements ServerConnection, WireOwner {
   lost(wire: ServerWire): void {
     const index = this.#idle.indexOf(wire);
     if (index >= 0) this.#idle.splice(index, 1);
+  }
+
+  #wireFor({ needsNewConnection }: ServerRequest): ServerWire {
+    const kept = needsNewConnection === true ? undefined : this.#takeIdle();
+    return kept ?? new ServerWire(this, this.#dial);
   }
 
   #takeIdle(): ServerWire | undefined {
