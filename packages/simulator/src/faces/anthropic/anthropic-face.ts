@@ -2,7 +2,9 @@
 import type { Model } from "../../model-spec.ts";
 import type { ErrorAnswer, Exchange } from "../../server/exchange.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
+import { fields } from "../fields.ts";
 import { findExactly, hexId } from "../openai/flavour.ts";
+import { checkMessages } from "./check-messages.ts";
 import { answerMessages, anthropicErrors, countTokens } from "./messages.ts";
 import type { MessagesFlavour } from "./messages.ts";
 
@@ -50,8 +52,8 @@ function routesOf(flavour: MessagesFlavour): FaceRoute[] {
   ];
 }
 
-/** A key where the simulator was given some, and the version always. */
-function guard({ request: { headers } }: Exchange, { apiKeys }: World): ErrorAnswer | undefined {
+/** A key where the simulator was given some, the version always, and bodies that Anthropic takes. */
+function guard({ request: { headers }, path, body }: Exchange, { apiKeys }: World): ErrorAnswer | undefined {
   const given = headers["x-api-key"] ?? headers.authorization?.replace(/^Bearer /, "");
   if (apiKeys.length > 0 && given === undefined)
     return { status: 401, message: "x-api-key header is required" };
@@ -59,7 +61,7 @@ function guard({ request: { headers } }: Exchange, { apiKeys }: World): ErrorAns
     return { status: 401, message: "invalid x-api-key" };
   if (headers["anthropic-version"] === undefined)
     return { status: 400, message: "anthropic-version: header is required" };
-  return undefined;
+  return path === "/v1/messages" ? checkMessages(fields(body)) : undefined;
 }
 
 function describe({ name }: Model): Record<string, unknown> {

@@ -6,6 +6,7 @@ import type { Face, FaceRoute, World } from "../face.ts";
 import { fields } from "../fields.ts";
 import { responseRoutes } from "../responses/responses.ts";
 import { answerChat } from "./chat.ts";
+import { checkChat } from "./check-chat.ts";
 import { answerCompletion } from "./completions.ts";
 import { answerEmbeddings } from "./embeddings.ts";
 import { findExactly, hexId } from "./flavour.ts";
@@ -35,16 +36,6 @@ export const openAiErrors: ErrorStyle = {
   }),
   frame: (error) => sse(openAiErrors.body(error)),
 };
-
-/** Fields a chat completion may have; another one is refused, as servers of other makers' fields find out. */
-const CHAT_FIELDS = new Set(
-  (
-    "messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens " +
-    "metadata modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_retention " +
-    "reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature " +
-    "tool_choice tools top_logprobs top_p user verbosity web_search_options"
-  ).split(" "),
-);
 
 /** Makes the face. */
 export function createOpenAiFace(world: World): Face {
@@ -114,10 +105,7 @@ function guard({ request, path, body }: Exchange, { apiKeys }: World): ErrorAnsw
       message: `Incorrect API key provided: ${key.slice(0, 4)}***.`,
       code: "invalid_api_key",
     };
-  if (path !== "/v1/chat/completions") return undefined;
-  const stranger = Object.keys(fields(body)).find((field) => !CHAT_FIELDS.has(field));
-  if (stranger === undefined) return undefined;
-  return { status: 400, message: `Unrecognized request argument supplied: ${stranger}`, param: stranger };
+  return path === "/v1/chat/completions" ? checkChat(fields(body)) : undefined;
 }
 
 function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
