@@ -123,6 +123,21 @@ for (const kind of poolKinds) {
       }
     });
 
+    it("goes on with a conversation that another server began", async () => {
+      const id = "functions.forecast:0";
+      const call = { id, type: "function", function: { name: "forecast", arguments: "{}" } } as const;
+      const told: Messages = [
+        { role: "developer", content: "Be short" },
+        ...messages,
+        { role: "assistant", content: "", tool_calls: [call] },
+        { role: "tool", tool_call_id: id, content: "" },
+        { role: "user", content: "And tomorrow?" },
+      ];
+      const bare = [{ type: "function", function: { name: "forecast", parameters: {} } } as const];
+      const ask = { model, messages: told, tools: bare, tool_choice: "none" } as const;
+      assertWords((await client().chat.completions.create(ask)).choices[0]?.message.content);
+    });
+
     it("answers JSON of a schema", async () => {
       const format = { type: "json_schema", json_schema: schemaFormat } as const;
       const ask = { model, messages, response_format: format };

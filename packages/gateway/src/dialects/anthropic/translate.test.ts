@@ -99,6 +99,22 @@ describe("requests from Anthropic's callers to its servers through the neutral m
     ]);
   });
 
+  it("write ids and schemas of other APIs' callers as Anthropic takes them", () => {
+    const id = "functions.add:0";
+    const messages = [
+      { role: "assistant", content: [{ type: "tool_use", id, name: "add", input: {} }] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: id, content: [] }] },
+    ];
+    const tools = [{ name: "add", input_schema: { properties: {} } }];
+    const sent = written(good({ messages, tools }));
+    const made = "functions_add_0";
+    assert.deepEqual(sent["messages"], [
+      { role: "assistant", content: [{ type: "tool_use", id: made, name: "add", input: {} }] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: made, content: [] }] },
+    ]);
+    assert.deepEqual(sent["tools"], [{ name: "add", input_schema: { type: "object", properties: {} } }]);
+  });
+
   it("put rules that stand between messages to the front, and leave thinking to the model that is told nothing of it", () => {
     const request = good({
       messages: [...hello, { role: "system", content: "be brief" }],

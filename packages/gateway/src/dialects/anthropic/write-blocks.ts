@@ -48,7 +48,7 @@ function writeInput(request: ChatRequest, message: UserOrTool): readonly JsonObj
   if (message.role === "user") return blocks;
   const { callId, isError } = message;
   const failed = isError ? { is_error: true } : {};
-  return [{ type: "tool_result", tool_use_id: callId, content: blocks, ...failed }];
+  return [{ type: "tool_result", tool_use_id: useId(callId), content: blocks, ...failed }];
 }
 
 function writePart(request: ChatRequest, part: InputPart): JsonObject | Failure | undefined {
@@ -65,6 +65,11 @@ function writeImage(request: ChatRequest, { source }: ImagePart): JsonObject | F
   const mediaType = source.mediaType ?? imageMediaType(source.data);
   if (mediaType === undefined) return cannotCarry(request, "images", "anthropic");
   return { type: "image", source: { type: "base64", media_type: mediaType, data: source.data } };
+}
+
+/** Anthropic takes letters, digits, `_` and `-`; other servers' ids have points and colons. */
+function useId(callId: string): string {
+  return callId.replaceAll(/[^a-zA-Z0-9_-]/g, "_");
 }
 
 /** Thinking without Anthropic's signature would be refused and is left out. */
@@ -84,7 +89,7 @@ function writeOutput({ content }: AssistantMessage): readonly JsonObject[] | Fai
           "anthropic",
         );
       }
-      blocks.push({ type: "tool_use", id: part.id, name: part.name, input });
+      blocks.push({ type: "tool_use", id: useId(part.id), name: part.name, input });
     }
   }
   return blocks;

@@ -109,8 +109,15 @@ function writeOutputConfig({ format, thinking }: ChatRequest): JsonObject | unde
   };
 }
 
+/** A schema has to say that it is of an object, which other APIs take for granted. */
 function writeTool({ name, description, parameters, strict }: ToolDefinition): JsonObject {
-  return { name, description, input_schema: parameters ?? { type: "object", properties: {} }, strict };
+  const schema = parameters ?? { type: "object", properties: {} };
+  return {
+    name,
+    description,
+    input_schema: "type" in schema ? schema : { type: "object", ...schema },
+    strict,
+  };
 }
 
 function writeToolChoice({ toolChoice, parallelToolCalls, tools }: ChatRequest): JsonObject | undefined {
