@@ -86,7 +86,7 @@ export interface PooledModel {
   readonly pool: string;
   /** The dialects its servers speak, without repeats. */
   readonly dialects: readonly ChatDialect[];
-  /** Endpoints that serve it and can take requests now. */
+  /** Endpoints that serve it and are ready; where none is, requests for it may be sent to the others all the same. */
   readonly ready: number;
   readonly endpoints: number;
   /** Servers that hold it in memory. */

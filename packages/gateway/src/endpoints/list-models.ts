@@ -6,11 +6,7 @@ import { cardOf, type ServerEndpoint } from "./server-endpoint.ts";
 const maxListed = 5_000;
 
 /** Every model once, by the name that its first server gives it, in the order of the servers' lists. */
-export function listModels(
-  pool: string,
-  servers: readonly ServerEndpoint[],
-  candidatesFor: (model: string) => readonly ServerEndpoint[],
-): PooledModel[] {
+export function listModels(pool: string, servers: readonly ServerEndpoint[]): PooledModel[] {
   const holders = new Map<string, ServerEndpoint[]>();
   for (const server of servers) {
     for (const [alias, { model }] of server.targets) {
@@ -29,7 +25,7 @@ export function listModels(
       name,
       pool,
       dialects: [...new Set(having.flatMap((server) => server.targetFor(name)?.dialect ?? []))],
-      ready: candidatesFor(name).length,
+      ready: having.filter(({ state }) => state === "ready").length,
       endpoints: having.length,
       loaded: having.filter((server) => server.isLoaded(name)).length,
       card: having.map((server) => cardOf(server, name)).find((card) => card !== undefined),

@@ -167,7 +167,7 @@ class Pool implements ServerPool {
   }
 
   models(): readonly PooledModel[] {
-    this.#models ??= listModels(this.name, this.#endpoints, (model) => this.candidatesFor(model));
+    this.#models ??= listModels(this.name, this.#endpoints);
     return this.#models;
   }
 

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ForwardCatalog, HttpEndpoint, HttpPool } from "../../contracts/http-endpoint.ts";
+import type {
+  ForwardCatalog,
+  HttpEndpoint,
+  HttpEndpointState,
+  HttpPool,
+} from "../../contracts/http-endpoint.ts";
 import type { RouteOptions } from "../../contracts/options.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { ForwardPayload } from "../../core/forward.ts";
@@ -8,12 +13,18 @@ import type { Caller, InferenceRequest } from "../../core/request.ts";
 import { createForwardRouter, refuseTensors } from "./forward-router.ts";
 
 /** A pool as far as routing looks at it: models by name, whether somebody can be asked for them now. */
-function pool(name: string, models: Readonly<Record<string, boolean>>, answered = true): HttpPool {
-  const endpoint = {} as HttpEndpoint;
+function pool(
+  name: string,
+  models: Readonly<Record<string, boolean>>,
+  answered = true,
+  state: HttpEndpointState = "ready",
+): HttpPool {
+  const endpoint = { state } as HttpEndpoint;
   const has = (model: string): boolean => Object.hasOwn(models, model);
   const parts: Partial<HttpPool> = {
     name,
     answered,
+    endpoints: [endpoint],
     endpointsFor: (model) => (has(model) ? [endpoint] : []),
     candidatesFor: (model) => (has(model) && models[model] === true ? [endpoint] : []),
     models: () =>
@@ -103,6 +114,14 @@ test("an unknown model names what exists; while a pool is silent it may yet exis
   assert.match(ask(catalogOf(pool("a", many)), "x", [], 0, bound), /; served are m3$/);
   assert.match(ask(catalogOf(), "x"), /no pool serves any/);
   assert.match(ask(catalogOf(pool("a", many), pool("b", {}, false)), "x"), /^model_unavailable: .*pool b/);
+  const why = {
+    loading: /has not yet said/,
+    misconfigured: /refuses .*credentials/,
+    unhealthy: /cannot be reached/,
+  } as const;
+  for (const [state, text] of Object.entries(why)) {
+    assert.match(ask(catalogOf(pool("b", {}, false, state as keyof typeof why)), "x"), text);
+  }
 });
 
 test("a chat for a model that takes tensors, and the other way round, says where to go", () => {

@@ -82,7 +82,7 @@ function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string,
   }
   const silent = catalog.pools().find((pool) => !pool.answered);
   if (silent !== undefined) {
-    const text = `No model ${quoted}; pool ${silent.name} has not yet said what it serves`;
+    const text = `No model ${quoted}; pool ${silent.name} ${whySilent(silent)}`;
     return failure("model_unavailable", text, unansweredRetryMs);
   }
   const names = catalog
@@ -92,6 +92,17 @@ function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string,
   const shown = names.slice(0, 10).join(", ") + (names.length > 10 ? ", …" : "");
   const hint = names.length === 0 ? "no pool serves any" : `served are ${shown}`;
   return failure("model_not_found", `No model ${quoted}; ${hint}`);
+}
+
+/** Why nothing is known of what a pool serves. */
+function whySilent({ endpoints }: HttpPool): string {
+  const states = new Set(endpoints.map(({ state }) => state));
+  if (states.size === 1 && states.has("misconfigured")) {
+    return "refuses the gateway's requests: their credentials or dialect are not what it was told";
+  }
+  return states.size === 1 && states.has("unhealthy")
+    ? "cannot be reached, and what it serves is not known"
+    : "has not yet said what it serves";
 }
 
 /** What a tensor call for a model of a pool is answered; undefined for a model that no pool has. */
