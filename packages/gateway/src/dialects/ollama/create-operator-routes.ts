@@ -52,8 +52,9 @@ function pull(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handle
 function remove(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handle"]> {
   const body = readJsonObject(call.body);
   if (isFailure(body)) return body;
-  const name = body.object["model"] ?? body.object["name"];
-  const endpoints = poolServers(forward, call, typeof name === "string" ? name : undefined);
+  const { model, name } = body.object;
+  const meant = model === undefined || model === "" ? name : model;
+  const endpoints = poolServers(forward, call, typeof meant === "string" ? meant : undefined);
   return isFailure(endpoints) ? endpoints : deleteEverywhere(endpoints, call.body);
 }
 

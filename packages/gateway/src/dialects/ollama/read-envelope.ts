@@ -29,7 +29,9 @@ const imagesFinder = new KeyFinder(["images"]);
 export function readEnvelope(body: Uint8Array, prompt: PromptMember): OllamaEnvelope | Failure {
   const spans = finder.find(body);
   if (isFailure(spans)) return spans;
-  const at = spans.start(names.indexOf("model")) < 0 ? names.indexOf("name") : names.indexOf("model");
+  // Ollama's own command says "model": "" and the name under the older "name" when it asks to be shown a model.
+  const isOlder = isEmpty(spans, names.indexOf("model")) && spans.start(names.indexOf("name")) >= 0;
+  const at = names.indexOf(isOlder ? "name" : "model");
   const model = spans.value(at) ?? "";
   if (typeof model !== "string") return wrongField("model", "a string");
   if (model === "") return { ...failure("bad_request", "model is required"), field: "model" };
