@@ -41,6 +41,7 @@ export function createLlama({
     clock,
     logger,
     backoffMs: workers.backoffMs,
+    silentMs: () => connection?.silentMs ?? 0,
     isBusy: () => pool?.endpoints.some(({ inFlight }) => inFlight > 0) ?? false,
   });
   const dial = createConnectionFactory({ clock });

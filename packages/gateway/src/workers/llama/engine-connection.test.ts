@@ -124,4 +124,21 @@ describe("a request to the engine", () => {
     await later();
     assert.match(String(heard[0]), /^connect false/);
   });
+
+  test("that is answered by nothing, not even a probe, makes the engine silent", () => {
+    const { ask, sent, connection, clock, become } = setUp("ready");
+    clock.advance(90_000);
+    assert.equal(connection.silentMs, 0);
+    ask();
+    clock.advance(30_000);
+    ask().cancel();
+    clock.advance(30_000);
+    assert.equal(connection.silentMs, 60_000);
+    sent[0]?.data(Buffer.from("x"));
+    assert.equal(connection.silentMs, 0);
+    ask();
+    clock.advance(5_000);
+    become("starting");
+    assert.equal(connection.silentMs, 0);
+  });
 });

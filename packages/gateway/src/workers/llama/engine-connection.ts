@@ -23,6 +23,8 @@ export class EngineConnection implements ServerConnection {
   readonly clock: Clock;
   /** As many as there are attempts and probes: the pool's concurrency bounds them. */
   readonly waiting = new Set<EngineCall>();
+  /** When the first request was sent that nothing was heard after; undefined: the engine owes nothing. */
+  #owesSince: number | undefined;
 
   /** `inner` connects to the engine's socket. */
   constructor(engine: EngineState, inner: ServerConnection, clock: Clock) {
@@ -37,8 +39,22 @@ export class EngineConnection implements ServerConnection {
     return call;
   }
 
+  /** For how long the engine has said nothing though it was asked, ms. Also one that computes answers probes at once. */
+  get silentMs(): number {
+    return this.#owesSince === undefined ? 0 : this.clock.now() - this.#owesSince;
+  }
+
+  asked(): void {
+    this.#owesSince ??= this.clock.now();
+  }
+
+  heard(): void {
+    this.#owesSince = undefined;
+  }
+
   /** The engine's state is another. */
   engineChanged(): void {
+    this.heard();
     for (const call of this.waiting) call.begin();
   }
 
@@ -74,6 +90,7 @@ class EngineCall implements ServerCall, ServerHandler {
     if (engine.state === "starting") this.#owner.waiting.add(this);
     else if (engine.state === "ready") {
       this.#owner.waiting.delete(this);
+      this.#owner.asked();
       this.#call = inner.send(this.#request, this);
     } else this.giveUp(engine.reason ?? "the engine does not run");
   }
@@ -101,10 +118,12 @@ class EngineCall implements ServerCall, ServerHandler {
   }
 
   head(status: number, headers: HeaderMap): void {
+    this.#owner.heard();
     this.#handler.head(status, headers);
   }
 
   data(chunk: Uint8Array): void {
+    this.#owner.heard();
     this.#handler.data(chunk);
   }
 
@@ -114,6 +133,7 @@ class EngineCall implements ServerCall, ServerHandler {
   }
 
   failed(error: ServerError): void {
+    this.#owner.heard();
     if (error.kind !== "connect") return this.#fail(error);
     const { engine, waiting, clock } = this.#owner;
     this.#call = undefined;

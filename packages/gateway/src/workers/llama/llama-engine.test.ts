@@ -6,7 +6,8 @@ import { test, type TestContext } from "node:test";
 import { isRunning } from "../../../../../test/harness/processes.ts";
 import { until } from "../../../../../test/harness/until.ts";
 import type { LlmEngineState } from "../../contracts/llm-engine.ts";
-import { systemClock } from "../../core/clock.ts";
+import { systemClock, type Clock } from "../../core/clock.ts";
+import { createManualClock } from "../../testing.ts";
 import { installedMark } from "./engine-files.ts";
 import { LlamaEngine } from "./llama-engine.ts";
 
@@ -25,7 +26,10 @@ console.error(JSON.stringify({ level: "info", event: "listening" }));
 
 const quiet = (): void => {};
 
-function engineOver(t: TestContext, more: { threads?: number; pollMs?: number } = {}) {
+function engineOver(
+  t: TestContext,
+  more: { threads?: number; pollMs?: number; clock?: Clock; silentMs?: () => number } = {},
+) {
   const folder = mkdtempSync(path.join(tmpdir(), "spw-llm-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const [models, library] = [path.join(folder, "models"), path.join(folder, "library")];
@@ -45,10 +49,11 @@ function engineOver(t: TestContext, more: { threads?: number; pollMs?: number } 
     memoryBytes: 2 ** 30,
     keepAliveMs: Infinity,
     maxQueue: undefined,
-    clock: systemClock,
+    clock: more.clock ?? systemClock,
     logger: { error: quiet, warn: quiet, info: quiet, debug: quiet },
     backoffMs: { initial: 20, max: 40 },
     isBusy: () => false,
+    silentMs: more.silentMs ?? (() => 0),
   });
   t.after(() => engine.close());
   engine.onChange(() => states.push(engine.state));
@@ -107,4 +112,25 @@ test("one that cannot start is tried again after growing pauses, and says why", 
   await until("it was tried four times", () => starts().length >= 4);
   await until("it has failed", () => engine.state === "failed");
   assert.match(engine.reason ?? "", /exited with code 1: no such thread/);
+});
+
+test("one that says nothing for half a minute though it was asked is killed and started again", async (t) => {
+  const clock = createManualClock();
+  let silentMs = 29_000;
+  const { engine, install, addModel } = engineOver(t, { clock, silentMs: () => silentMs });
+  install();
+  addModel();
+  await engine.start();
+  await until("the engine is ready", () => engine.state === "ready");
+  const first = engine.pid ?? 0;
+  clock.advance(2_000);
+  assert.equal(engine.state, "ready");
+  silentMs = 31_000;
+  clock.advance(2_000);
+  await until("it has ended", () => engine.state === "starting");
+  assert.equal(isRunning(first), false);
+  silentMs = 0;
+  clock.advance(1);
+  await until("another is ready", () => engine.state === "ready");
+  assert.notEqual(engine.pid, first);
 });

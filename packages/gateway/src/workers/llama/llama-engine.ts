@@ -28,6 +28,8 @@ export interface LlamaEngineOptions extends LlamaOptions {
   readonly backoffMs: { readonly initial: number; readonly max: number };
   /** True while requests run in the engine: it is not ended under them. */
   readonly isBusy: () => boolean;
+  /** For how long it has said nothing though it was asked, ms. */
+  readonly silentMs: () => number;
 }
 
 /** Ends within a minute of their starts, in a row, after which the engine counts as failed. */
@@ -37,6 +39,11 @@ const emptyLooks = 2;
 
 /** A process that ran this long was well: the next restart is immediate again, ms. */
 const wellAfterMs = 60_000;
+
+/** A process that says nothing for this long, though it was asked, hangs: it is killed and started again, ms. */
+const hungAfterMs = 30_000;
+/** How often that is looked at, ms. */
+const watchMs = 2_000;
 
 /** Longest wait for a process to listen, ms. */
 const startTimeoutMs = 60_000;
@@ -56,6 +63,7 @@ export class LlamaEngine implements LlmEngine {
   #child: SupervisedChild | undefined;
   /** Until the next look at the folders. */
   #lookTimer: Timer | undefined;
+  #watchTimer: Timer | undefined;
   /** Until the next start. */
   #restartTimer: Timer | undefined;
   #startTimer: Timer | undefined;
@@ -146,6 +154,7 @@ export class LlamaEngine implements LlmEngine {
     const child = this.#child;
     this.#child = undefined;
     this.#startTimer?.cancel();
+    this.#watchTimer?.cancel();
     this.#emptyLooks = 0;
     child?.kill();
   }
@@ -186,11 +195,24 @@ export class LlamaEngine implements LlmEngine {
   #listening(): void {
     this.#startTimer?.cancel();
     this.#become("ready");
+    this.#watch();
+  }
+
+  #watch(): void {
+    const { clock, silentMs, logger } = this.#options;
+    this.#watchTimer?.cancel();
+    this.#watchTimer = clock.after(watchMs, () => {
+      if (this.#child === undefined) return;
+      if (silentMs() < hungAfterMs) return this.#watch();
+      logger.warn("engine_hung", { engine: "llama", silentMs: Math.round(silentMs()) });
+      this.#child.kill();
+    });
   }
 
   #exited(exit: WorkerExit): void {
     this.#child = undefined;
     this.#startTimer?.cancel();
+    this.#watchTimer?.cancel();
     if (this.#isClosed()) return;
     const { clock, logger, backoffMs } = this.#options;
     this.#failures = clock.now() - this.#startedMs > wellAfterMs ? 1 : this.#failures + 1;
