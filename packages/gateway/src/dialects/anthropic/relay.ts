@@ -24,12 +24,14 @@ const quote = 0x22;
 /** Members of a delta that hold what the model said; a delta has none that a caller or a model names. */
 const deltaNames = ["text", "thinking", "partial_json"];
 
+/** One for all streams: an event is looked at without a pause. */
+const deltas = new KeyFinder(deltaNames);
+
 /** Looks at the events of one stream: deltas are scanned, the few others parsed. */
 export class MessagesInspector implements FrameInspector {
   failure: Failure | undefined;
   contentBytes = 0;
   readonly #usage = new UsageReader();
-  readonly #deltas = new KeyFinder(deltaNames);
 
   get usage(): TokenUsage | undefined {
     return this.#usage.usage;
@@ -62,7 +64,6 @@ export class MessagesInspector implements FrameInspector {
   }
 
   #delta({ data, dataStart, dataEnd }: Frame): number {
-    const deltas = this.#deltas;
     let bytes = 0;
     deltas.begin(data, dataStart, dataEnd);
     while (deltas.next() >= 0) if (data[deltas.valueAt] === quote) bytes += deltas.skipString();

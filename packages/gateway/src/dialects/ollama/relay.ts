@@ -30,6 +30,9 @@ const names = [
   "eval_count",
 ] as const;
 
+/** One for all streams: a line is looked at without a pause. */
+const finder = new KeyFinder(names);
+
 const quote = 0x22;
 
 /** Looks at the lines of one stream. */
@@ -37,7 +40,6 @@ export class OllamaInspector implements FrameInspector {
   failure: Failure | undefined;
   usage: TokenUsage | undefined;
   contentBytes = 0;
-  readonly #finder = new KeyFinder(names);
   #marks = 0;
   #promptTokens = 0;
   #completionTokens = 0;
@@ -46,7 +48,6 @@ export class OllamaInspector implements FrameInspector {
   inspect({ data, dataStart, dataEnd }: Frame): number {
     if (data[dataStart] !== 0x7b || data[dataEnd - 1] !== 0x7d) return this.#failed(unreadable());
     this.#marks = 0;
-    const finder = this.#finder;
     finder.begin(data, dataStart, dataEnd);
     for (let key = finder.next(); key >= 0; key = finder.next()) {
       const name = names[key];
@@ -59,13 +60,13 @@ export class OllamaInspector implements FrameInspector {
   }
 
   #member(name: (typeof names)[number] | undefined, data: Uint8Array, end: number): void {
-    const at = this.#finder.valueAt;
+    const at = finder.valueAt;
     switch (name) {
       case "content":
       case "response":
       case "thinking":
       case "image":
-        if (data[at] === quote) this.#text(this.#finder.skipString());
+        if (data[at] === quote) this.#text(finder.skipString());
         return;
       case "done":
         if (data[at] === 0x74) this.#marks |= frameMarks.last;

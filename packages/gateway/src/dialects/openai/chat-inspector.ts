@@ -25,6 +25,9 @@ const names = [
   "cached_tokens",
 ] as const;
 
+/** One for all streams: an event is looked at without a pause. */
+const finder = new KeyFinder(names);
+
 const quote = 0x22;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
@@ -37,7 +40,6 @@ export class ChatInspector implements FrameInspector {
   usage: TokenUsage | undefined;
   contentBytes = 0;
   readonly #hidesUsage: boolean;
-  readonly #finder = new KeyFinder(names);
   #hasContent = false;
   #hasUsage = false;
   #hasNoChoices = false;
@@ -55,7 +57,6 @@ export class ChatInspector implements FrameInspector {
     if (isDone(data, dataStart, dataEnd)) return frameMarks.last;
     if (data[dataStart] !== openBrace || data[dataEnd - 1] !== closeBrace) return this.#malformed();
     this.#hasContent = this.#hasUsage = this.#hasNoChoices = this.#mayBeError = false;
-    const finder = this.#finder;
     finder.begin(data, dataStart, dataEnd);
     for (let key = finder.next(); key >= 0; key = finder.next()) this.#member(names[key], data, dataEnd);
     if (this.#mayBeError && this.#isError(data, dataStart, dataEnd)) return frameMarks.failed;
@@ -65,7 +66,7 @@ export class ChatInspector implements FrameInspector {
   }
 
   #member(name: (typeof names)[number] | undefined, data: Uint8Array, end: number): void {
-    const at = this.#finder.valueAt;
+    const at = finder.valueAt;
     const first = data[at];
     switch (name) {
       case "choices":
@@ -95,7 +96,7 @@ export class ChatInspector implements FrameInspector {
         this.#cachedTokens = readCount(data, at);
         return;
       default:
-        if (first === quote) this.#text(this.#finder.skipString());
+        if (first === quote) this.#text(finder.skipString());
     }
   }
 

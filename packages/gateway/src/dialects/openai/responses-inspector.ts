@@ -9,12 +9,14 @@ import { isDone, malformedEvent } from "./chat-inspector.ts";
 import { readOpenAiError } from "./openai-errors.ts";
 import { readUsage } from "./read-usage.ts";
 
+/** One for all streams: an event is looked at without a pause. */
+const delta = new KeyFinder(["delta"]);
+
 /** Looks at the events of one stream. */
 export class ResponsesInspector implements FrameInspector {
   failure: Failure | undefined;
   usage: TokenUsage | undefined;
   contentBytes = 0;
-  readonly #delta = new KeyFinder(["delta"]);
 
   inspect(frame: Frame): number {
     const { data, dataStart, dataEnd } = frame;
@@ -42,9 +44,9 @@ export class ResponsesInspector implements FrameInspector {
   }
 
   #content({ data, dataStart, dataEnd }: Frame): number {
-    this.#delta.begin(data, dataStart, dataEnd);
-    if (this.#delta.next() === 0 && data[this.#delta.valueAt] === 0x22) {
-      this.contentBytes += this.#delta.skipString();
+    delta.begin(data, dataStart, dataEnd);
+    if (delta.next() === 0 && data[delta.valueAt] === 0x22) {
+      this.contentBytes += delta.skipString();
     }
     return frameMarks.content;
   }

@@ -12,6 +12,8 @@ export interface Attached {
   gone(): void;
   /** What follows on the connection cannot be read: the request ends it with its answer. */
   broken(reason: Failure): void;
+  /** The client has taken what was written. */
+  drained(): void;
 }
 
 /** Requests are nearly always alone on their connection; only a pipelining client has several under way. */
@@ -55,6 +57,11 @@ export class Connection {
     const youngest = this.#attached.at(-1);
     youngest?.broken(reason);
     return youngest !== undefined;
+  }
+
+  /** Tells the eldest request, whose answer is the one that is being written. */
+  drained(): void {
+    this.#attached[0]?.drained();
   }
 
   /** Tells all requests that the client has left. */

@@ -175,6 +175,7 @@ class NodeHttpDoor implements HttpDoor {
     const connection = new Connection(socket, this.#context.clock.now());
     this.#connections.set(socket, connection);
     socket.on("end", () => connection.lost());
+    socket.on("drain", () => connection.drained());
     socket.on("close", () => {
       connection.lost();
       this.#connections.delete(socket);

@@ -19,6 +19,7 @@ import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
 import { answerEncoding, encodeAnswer, minEncodeBytes } from "./encode-answer.ts";
 import type { RouteMatch } from "./router.ts";
+import { streamWriter, type StreamWriter } from "./stream-writer.ts";
 import { endWith, mayHaveBody, retryAfterSeconds, sizeOf } from "./write-answer.ts";
 
 /**
@@ -78,6 +79,8 @@ export class HttpExchange implements ResponseSink, Attached {
   #expectsContinue = false;
   #isBroken = false;
   #exchange: Exchange | undefined;
+  /** Of a streamed answer. */
+  #write: StreamWriter | undefined;
   #lingerTimer: Timer | undefined;
 
   constructor(door: DoorContext, connection: Connection, request: BodyRequest, response: ServerResponse) {
@@ -151,12 +154,17 @@ export class HttpExchange implements ResponseSink, Attached {
     if (!this.#writeHead(status, this.#headers(headers))) return;
     this.#phase = "streaming";
     this.#status = status;
-    this.#response.on("drain", () => this.#exchange?.resume());
+    this.#response.on("drain", () => this.drained());
     this.#response.flushHeaders();
+    this.#write = streamWriter(this.#response, this.#method);
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#phase !== "streaming" || this.#response.write(chunk);
+    return this.#phase !== "streaming" || this.#write === undefined || this.#write(chunk);
+  }
+
+  drained(): void {
+    this.#exchange?.resume();
   }
 
   end(): void {

@@ -31,6 +31,11 @@ export class KeyMeter implements CallerMeter {
   #tokens: TokenBucket | undefined;
   readonly #admitted: MetricValue;
   readonly #inFlight: MetricValue;
+  /** Made with the first token of its kind: a key that uses none shows none. */
+  readonly #counters: Record<(typeof tokenKinds)[number], MetricValue | undefined> = {
+    prompt: undefined,
+    completion: undefined,
+  };
   #active = 0;
 
   constructor(parts: KeyMeterParts) {
@@ -114,7 +119,9 @@ export class KeyMeter implements CallerMeter {
   }
 
   #count(kind: (typeof tokenKinds)[number], tokens: number): void {
-    if (tokens > 0) this.#parts.meters.tokens.with(this.#parts.id, kind).value += tokens;
+    if (tokens <= 0) return;
+    const counter = (this.#counters[kind] ??= this.#parts.meters.tokens.with(this.#parts.id, kind));
+    counter.value += tokens;
   }
 
   #countRefusal(reason: KeyRefusal): void {

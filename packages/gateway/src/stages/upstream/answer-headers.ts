@@ -33,9 +33,17 @@ export function answerHeaders(headers: HeaderList, origin: AnswerOrigin): Header
   return all;
 }
 
+/** Names and how they go into a header. Endpoints and models are few; a bound, since names of models may be asked for at will. */
+const knownTexts = new Map<string, string>();
+const maxKnownTexts = 1_024;
+
 /** Names may hold anything: what a header cannot carry is percent-encoded. */
 function headerText(name: string): string {
-  return text.test(name) ? name : encodeURI(name.toWellFormed());
+  const known = knownTexts.get(name);
+  if (known !== undefined) return known;
+  const written = text.test(name) ? name : encodeURI(name.toWellFormed());
+  if (knownTexts.size < maxKnownTexts) knownTexts.set(name, written);
+  return written;
 }
 
 /** To a hundredth. */

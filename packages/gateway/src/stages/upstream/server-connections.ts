@@ -17,8 +17,8 @@ import { RequestHeads } from "./request-head.ts";
 import { ServerWire, type WireOwner } from "./server-wire.ts";
 import { WireCall } from "./wire-call.ts";
 
-/** Idle connections of one server that are kept. */
-const maxIdle = 256;
+/** Idle connections of one server that are kept: as many as a busy server has streams, so that none is made anew for each. */
+const maxIdle = 1_024;
 
 /** How long an idle connection is kept where the server does not say, ms: shorter than the 5 s of common servers, so that a reused one is rarely just being closed. */
 const defaultKeepMs = 4_000;
