@@ -10,7 +10,7 @@ async function calibrated(costMs: (rows: number) => number, options: Partial<Cal
   const sizes: number[] = [];
   const clock = { now: () => now, sleep: () => Promise.resolve() };
   const run = (rows: number) => {
-    if (sizes.at(-1) !== rows) sizes.push(rows);
+    if (!sizes.includes(rows)) sizes.push(rows);
     now += costMs(rows);
     return Promise.resolve();
   };
@@ -69,6 +69,71 @@ test("the fastest of several runs counts", async () => {
   assert.deepEqual(
     points.map((point) => point.ms),
     Array.from({ length: 7 }, () => 0.25),
+  );
+});
+
+test("one disturbed run of a large size does not decide", async () => {
+  const clean = (rows: number): number => 2 + 0.2 * rows;
+  for (const disturbed of [8, 16, 32, 64]) {
+    let runs = 0;
+    // The first run of a size is not timed, the second is; there is no third in the first pass.
+    const { maxBatch } = await calibrated(
+      (rows) => clean(rows) * (rows === disturbed && ++runs === 2 ? 3 : 1),
+    );
+    assert.equal(maxBatch, 64, `${disturbed} rows disturbed`);
+  }
+});
+
+test("sizes take turns again only as far as there is time", async () => {
+  const { now, sizes } = await calibrated((rows) => 10 + rows, { budgetMs: 170 });
+  assert.deepEqual(sizes, [1, 2, 4, 8]);
+  assert.ok(now <= 170 && now > 150, `${now}`);
+});
+
+test("time that others had the processor does not count, up to four times the time for measuring", async () => {
+  let now = 0;
+  let cpuMs = 0;
+  let waitMs = 0;
+  const options: CalibrateOptions = {
+    clock: { now: () => now, sleep: () => Promise.resolve() },
+    cpuMs: () => cpuMs,
+    callOverheadMs: 0,
+    run(rows) {
+      cpuMs += 1 + 0.01 * rows;
+      now += 1 + 0.01 * rows + (rows >= 16 ? waitMs : 0);
+      return Promise.resolve();
+    },
+  };
+  waitMs = 60;
+  assert.equal((await calibrate(options)).maxBatch, 64);
+  waitMs = 600;
+  const { maxBatch, tookMs } = await calibrate(options);
+  assert.equal(maxBatch, 16);
+  assert.ok(tookMs < 1_900, `${tookMs}`);
+});
+
+test("time of several threads counts once", async () => {
+  let now = 0;
+  const { points } = await calibrate({
+    clock: { now: () => now, sleep: () => Promise.resolve() },
+    cpuMs: () => 2 * now,
+    run: (rows) => Promise.resolve(void (now += rows)),
+  });
+  assert.equal(points.at(-1)?.ms, 64);
+});
+
+test("rows are made before a run is timed", async () => {
+  const made: number[] = [];
+  const { points } = await calibrated(
+    (rows) => {
+      assert.equal(made.at(-1), rows);
+      return rows;
+    },
+    { prepare: (rows) => void made.push(rows), budgetMs: 10_000 },
+  );
+  assert.deepEqual(
+    points.map(({ ms }) => ms),
+    [1, 2, 4, 8, 16, 32, 64],
   );
 });
 

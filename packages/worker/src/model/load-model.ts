@@ -79,10 +79,10 @@ async function prepare(
   { log, clock }: { log: WorkerLog; clock: WorkerClock },
 ): Promise<Readiness> {
   if (source.engine === "mock") return { calibration: mockCalibration(source), batchable: true };
-  const run = sampleRunner(engine);
+  const runner = sampleRunner(engine);
   try {
-    for (const rows of source.config.warmup.batchSizes) await run(engine.dynamicRows ? rows : 1);
-    return await findBatch(engine, source, { run, clock });
+    for (const rows of source.config.warmup.batchSizes) await runner.run(engine.dynamicRows ? rows : 1);
+    return await findBatch(engine, source, { ...runner, clock });
   } catch (error) {
     const reason = `the model refused made-up inputs: ${errorText(error)}`;
     log("warn", "warmup_failed", { model: source.name, version: source.version, reason });
@@ -92,19 +92,31 @@ async function prepare(
   }
 }
 
-/** Runs the model on made-up rows. Inputs are kept from run to run, so that timed runs do not pay for making them. */
-function sampleRunner(engine: Engine): (rows: number) => Promise<void> {
+/** Runs the model on made-up rows. */
+interface SampleRunner {
+  /** Makes the rows, so that a timed run does not pay for it; they are kept from run to run. */
+  prepare(rows: number): void;
+  run(rows: number): Promise<void>;
+}
+
+function sampleRunner(engine: Engine): SampleRunner {
   let kept = { rows: 0, inputs: [] as Tensor[] };
-  return async (rows) => {
+  const prepare = (rows: number): void => {
     if (kept.rows !== rows) kept = { rows, inputs: sampleInputs(engine.inputs, rows) };
-    await engine.infer(kept.inputs);
+  };
+  return {
+    prepare,
+    async run(rows) {
+      prepare(rows);
+      await engine.infer(kept.inputs);
+    },
   };
 }
 
 async function findBatch(
   engine: Engine,
   source: ModelSource,
-  measure: { run: (rows: number) => Promise<void>; clock: WorkerClock },
+  measure: SampleRunner & { readonly clock: WorkerClock },
 ): Promise<Readiness> {
   if (!engine.dynamicRows) {
     const reason = "the first dimension of an input or output has a fixed size";
@@ -114,7 +126,13 @@ async function findBatch(
   if (known !== undefined) return { calibration: known, batchable: true };
   const mixed = await checkRows(engine);
   if (mixed !== undefined) return { calibration: fixedBatch(1, mixed), batchable: false };
-  return { calibration: await calibrate(measure), batchable: true };
+  return { calibration: await calibrate({ ...measure, cpuMs }), batchable: true };
+}
+
+/** CPU time of this process, ms. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }
 
 /** A batch size that is given, so that nothing is measured. */
