@@ -51,8 +51,8 @@ export interface CalibrateOptions {
 
 const defaultSizes = [1, 2, 4, 8, 16, 32, 64];
 
-/** A batch size is good enough within this share of the best throughput. */
-const nearBest = 0.9;
+/** A batch size is good enough within this share of the best throughput: no more, as each call also costs the gateway. */
+const nearBest = 0.95;
 
 /** Batching pays from this gain over single rows on: below it a larger batch only adds latency. */
 const worthwhileGain = 1.15;
@@ -68,7 +68,7 @@ const patience = 4;
 const furtherPasses = 2;
 
 /**
- * Times the model at growing batch sizes and picks the smallest whose throughput is within 10 % of the
+ * Times the model at growing batch sizes and picks the smallest whose throughput is within 5 % of the
  * best and at least 15 % above single rows; 1 when none is. Stops early when the next size would not
  * fit into the budget. A large size is timed once in the first pass, and whatever else ran on the
  * machine just then would decide; in the time that is left all sizes take turns. Rejects with what `run`
