@@ -1,4 +1,4 @@
-// What OpenAI's and Anthropic's own servers refuse of bodies that could be read.
+// What OpenAI's, Ollama's and Anthropic's own servers refuse of bodies that could be read.
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { startSimulator } from "@spillway/simulator";
@@ -45,6 +45,31 @@ const cases = {
       [{ messages: [{ role: "user", content: null }] }, /Invalid value for 'content'/],
     ],
   },
+  ollama: {
+    path: "/api/chat",
+    good: {
+      messages: [
+        { ...user, images: ["AAAA"] },
+        { role: "assistant", content: "", tool_calls: [{ function: { name: "f", arguments: {} } }] },
+        { role: "tool", content: "x", tool_name: "f" },
+      ],
+      options: { temperature: 0.5, stop: ["x"], unknown: 1 },
+      think: "low",
+      format: {},
+    },
+    bad: [
+      [{ think: "none" }, /invalid think value: "none"/],
+      [{ format: "xml" }, /invalid format: "xml"/],
+      [{ options: { top_k: "5" } }, /option "top_k" must be of type integer/],
+      [{ options: { stop: "x" } }, /option "stop"/],
+      [{ messages: [{ role: "user", content: [] }] }, /cannot unmarshal array .*messages\.content/],
+      [{ messages: [{ ...user, images: ["data:image/png;base64,AAAA"] }] }, /illegal base64/],
+      [
+        { messages: [{ role: "assistant", tool_calls: [{ function: { name: "f", arguments: "{}" } }] }] },
+        /cannot unmarshal string .*arguments/,
+      ],
+    ],
+  },
   anthropic: {
     path: "/v1/messages",
     good: {
@@ -74,7 +99,7 @@ const cases = {
   },
 } as const;
 
-for (const face of ["openai", "anthropic"] as const) {
+for (const face of ["openai", "ollama", "anthropic"] as const) {
   it(`${face} refuses what it is known to refuse, and nothing else`, async (t) => {
     const simulator = await startSimulator({ face, models: ["m"] });
     t.after(() => simulator.close());

@@ -9,6 +9,7 @@ import type { World } from "../face.ts";
 import { fields, isFields, items, text } from "../fields.ts";
 import { Job } from "../job.ts";
 import type { StreamWriter } from "../job.ts";
+import { checkOllama } from "./check-ollama.ts";
 import { readKeepAlive, readOllamaChat, readOllamaGenerate } from "./read-ollama.ts";
 import { findOllamaModel, missingModel, OVERLOADED } from "./store.ts";
 
@@ -22,6 +23,8 @@ export function answerOllama(exchange: Exchange, world: World, kind: "chat" | "g
       status: 400,
       message: exchange.rawBody.length === 0 ? "missing request body" : "invalid character in request body",
     });
+  const mistake = checkOllama(body);
+  if (mistake !== undefined) return exchange.error(mistake);
   const name = text(body["model"]) ?? "";
   if (name === "")
     return exchange.error({
