@@ -119,6 +119,26 @@ describe("who may make operators' calls", () => {
   });
 });
 
+describe("an operator whose key is bound to models", () => {
+  it("changes no others", async (t) => {
+    const server = await operated(t, (_request, response) => void response.end('{"status":"success"}\n'));
+    const { key, yaml } = makeKey("bound", ["admin"], ["a"]);
+    const { url } = await gatewayOver(t, { pool: [server.url] }, `auth: { keys: [${yaml}] }\n`);
+    const ask = async (method: string, path: string, body: object): Promise<number> => {
+      const headers = { authorization: `Bearer ${key}` };
+      const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) });
+      await response.text();
+      return response.status;
+    };
+    assert.equal(await ask("POST", "/api/pull", { model: "a:latest" }), 200);
+    assert.equal(await ask("POST", "/api/pull", { model: "b" }), 403);
+    assert.equal(await ask("DELETE", "/api/delete", { name: "b" }), 403);
+    assert.equal(await ask("POST", "/api/copy", { source: "a", destination: "b" }), 403);
+    assert.equal(await ask("POST", "/api/create", { model: "b", from: "a" }), 403);
+    assert.equal(await ask("POST", "/api/push", { model: "a" }), 200);
+  });
+});
+
 describe("operators' calls", () => {
   it("end once their model can be used, or is gone", async (t) => {
     const simulator = await startSimulator({ face: "ollama", models: ["a:latest"] });
@@ -228,6 +248,17 @@ describe("operators' calls", () => {
     assert.ok(!String(last?.["error"]).includes(good.id));
   });
 
+  it("name a server that is not there, too", async (t) => {
+    const good = await operated(t, pulling({ status: "success" }));
+    const gone = await operated(t, pulling({ status: "success" }));
+    gone.server.closeAllConnections();
+    await new Promise((resolve) => gone.server.close(resolve));
+    const { url } = await gatewayOver(t, { pool: [good.url, gone.url] });
+    const last = (await linesOf(await pull(url))).at(-1);
+    assert.match(String(last?.["error"]), /pull failed on 1 of 2 servers/);
+    assert.ok(String(last?.["error"]).includes(gone.id));
+  });
+
   it("close the servers' connections within 100 ms when the operator leaves", async (t) => {
     let open = 0;
     let closedAt = 0;
@@ -277,8 +308,10 @@ describe("operators' calls", () => {
     assert.equal(answer.status, 502);
     assert.ok((await answer.text()).includes(`${broken.id}: disk`));
   });
+});
 
-  it("upload a file larger than any bound to the server that is named", async (t) => {
+describe("an operator's upload", () => {
+  it("goes to the server that is named, larger than any bound", async (t) => {
     const taking = (request: IncomingMessage, response: ServerResponse): void => {
       if (request.method === "HEAD") return void response.writeHead(404).end();
       const hash = createHash("sha256");
@@ -309,7 +342,7 @@ describe("operators' calls", () => {
     );
   });
 
-  it("slow an upload to what its server takes", async (t) => {
+  it("is slowed to what its server takes", async (t) => {
     let arriving: IncomingMessage | undefined;
     let received = 0;
     const server = await operated(t, (request, response) => {
@@ -350,7 +383,7 @@ describe("operators' calls", () => {
     assert.equal(received, size);
   });
 
-  it("close the server's connection within 100 ms when an upload's sender leaves", async (t) => {
+  it("is closed at the server within 100 ms when its sender leaves", async (t) => {
     let closedAt: number | undefined;
     let received = 0;
     const server = await operated(t, (request) => {

@@ -3,9 +3,11 @@ import type { ForwardCatalog, HttpEndpoint, HttpPool } from "../../contracts/htt
 import type { HttpCall, Route } from "../../contracts/route.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { headerValue } from "../../core/headers.ts";
+import type { JsonObject } from "../chat/json-object.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
 import { deleteEverywhere } from "./delete-everywhere.ts";
 import type { OllamaDeps } from "./deps.ts";
+import { refuseForeign } from "../../core/may-use.ts";
 import { isSameModel } from "../../core/model-name.ts";
 import { passCall } from "./passed-call.ts";
 import { pullEverywhere } from "./pull-everywhere.ts";
@@ -43,6 +45,8 @@ function operator(
 function pull(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handle"]> {
   const body = readJsonObject(call.body);
   if (isFailure(body)) return body;
+  const foreign = refuseForeignNames(call, body.object);
+  if (foreign !== undefined) return foreign;
   const endpoints = poolServers(forward, call, undefined);
   if (isFailure(endpoints)) return endpoints;
   const sent = Buffer.from(JSON.stringify({ ...body.object, stream: true }));
@@ -52,10 +56,25 @@ function pull(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handle
 function remove(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handle"]> {
   const body = readJsonObject(call.body);
   if (isFailure(body)) return body;
-  const { model, name } = body.object;
-  const meant = model === undefined || model === "" ? name : model;
-  const endpoints = poolServers(forward, call, typeof meant === "string" ? meant : undefined);
+  const foreign = refuseForeignNames(call, body.object);
+  if (foreign !== undefined) return foreign;
+  const endpoints = poolServers(forward, call, namesIn(body.object)[0]);
   return isFailure(endpoints) ? endpoints : deleteEverywhere(endpoints, call.body);
+}
+
+/** Every model that an operator's call names. */
+function namesIn({ model, name, source, destination, from }: JsonObject): readonly string[] {
+  const names = [model, name, source, destination, from];
+  return names.filter((each): each is string => typeof each === "string" && each !== "");
+}
+
+/** A key that is bound to models changes no others. */
+function refuseForeignNames({ caller }: HttpCall, object: JsonObject): Failure | undefined {
+  for (const name of namesIn(object)) {
+    const foreign = refuseForeign(caller, name);
+    if (foreign !== undefined) return foreign;
+  }
+  return undefined;
 }
 
 /** A path with a digest and nothing else that could lead elsewhere on the server. */
@@ -66,6 +85,11 @@ function onOne(forward: ForwardCatalog, call: HttpCall): ReturnType<Route["handl
   const { digest } = params;
   if (digest !== undefined && !digestPattern.test(digest)) {
     return failure("bad_request", "The digest is not sha256: and 64 hexadecimal digits");
+  }
+  if (digest === undefined && call.caller.models !== undefined) {
+    const named = readJsonObject(body);
+    const foreign = isFailure(named) ? named : refuseForeignNames(call, named.object);
+    if (foreign !== undefined) return foreign;
   }
   const endpoint = namedServer(forward, call);
   if (isFailure(endpoint)) return endpoint;
@@ -88,6 +112,11 @@ function isOllama(endpoint: HttpEndpoint): boolean {
   return endpoint.dialect === "ollama" && endpoint.state !== "draining";
 }
 
+/** One that has not yet said what it speaks is asked too: a call that leaves a server out says so. */
+function mayBeOllama(endpoint: HttpEndpoint): boolean {
+  return isOllama(endpoint) || (endpoint.dialect === undefined && endpoint.state !== "draining");
+}
+
 /** All Ollama servers of the pool that the call means: named, the only one, or the only one that has the model. */
 function poolServers(
   forward: ForwardCatalog,
@@ -106,7 +135,7 @@ function poolServers(
         : pools
       : pools.filter(({ name }) => name === named);
   const [pool] = among;
-  if (pool !== undefined && among.length === 1) return pool.endpoints.filter(isOllama);
+  if (pool !== undefined && among.length === 1) return pool.endpoints.filter(mayBeOllama);
   if (pools.length === 0) return failure("model_unavailable", "No pool has an Ollama server");
   const names = pools.map(({ name }) => name).join(", ");
   return failure("bad_request", `Name a pool of Ollama servers in ${poolHeader}: ${names}`);
