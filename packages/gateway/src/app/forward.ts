@@ -15,6 +15,7 @@ import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createUpstream } from "../stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
+import { recordFields } from "../stages/upstream/forward-record.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
@@ -107,7 +108,14 @@ export function createForwarding({
     stages: {
       routing,
       scheduling,
-      upstream: createUpstream({ clock, random, logger, metrics: context.metrics, scheduling }),
+      upstream: createUpstream({
+        clock,
+        random,
+        logger,
+        metrics: context.metrics,
+        scheduling,
+        onRecord: (record) => logger.debug("request_forwarded", recordFields(record)),
+      }),
     },
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {

@@ -82,6 +82,11 @@ export interface AnswerReader {
    */
   cut(reason: Failure): void;
   /**
+   * What was used of an answer that is called off before its end: by the server's word as far as it has
+   * told, else estimated from what has come. May be asked at any time after `head`; undefined: not known.
+   */
+  usedSoFar(): TokenUsage | undefined;
+  /**
    * What the caller gets for an answer that is no 2xx: the server's own body where both speak one
    * dialect, else its text in the caller's. Called instead of the other methods.
    */

@@ -13,7 +13,13 @@ import type { ResponseSink } from "../../src/contracts/sink.ts";
 import { Cancellation } from "../../src/core/cancellation.ts";
 import { systemClock, type Clock } from "../../src/core/clock.ts";
 import { failure, type Failure } from "../../src/core/errors.ts";
-import type { AnswerReader, AnswerSink, Attempt, ForwardPayload } from "../../src/core/forward.ts";
+import type {
+  AnswerReader,
+  AnswerSink,
+  Attempt,
+  ForwardPayload,
+  TokenUsage,
+} from "../../src/core/forward.ts";
 import type { HeaderList, HeaderMap } from "../../src/core/headers.ts";
 import type { InferenceRequest, WireAnswer } from "../../src/core/request.ts";
 import { createConnectionFactory } from "../../src/stages/upstream/server-connections.ts";
@@ -210,6 +216,10 @@ abstract class Relay implements AnswerReader {
   abstract end(): void;
   abstract cut(reason: Failure): void;
 
+  usedSoFar(): TokenUsage | undefined {
+    return undefined;
+  }
+
   refused(answer: { status: number; headers: HeaderMap; body: Uint8Array }): WireAnswer {
     return { status: answer.status, headers: typeOf(answer.headers), body: [answer.body] };
   }
@@ -238,6 +248,11 @@ class WholeRelay extends Relay {
 class StreamRelay extends Relay {
   #tail = "";
   #content = false;
+  #pieces = 0;
+
+  override usedSoFar(): TokenUsage {
+    return { promptTokens: 10, cachedTokens: 0, completionTokens: this.#pieces, estimated: true };
+  }
   #isOver = false;
 
   head(status: number, headers: HeaderMap): void {
@@ -271,6 +286,7 @@ class StreamRelay extends Relay {
       this.sink.commit();
     }
     this.#tail = text.slice(-32);
+    this.#pieces++;
     this.sink.data(chunk);
   }
 

@@ -3,7 +3,7 @@ import type { Failure } from "../../core/errors.ts";
 import type { AnswerReader, AnswerSink, TokenUsage } from "../../core/forward.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { estimateUsage } from "../streams/estimate-tokens.ts";
+import { estimateUsage, partialUsage } from "../streams/estimate-tokens.ts";
 import { unexpectedType, unfinished } from "../streams/stream-relay.ts";
 import type {
   ChatEvents,
@@ -58,6 +58,10 @@ export class TranslatingStream implements AnswerReader {
 
   cut(reason: Failure): void {
     this.#events.fail(reason);
+  }
+
+  usedSoFar(): TokenUsage {
+    return this.#events.usedSoFar();
   }
 
   refused(answer: RefusedAnswer): WireAnswer {
@@ -137,7 +141,7 @@ class WritingEvents implements ChatEvents {
     this.isEnded = true;
     if (!this.#isCommitted) return this.#parts.out.fail(reason);
     this.#writer.fail(reason);
-    this.#parts.out.usage(this.#tokens());
+    this.#parts.out.usage(this.usedSoFar());
     this.#parts.out.end(reason);
   }
 
@@ -153,7 +157,15 @@ class WritingEvents implements ChatEvents {
     return true;
   }
 
+  usedSoFar(): TokenUsage {
+    return partialUsage(this.#usage, this.#estimated());
+  }
+
   #tokens(): TokenUsage {
-    return this.#usage ?? estimateUsage(this.#parts.context.estimate, this.#contentBytes);
+    return this.#usage ?? this.#estimated();
+  }
+
+  #estimated(): TokenUsage {
+    return estimateUsage(this.#parts.context.estimate, this.#contentBytes);
   }
 }

@@ -70,6 +70,10 @@ export class TranslatingWhole implements AnswerReader {
     if (!this.#isEnded) this.#fail(reason);
   }
 
+  usedSoFar(): undefined {
+    return undefined;
+  }
+
   refused(answer: RefusedAnswer): WireAnswer {
     const { readErrorText, writeRefusal } = this.#parts;
     return translateRefusal(answer, readErrorText(answer.body), writeRefusal);

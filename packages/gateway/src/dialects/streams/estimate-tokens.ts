@@ -13,6 +13,13 @@ export function estimateTokens(bytes: number): number {
   return Math.ceil(bytes / bytesPerToken);
 }
 
+/** Usage of an answer that broke off: what the server told by then may be of its beginning only. */
+export function partialUsage(told: TokenUsage | undefined, guessed: TokenUsage): TokenUsage {
+  if (told === undefined) return guessed;
+  const { completionTokens } = guessed;
+  return told.completionTokens >= completionTokens ? told : { ...told, completionTokens, estimated: true };
+}
+
 /** The usage of a request whose server told none. */
 export function estimateUsage(estimate: TokenEstimate, contentBytes: number): TokenUsage {
   return {

@@ -6,7 +6,7 @@ import { failure, type Failure } from "../../core/errors.ts";
 import type { AnswerReader, AnswerSink, TokenEstimate, TokenUsage } from "../../core/forward.ts";
 import { headerValue, type HeaderList, type HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { estimateUsage } from "./estimate-tokens.ts";
+import { estimateUsage, partialUsage } from "./estimate-tokens.ts";
 import type { Frame, FrameHandler, FrameReader } from "./frame.ts";
 
 /** What a frame is to the relay: any of these, added up. */
@@ -103,6 +103,11 @@ export class StreamRelay implements AnswerReader, FrameHandler {
     this.#fail(reason);
   }
 
+  usedSoFar(): TokenUsage {
+    const { inspector, estimate } = this.#parts;
+    return partialUsage(inspector.usage, estimateUsage(estimate, inspector.contentBytes));
+  }
+
   refused(answer: {
     readonly status: number;
     readonly headers: HeaderMap;
@@ -167,7 +172,8 @@ export class StreamRelay implements AnswerReader, FrameHandler {
   #finish(failed: Failure | undefined): void {
     const { inspector, estimate, out } = this.#parts;
     this.#isEnded = true;
-    out.usage(inspector.usage ?? estimateUsage(estimate, inspector.contentBytes));
+    const told = failed === undefined ? inspector.usage : this.usedSoFar();
+    out.usage(told ?? estimateUsage(estimate, inspector.contentBytes));
     out.end(failed);
   }
 }

@@ -72,6 +72,10 @@ export class WholeRelay implements AnswerReader {
     this.#parts.out.fail(reason);
   }
 
+  usedSoFar(): TokenUsage {
+    return this.#usage();
+  }
+
   refused(answer: {
     readonly status: number;
     readonly headers: HeaderMap;

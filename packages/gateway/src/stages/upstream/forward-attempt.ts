@@ -3,7 +3,7 @@ import type { ServerCall, ServerError, ServerHandler, ServerRequest } from "../.
 import type { AttemptResult, ForwardTimeouts, HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import type { Clock } from "../../core/clock.ts";
 import { failure, toFailure, type Failure } from "../../core/errors.ts";
-import type { AnswerReader, Attempt, ForwardPayload } from "../../core/forward.ts";
+import type { AnswerReader, Attempt, ForwardPayload, TokenUsage } from "../../core/forward.ts";
 import type { HeaderMap } from "../../core/headers.ts";
 import { endOfError, endOfReader, endOfRefusal, endOfTimeout, type AttemptEnd } from "./attempt-end.ts";
 import { tickMs, type DeadlineWatch, type Watched } from "./deadline-watch.ts";
@@ -57,8 +57,6 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
   firstTokenMs: number | undefined;
   dueAt: number;
   watchIndex = -1;
-  /** Pieces passed on. */
-  pieces = 0;
   readonly #context: AttemptContext;
   readonly #owner: AttemptOwner;
   readonly #timeouts: ForwardTimeouts;
@@ -203,7 +201,6 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
 
   passed(chunk: Uint8Array): void {
     if (this.#phase !== "reading" && this.#phase !== "breaking") return;
-    this.pieces++;
     if (this.#owner.passed(chunk) || this.#phase !== "reading") return;
     this.pause();
   }
@@ -232,6 +229,17 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
     const end = this.#broken ?? endOfReader(reason);
     this.abandon();
     this.#owner.failed(this, end, false);
+  }
+
+  /** What was used up to now; undefined where nothing is known of it. */
+  get used(): TokenUsage | undefined {
+    if (this.answer.tokens !== undefined) return this.answer.tokens;
+    try {
+      return this.#reader?.usedSoFar();
+    } catch (error) {
+      this.#context.onFault(error);
+      return undefined;
+    }
   }
 
   /** What the caller gets where the server's refusal is the last word. */

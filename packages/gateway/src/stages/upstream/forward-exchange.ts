@@ -303,13 +303,10 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     return attempt?.sent === true ? (whole ?? "first_token") : "connect";
   }
 
-  /** What was used of an answer that nobody reads to its end: by the server's word, else a token for each piece passed on. */
+  /** What was used of an answer that was passed on in part. */
   #usedSoFar(): TokenUsage {
     const { promptTokens } = this.#decision.request.payload.estimate;
-    const completionTokens = this.#attempt?.pieces ?? 0;
-    return (
-      this.#attempt?.answer.tokens ?? { promptTokens, cachedTokens: 0, completionTokens, estimated: true }
-    );
+    return this.#attempt?.used ?? { promptTokens, cachedTokens: 0, completionTokens: 0, estimated: true };
   }
 
   #release(attempt: ForwardAttempt, kind: AttemptResult["kind"], retryAfterMs?: number): void {
