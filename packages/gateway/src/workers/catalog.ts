@@ -30,7 +30,7 @@ export function unknownModel(sources: readonly ModelSource[], name: string, call
   const names = [...listed].filter((each) => caller === undefined || mayUse(caller, each));
   const shown = names.slice(0, 10).join(", ") + (names.length > 10 ? ", …" : "");
   const hint = names.length === 0 ? "no model is served" : `served are ${shown}`;
-  return failure("model_not_found", `No model ${JSON.stringify(name)}; ${hint}`);
+  return failure("model_not_found", `No model ${JSON.stringify(name.slice(0, 200))}; ${hint}`);
 }
 
 /** Joins the sources. Loading and unloading is the repository's. */

@@ -73,7 +73,7 @@ function pickTarget(
 
 /** Says why nothing serves the model, and what the caller could ask for instead; at most ten names. */
 function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string, caller: Caller): Failure {
-  const quoted = JSON.stringify(model);
+  const quoted = JSON.stringify(model.slice(0, 200));
   if (isPredictive(model)) {
     return failure(
       "bad_request",
