@@ -47,12 +47,15 @@ export function answerLoad({ clock }: OllamaDeps, operation: Operation, model: s
   });
 }
 
-/** `/api/show` of a model whose server tells nothing of the kind. */
+/**
+ * `/api/show` of a model whose server tells nothing of the kind. Clients offer only models that say they
+ * take tools; a server whose model does not refuses them itself.
+ */
 export function answerShow(model: PooledModel): WireAnswer {
   return jsonAnswer(200, {
     details: noDetails,
     model_info: {},
-    capabilities: ["completion"],
+    capabilities: ["completion", "tools"],
     modified_at: cardOf(model)["modified_at"],
   });
 }

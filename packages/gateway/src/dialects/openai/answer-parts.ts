@@ -16,6 +16,13 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
+/** What a message or delta says: a text, or parts of which those that are texts count (Mistral). */
+export function contentTextOf({ content }: JsonObject): string | undefined {
+  if (!Array.isArray(content)) return textOf(content);
+  const texts = content.filter(isJsonObject).flatMap((part) => textOf(part["text"]) ?? []);
+  return textOf(texts.join(""));
+}
+
 /** Reasoning stands in `reasoning_content` (DeepSeek, vLLM before 0.11, SGLang) or `reasoning` (vLLM, Ollama). */
 export function thinkingOf(message: JsonObject): string | undefined {
   return textOf(message["reasoning_content"]) ?? textOf(message["reasoning"]);

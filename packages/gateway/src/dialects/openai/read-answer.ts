@@ -9,6 +9,7 @@ import { SseReader } from "../streams/sse-reader.ts";
 import { unfinished } from "../streams/stream-relay.ts";
 import {
   callsOf,
+  contentTextOf,
   finishOf,
   firstChoice,
   logprobsOf,
@@ -44,7 +45,7 @@ function contentOf(message: JsonObject, choice: JsonObject): OutputPart[] {
   const content: OutputPart[] = [];
   const thinking = thinkingOf(message);
   if (thinking !== undefined) content.push({ kind: "thinking", text: thinking, signature: undefined });
-  const text = textOf(message["content"]) ?? textOf(message["refusal"]) ?? textOf(choice["text"]);
+  const text = contentTextOf(message) ?? textOf(message["refusal"]) ?? textOf(choice["text"]);
   if (text !== undefined) content.push({ kind: "text", text });
   for (const call of callsOf(message)) {
     const { id = `call_${call.index}`, name = "", arguments: args } = call;
@@ -125,7 +126,7 @@ export class OpenAiStreamReader implements ChatStreamReader, FrameHandler {
     const given = choice["delta"];
     const delta = isJsonObject(given) ? given : {};
     const thinking = thinkingOf(delta);
-    const text = textOf(delta["content"]) ?? textOf(delta["refusal"]) ?? textOf(choice["text"]);
+    const text = contentTextOf(delta) ?? textOf(delta["refusal"]) ?? textOf(choice["text"]);
     if (thinking !== undefined || text !== undefined) this.#endCall();
     if (thinking !== undefined) this.#events.thinking(thinking);
     if (text !== undefined) this.#events.text(text, logprobsOf(choice));

@@ -278,6 +278,19 @@ describe("answers of chats", () => {
     });
   });
 
+  test("whose text comes in parts", () => {
+    const parts = [
+      { type: "thinking", thinking: [] },
+      { type: "text", text: "Hel" },
+      { type: "text", text: "lo" },
+    ];
+    const body = { choices: [{ message: { content: parts }, finish_reason: "stop" }] };
+    const sink = new RecordingSink();
+    const { reader } = translate(openAiChat, chat, sink);
+    play(reader, [Buffer.from(JSON.stringify(body))], sink, { type: "application/json" });
+    assert.match(sink.text, /"content":"Hello"/);
+  });
+
   test("whole, unreadable or an error inside of a 200: another endpoint is tried", () => {
     const told = '{"error":{"message":"x"}}';
     for (const body of ["", "{}", "<p>", '{"choices":[]}', told, JSON.stringify(whole).slice(0, 50)]) {
