@@ -171,12 +171,12 @@ function copyRest({ folder, manifest }: Package, out: string): void {
   writeFileSync(path.join(to, "package.json"), `${JSON.stringify(published(manifest), null, 2)}\n`);
 }
 
-/** The models without what only making and judging them needs. */
+/** The models without what only making and judging them needs, and without GGUF files that somebody tries here. */
 function copyModels(to: string): void {
   const left = new Set(["train.py", "requirements.txt", "heldout", "heldout.json"]);
   cpSync(path.join(root, "models"), to, {
     recursive: true,
-    filter: (from) => !left.has(path.basename(from)),
+    filter: (from) => !left.has(path.basename(from)) && !from.endsWith(".gguf"),
   });
 }
 
