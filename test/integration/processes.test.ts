@@ -8,7 +8,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { createModelFolder, repositoryRoot, type ModelFolder } from "../harness/gateway.ts";
+import { buildGguf } from "../harness/gguf-build.ts";
 import { createHttpClient, type HttpAnswer, type HttpClient } from "../harness/http-client.ts";
+import { engineMissing } from "../harness/llama-engine.ts";
 import { childrenOf, isRunning, processesAreKnown } from "../harness/processes.ts";
 import { createRpcClient, type RpcClient } from "../harness/rpc-client.ts";
 import { startSpillway, type Running } from "../harness/spillway.ts";
@@ -196,6 +198,19 @@ describe("kill -9 of the gateway", { skip }, () => {
     await served.ended;
     await Promise.all(lost);
     await allEnded(workers);
+    assert.deepEqual(socketFolders(served.temporary), []);
+  });
+
+  it("takes the llama engine with it", { skip: engineMissing() }, async (test) => {
+    const models = slowModels(test);
+    models.write("talk.gguf", buildGguf({ seed: 1 }));
+    const served = await serve(test, { models });
+    const children = childrenOf(served.pid);
+    assert.equal(children.length, 2);
+    assert.equal(socketFolders(served.temporary).length, 2);
+    served.kill("SIGKILL");
+    await served.ended;
+    await allEnded(children);
     assert.deepEqual(socketFolders(served.temporary), []);
   });
 

@@ -1,6 +1,7 @@
 /** Program of the engine's process: `main.ts --models FOLDER --socket PATH`. */
-import { rmSync } from "node:fs";
+import { rmdirSync, rmSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments, usage, type EngineOptions } from "./arguments.ts";
 import { createJsonLog } from "./log.ts";
@@ -40,15 +41,25 @@ async function run(options: EngineOptions): Promise<void> {
 function endWithParent(socket: string | undefined): void {
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => {});
-  process.stdin
-    .once("end", () => end(socket))
-    .once("close", () => end(socket))
-    .once("error", () => end(socket))
-    .resume();
+  const leave = (): void => {
+    if (socket !== undefined) removeFolderOf(socket);
+    end(socket);
+  };
+  process.stdin.once("end", leave).once("close", leave).once("error", leave).resume();
 }
 
 /** Ends at once: an exit would first wait for what is being computed, and nobody is left to hear it. */
 function end(socket: string | undefined): void {
   if (socket !== undefined) rmSync(socket, { force: true });
   process.kill(process.pid, "SIGKILL");
+}
+
+/** The parent, which is gone, made the folder for the socket: it goes as well, unless it holds something else. */
+function removeFolderOf(socket: string): void {
+  rmSync(socket, { force: true });
+  try {
+    rmdirSync(dirname(socket));
+  } catch {
+    // It is not empty, or has gone.
+  }
 }

@@ -53,11 +53,12 @@ const mebibyte = 2 ** 20;
 
 /** The engine over model folders. */
 export class LlamaEngine implements LlmEngine {
-  readonly access: ServerAccess;
   readonly #options: LlamaEngineOptions;
-  readonly #folder: string;
-  readonly #socket: string;
-  readonly #removeFolder: () => void;
+  /** Where the socket lies; made for the first process. */
+  #folder: string | undefined;
+  readonly #removeFolder = (): void => {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  };
   #state: LlmEngineState = "idle";
   #reason: string | undefined;
   #child: SupervisedChild | undefined;
@@ -74,15 +75,14 @@ export class LlamaEngine implements LlmEngine {
 
   constructor(options: LlamaEngineOptions) {
     this.#options = options;
-    this.#folder = makeSocketFolder(tmpdir());
-    this.#socket = join(this.#folder, "llama.sock");
-    this.#removeFolder = () => rmSync(this.#folder, { recursive: true, force: true });
-    process.on("exit", this.#removeFolder);
-    this.access = {
+  }
+
+  get access(): ServerAccess {
+    return {
       origin: "http://llama",
       basePath: "",
       address: undefined,
-      socketPath: this.#socket,
+      socketPath: this.#socketPath(),
       headers: [],
       ca: undefined,
       serverName: undefined,
@@ -129,6 +129,14 @@ export class LlamaEngine implements LlmEngine {
 
   #isClosed(): boolean {
     return this.#state === "closed";
+  }
+
+  #socketPath(): string {
+    if (this.#folder === undefined) {
+      this.#folder = makeSocketFolder(tmpdir());
+      process.on("exit", this.#removeFolder);
+    }
+    return join(this.#folder, "llama.sock");
   }
 
   #startFor(found: boolean): void {
@@ -182,7 +190,7 @@ export class LlamaEngine implements LlmEngine {
       id: "llama",
       role: "engine",
       program,
-      args: engineArguments(this.#options, this.#socket),
+      args: engineArguments(this.#options, this.#socketPath()),
       environment: {},
       logger,
       onEvent: (event) => {
