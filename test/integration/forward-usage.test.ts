@@ -154,6 +154,39 @@ for (const cell of cells) {
   });
 }
 
+describe("embeddings", () => {
+  const answers: Readonly<Record<string, object>> = {
+    "/v1/embeddings": {
+      object: "list",
+      model: "m",
+      data: [{ object: "embedding", index: 0, embedding: [0.6, 0.8] }],
+      usage: { prompt_tokens: prompt, total_tokens: prompt },
+    },
+    "/api/embed": { model: "m", embeddings: [[0.6, 0.8]], total_duration: 5, prompt_eval_count: prompt },
+  };
+  for (const [address, pool, asked] of [
+    ["/v1/embeddings", "openai", "/v1/embeddings"],
+    ["/v1/embeddings", "ollama", "/v1/embeddings"],
+    ["/api/embed", "ollama", "/api/embed"],
+    ["/api/embed", "openai", "/v1/embeddings"],
+  ] as const) {
+    it(`are charged their prompt alone: ${address} → ${pool}`, async () => {
+      server.script = (call) => {
+        assert.equal(pathOf(call), asked);
+        call.response.writeHead(200, { "content-type": "application/json" });
+        call.response.end(JSON.stringify(answers[asked]));
+      };
+      const body = { model: pool, input: "some words" };
+      const { tokens, record } = await usedBy(async () => {
+        const call = await startCall(gateway.url, { path: address, body, headers: caller.headers }).ended();
+        assert.equal(call.status, 200, call.text);
+      });
+      assert.deepEqual(tokens, [prompt, 0]);
+      assert.deepEqual(recordOf(record), [prompt, 0, false, "ok"]);
+    });
+  }
+});
+
 describe("the limits of a key", () => {
   const chat = cells[0];
 
