@@ -5,6 +5,7 @@ import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import type { TlsFiles } from "../contracts/options.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
+import type { RequestRecords } from "../contracts/request-record.ts";
 import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
 import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
@@ -42,6 +43,8 @@ export interface DoorParts {
   readonly catalog: ModelCatalog;
   /** Pools of HTTP servers and their models. */
   readonly forward: ForwardCatalog;
+  /** What became of the last requests. */
+  readonly records: RequestRecords;
 }
 
 const services = ["inference.GRPCInferenceService", "inference.ModelInference"];

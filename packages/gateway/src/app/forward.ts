@@ -4,6 +4,8 @@ import type { ConnectionFactory } from "../contracts/connection.ts";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { LineCost } from "../contracts/line.ts";
 import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
+import type { ForwardRecord, RequestRecords } from "../contracts/request-record.ts";
+import type { Logger } from "../contracts/telemetry.ts";
 import type { ForwardPayload } from "../core/forward.ts";
 import { createEndpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { FoundPools } from "../endpoints/found-pools.ts";
@@ -15,7 +17,7 @@ import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createUpstream } from "../stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
-import { recordFields } from "../stages/upstream/forward-record.ts";
+import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
@@ -59,6 +61,8 @@ export interface ForwardParts {
   readonly ownPorts: () => readonly number[];
   /** What can be asked for has changed. */
   readonly onChange: () => void;
+  /** Keeps what became of requests. */
+  readonly records: RequestRecords;
 }
 
 /** Throws a `GatewayError` for a pool whose credentials or authority cannot be read. */
@@ -68,6 +72,7 @@ export function createForwarding({
   isPredictive,
   ownPorts,
   onChange,
+  records,
 }: ForwardParts): Forwarding {
   const { clock, random, logger } = context;
   const connect = createConnectionFactory({ clock });
@@ -114,7 +119,7 @@ export function createForwarding({
         logger,
         metrics: context.metrics,
         scheduling,
-        onRecord: (record) => logger.debug("request_forwarded", recordFields(record)),
+        onRecord: recorder(records, logger),
       }),
     },
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
@@ -127,6 +132,14 @@ export function createForwarding({
       found?.close();
       catalog.close();
     },
+  };
+}
+
+/** Keeps each record and writes it to the log. */
+function recorder(records: RequestRecords, logger: Logger): (record: ForwardRecord) => void {
+  return (record) => {
+    records.add(record);
+    logger.debug("request_forwarded", recordFields(record));
   };
 }
 

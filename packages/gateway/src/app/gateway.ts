@@ -7,6 +7,7 @@ import { KeyRing } from "../stages/admission/key-ring.ts";
 import { refuseTensors } from "../stages/routing/forward-router.ts";
 import { createModelRouter } from "../stages/routing/model-router.ts";
 import { createPipeline } from "../pipeline/pipeline.ts";
+import { RecentRequests } from "../telemetry/index.ts";
 import { unknownModel } from "../workers/catalog.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
 import { createForwarding } from "./forward.ts";
@@ -42,12 +43,14 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   };
   const workers = createModelWorkers({ config, context, onChange });
   const { sources } = workers;
+  const records = new RecentRequests();
   const forwarding = createForwarding({
     config,
     context,
     isPredictive: (model) => sources.some((source) => source.endpointFor(model, undefined) !== undefined),
     ownPorts: () => (doors === undefined ? [] : portsOf(doors.listening)),
     onChange,
+    records,
   });
   const llama = createLlama({ config, context, pools: forwarding.own });
   const ring = new KeyRing(context);
@@ -72,7 +75,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   };
   try {
     keys = await keepKeys({ ...context, access: config.access, ring });
-    doors = await openDoors({ config, context, pipeline, catalog, forward: forwarding.catalog });
+    doors = await openDoors({ config, context, pipeline, catalog, forward: forwarding.catalog, records });
     forwarding.start();
     await llama?.start();
     await workers.start();

@@ -1,7 +1,9 @@
 /** Every address the gateway answers, from the dialects and the operators' surfaces. */
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
+import type { RequestRecords } from "../contracts/request-record.ts";
 import type { Route, RpcMethod } from "../contracts/route.ts";
+import { createDecisionRoute } from "../admin/decision-route.ts";
 import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
 import { createMonitoringRoutes } from "../admin/monitoring-routes.ts";
@@ -36,12 +38,14 @@ export interface AddressParts {
   readonly catalog: ModelCatalog;
   /** Pools of HTTP servers and their models. */
   readonly forward: ForwardCatalog;
+  /** What became of the last requests. */
+  readonly records: RequestRecords;
   readonly draining: () => boolean;
 }
 
 /** Collects the addresses. A new API is a line here. */
 export function collectAddresses(parts: AddressParts): Addresses {
-  const { config, context, catalog, forward, draining } = parts;
+  const { config, context, catalog, forward, records, draining } = parts;
   const { clock, version, metrics } = context;
   const jsonThreads = new JsonThreads({ clock });
   const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
@@ -54,6 +58,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
       createWelcomeRoute({ catalog, pooled, version }),
       ...createHealthRoutes({ catalog, clock, version, draining }),
       createMetricsRoute(metrics, expositionContentType),
+      createDecisionRoute(records),
       ...createMonitoringRoutes(config.monitoring, { clock }),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),

@@ -14,7 +14,7 @@ import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { createScheduling } from "../../src/stages/scheduling/create-scheduling.ts";
 import { createUpstream, type UpstreamOptions } from "../../src/stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../../src/stages/upstream/forward-metrics.ts";
-import type { ForwardRecord } from "../../src/stages/upstream/forward-record.ts";
+import type { ForwardRecord } from "../../src/contracts/request-record.ts";
 import { createMetrics } from "../../src/telemetry/index.ts";
 import {
   CollectingSink,

@@ -8,7 +8,7 @@ import type { Random } from "../../core/random.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { ForwardExchange, type ExchangeContext } from "./forward-exchange.ts";
 import { ForwardMeters } from "./forward-metrics.ts";
-import type { ForwardRecord } from "./forward-record.ts";
+import type { ForwardRecord } from "../../contracts/request-record.ts";
 import { Hedging } from "./hedging.ts";
 import { defaultRetryBudget, RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
 

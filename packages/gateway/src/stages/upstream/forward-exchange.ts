@@ -13,7 +13,7 @@ import { answerHeaders } from "./answer-headers.ts";
 import type { AttemptEnd } from "./attempt-end.ts";
 import { ForwardAttempt, type AttemptContext, type AttemptOwner } from "./forward-attempt.ts";
 import type { CancelPhase, ForwardMeters, PoolMeter } from "./forward-metrics.ts";
-import type { ForwardRecord } from "./forward-record.ts";
+import type { ForwardRecord } from "../../contracts/request-record.ts";
 import type { Hedging } from "./hedging.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { mayRepeat, pauseBefore } from "./retry-rules.ts";

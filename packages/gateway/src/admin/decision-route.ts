@@ -1,0 +1,51 @@
+/** `/admin/decisions/{id}`: what became of a request, for operators. */
+import type { RequestRecord, RequestRecords } from "../contracts/request-record.ts";
+import { writePlainFailure } from "../contracts/plain-failure.ts";
+import { wireAnswer, type Route } from "../contracts/route.ts";
+import { failure } from "../core/errors.ts";
+
+/** Answers for the last requests that HTTP servers were asked for, by the id in their answer's `x-request-id`. */
+export function createDecisionRoute(records: Pick<RequestRecords, "find">): Route {
+  return {
+    method: "GET",
+    path: "/admin/decisions/{id}",
+    scope: "admin",
+    body: "none",
+    writeFailure: writePlainFailure,
+    handle({ params }) {
+      const record = records.find(params["id"] ?? "");
+      if (record === undefined) {
+        return failure(
+          "not_found",
+          "No request of this id is known; only the last ones that have ended are kept",
+        );
+      }
+      const body = Buffer.from(`${JSON.stringify(told(record))}\n`);
+      return wireAnswer(200, "application/json", [body], [["cache-control", "no-store"]]);
+    },
+  };
+}
+
+function told({ usage, ...record }: RequestRecord): object {
+  return {
+    id: record.id,
+    caller: record.caller,
+    model: record.model,
+    pool: record.pool,
+    endpoint: record.endpoint,
+    outcome: record.outcome,
+    attempts: record.attempts,
+    queue_ms: record.queueMs,
+    first_token_ms: record.firstTokenMs ?? null,
+    duration_ms: record.durationMs,
+    usage:
+      usage === undefined
+        ? null
+        : {
+            prompt_tokens: usage.promptTokens,
+            cached_tokens: usage.cachedTokens,
+            completion_tokens: usage.completionTokens,
+            estimated: usage.estimated,
+          },
+  };
+}

@@ -1,0 +1,46 @@
+/** What is known of a forwarded request once it has ended: for accounts, and for who asks what became of it. */
+import type { ForwardPayload, TokenUsage } from "../core/forward.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { InferenceRequest } from "../core/request.ts";
+import type { ForwardRoute } from "./http-endpoint.ts";
+
+/** One request as it ended. What it refers to is to be read during the call that tells it. */
+export interface ForwardRecord {
+  readonly request: InferenceRequest<ForwardPayload>;
+  readonly route: ForwardRoute;
+  /** Id of the endpoint that answered, or was asked last. */
+  readonly endpoint: string;
+  readonly outcome: Outcome;
+  readonly attempts: number;
+  readonly queueMs: number;
+  /** From the first attempt to the end. */
+  readonly durationMs: number;
+  /** Of the attempt that answered. */
+  readonly firstTokenMs: number | undefined;
+  readonly usage: TokenUsage | undefined;
+}
+
+/** What is kept of one. */
+export interface RequestRecord {
+  readonly id: string;
+  /** Id of the caller's key, or `local`, or `anonymous`. */
+  readonly caller: string;
+  /** As the caller named it. */
+  readonly model: string;
+  readonly pool: string;
+  readonly endpoint: string;
+  readonly outcome: Outcome;
+  readonly attempts: number;
+  readonly queueMs: number;
+  readonly durationMs: number;
+  /** Undefined where no content came. */
+  readonly firstTokenMs: number | undefined;
+  readonly usage: TokenUsage | undefined;
+}
+
+/** The records of the last requests. */
+export interface RequestRecords {
+  add(record: ForwardRecord): void;
+  /** The last one of this id; undefined where it is not kept, or no more. */
+  find(id: string): RequestRecord | undefined;
+}

@@ -1,0 +1,106 @@
+/** The last requests, in memory that is set aside once: keeping one makes no object and costs a few writes. */
+import type { ForwardRecord, RequestRecord, RequestRecords } from "../contracts/request-record.ts";
+import type { Outcome } from "../core/outcome.ts";
+
+/** Requests that are kept unless somebody says otherwise: some seconds of a busy gateway. */
+export const defaultKeptRequests = 4_096;
+
+/** The numbers of a record, in their order. */
+const numbers = [
+  "attempts",
+  "queue",
+  "duration",
+  "firstToken",
+  "prompt",
+  "cached",
+  "completion",
+  "estimated",
+] as const;
+const width = numbers.length;
+
+/** A ring. Its texts are those of the requests, by reference: nothing of their bodies is held. */
+export class RecentRequests implements RequestRecords {
+  readonly #capacity: number;
+  readonly #ids: string[];
+  readonly #callers: string[];
+  readonly #models: string[];
+  readonly #pools: string[];
+  readonly #endpoints: string[];
+  readonly #outcomes: Outcome[];
+  /** `width` numbers a record; NaN for what there is none of. */
+  readonly #numbers: Float64Array;
+  #next = 0;
+
+  constructor(capacity: number = defaultKeptRequests) {
+    const texts = (): string[] => Array.from({ length: capacity }, () => "");
+    this.#capacity = capacity;
+    this.#ids = texts();
+    this.#callers = texts();
+    this.#models = texts();
+    this.#pools = texts();
+    this.#endpoints = texts();
+    this.#outcomes = Array.from({ length: capacity }, () => "ok");
+    this.#numbers = new Float64Array(capacity * width);
+  }
+
+  add({
+    request,
+    route,
+    endpoint,
+    outcome,
+    attempts,
+    queueMs,
+    durationMs,
+    firstTokenMs,
+    usage,
+  }: ForwardRecord): void {
+    const at = this.#next;
+    this.#next = at + 1 === this.#capacity ? 0 : at + 1;
+    this.#ids[at] = request.id;
+    this.#callers[at] = request.caller.id;
+    this.#models[at] = request.model;
+    this.#pools[at] = route.pool.name;
+    this.#endpoints[at] = endpoint;
+    this.#outcomes[at] = outcome;
+    const values = this.#numbers;
+    const from = at * width;
+    values[from] = attempts;
+    values[from + 1] = queueMs;
+    values[from + 2] = durationMs;
+    values[from + 3] = firstTokenMs ?? Number.NaN;
+    values[from + 4] = usage?.promptTokens ?? Number.NaN;
+    values[from + 5] = usage?.cachedTokens ?? 0;
+    values[from + 6] = usage?.completionTokens ?? 0;
+    values[from + 7] = usage?.estimated === true ? 1 : 0;
+  }
+
+  find(id: string): RequestRecord | undefined {
+    if (id === "") return undefined;
+    for (let back = 1; back <= this.#capacity; back++) {
+      const at = (this.#next - back + this.#capacity) % this.#capacity;
+      if (this.#ids[at] === id) return this.#read(at);
+    }
+    return undefined;
+  }
+
+  #read(at: number): RequestRecord {
+    const [attempts = 0, queueMs = 0, durationMs = 0, firstTokenMs = 0, promptTokens = 0, ...rest] =
+      this.#numbers.subarray(at * width, (at + 1) * width);
+    const [cachedTokens = 0, completionTokens = 0, estimated = 0] = rest;
+    return {
+      id: this.#ids[at] ?? "",
+      caller: this.#callers[at] ?? "",
+      model: this.#models[at] ?? "",
+      pool: this.#pools[at] ?? "",
+      endpoint: this.#endpoints[at] ?? "",
+      outcome: this.#outcomes[at] ?? "ok",
+      attempts,
+      queueMs,
+      durationMs,
+      firstTokenMs: Number.isNaN(firstTokenMs) ? undefined : firstTokenMs,
+      usage: Number.isNaN(promptTokens)
+        ? undefined
+        : { promptTokens, cachedTokens, completionTokens, estimated: estimated === 1 },
+    };
+  }
+}
