@@ -197,6 +197,14 @@ describe("a server that was ejected", () => {
     await Promise.all(more.map(good));
     assert.equal(sick.calls.length, before + 1);
     assert.equal(stateOf(bench, 0), "unhealthy");
+    // Not even further attempts go there: what the other server fails is tried there again.
+    let turn = 0;
+    well.script = (call) => (turn++ % 2 === 0 ? cut(call) : answerWhole(call));
+    for (let request = 0; request < 3; request++) {
+      assert.equal((await good(ask(bench))).headers["x-spillway-attempts"], "2");
+    }
+    well.script = answerWhole;
+    assert.equal(sick.calls.length, before + 1);
     const trial = sick.calls.at(-1);
     assert.ok(trial !== undefined);
     sick.script = answerWhole;

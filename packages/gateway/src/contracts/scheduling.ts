@@ -20,8 +20,9 @@ export interface Scheduling {
   /**
    * An endpoint for a further attempt, without waiting in line: one that is none of `tried`, with room where
    * there is such, since a request that was accepted is not to be lost; where all were tried, the one of
-   * them that has least to do; where none can be asked now, the one whose pause (`pausedUntil`) ends first.
-   * Undefined where nothing is known of when one can be.
+   * them that has least to do. A server on trial gets no second request as long as there is another. Where
+   * none can be asked now, the one whose pause (`pausedUntil`) ends first. Undefined where nothing is known
+   * of when one can be.
    */
   another(route: ForwardRoute, tried: readonly HttpEndpoint[]): HttpEndpoint | undefined;
 }

@@ -86,8 +86,13 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
       const { pool, model } = route;
       const candidates = pool.candidatesFor(model);
       if (candidates.length === 0) return soonest(pool.endpointsFor(model));
-      const fresh = candidates.filter((endpoint) => !tried.includes(endpoint));
-      return pickEndpoint(fresh.length > 0 ? fresh : candidates, { model, random, room: "wanted" });
+      // The one place of a server on trial is not shared; that of another is one of many.
+      const open = candidates.filter(
+        ({ state, inFlight, capacity }) => state === "ready" || inFlight < capacity,
+      );
+      const able = open.length > 0 ? open : candidates;
+      const fresh = able.filter((endpoint) => !tried.includes(endpoint));
+      return pickEndpoint(fresh.length > 0 ? fresh : able, { model, random, room: "wanted" });
     },
   };
 }
