@@ -131,6 +131,46 @@ describe("damaged bodies", () => {
   }
 });
 
+describe("bodies that nest deeper than a writer can walk", () => {
+  const nested = `${"[".repeat(30_000)}${"]".repeat(30_000)}`;
+  const bodies: Record<CallerName, readonly Record<string, unknown>[]> = {
+    chat: [
+      { response_format: { type: "json_schema", json_schema: { name: "n", schema: { a: "DEEP" } } } },
+      {
+        messages: [
+          { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "TEXT" } }] },
+        ],
+      },
+    ],
+    responses: [{ input: [{ type: "function_call", call_id: "c", name: "f", arguments: "TEXT" }] }],
+    messages: [{ tools: [{ name: "f", input_schema: { a: "DEEP" } }] }],
+    ollama: [
+      {
+        messages: [
+          { role: "assistant", tool_calls: [{ function: { name: "f", arguments: { a: "DEEP" } } }] },
+        ],
+      },
+    ],
+  };
+  for (const caller of callers) {
+    test(caller, () => {
+      for (const changes of bodies[caller]) {
+        const body = JSON.stringify({ ...asked[caller].body, ...changes })
+          .replace('"DEEP"', nested)
+          .replace('"TEXT"', JSON.stringify(`{"a":${nested}}`));
+        for (const dialect of ["anthropic", "ollama"] as const) {
+          const made = translation(caller, body).attempt(
+            { dialect, model: "m", serves: [] },
+            new KeptAnswer(),
+          );
+          assert.ok(isFailure(made), dialect);
+          assert.ok(made.code === "invalid_json" || made.code === "bad_request", made.code);
+        }
+      }
+    });
+  }
+});
+
 /** The end of an answer is told once: a failure before content, or an end, broken or not, with usage behind it. */
 function checkEnd(out: KeptAnswer, where: string): void {
   const isCommitted = out.committedAfter !== undefined;

@@ -14,10 +14,18 @@ export interface ParsedJson {
  */
 const unscannedBytes = 64 * 1024;
 
-/** Parses a body. Failures are `invalid_json`, and `body_too_large` for more values than the limits allow. */
-export function parseJson(body: Uint8Array, limits: JsonLimits): ParsedJson | Failure {
+/**
+ * Parses a body. Failures are `invalid_json`, and `body_too_large` for more values than the limits allow.
+ * `scansFrom`: bodies of more bytes are held to the limits; 0 where the value is written again, which
+ * walks as deep as the text nests.
+ */
+export function parseJson(
+  body: Uint8Array,
+  limits: JsonLimits,
+  scansFrom = unscannedBytes,
+): ParsedJson | Failure {
   if (!isUtf8(body)) return failure("invalid_json", "The body is not UTF-8 text");
-  const broken = body.length > unscannedBytes ? scanJson(body, limits) : undefined;
+  const broken = body.length > scansFrom ? scanJson(body, limits) : undefined;
   if (broken === "maxDepth")
     return failure("invalid_json", `The JSON nests deeper than ${limits.maxDepth} levels`);
   if (broken === "maxValues")

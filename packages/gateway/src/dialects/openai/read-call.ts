@@ -3,6 +3,7 @@ import { isFailure, type Failure } from "../../core/errors.ts";
 import type { Operation, TokenEstimate } from "../../core/forward.ts";
 import { wrongField } from "../chat/cannot-carry.ts";
 import { isJsonObject } from "../chat/json-object.ts";
+import { defaultJsonLimits, scanJson } from "../json/scan-json.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
 import { estimateTokens } from "../streams/estimate-tokens.ts";
 
@@ -117,7 +118,8 @@ function replace(spans: MemberSpans, at: number, text: string): Edit {
 /** In front of all members where the caller gives no options: the object has a model's name at least. */
 function usageEdit(spans: MemberSpans): Edit {
   const options = spans.value(streamOptions);
-  if (isJsonObject(options)) {
+  const told = spans.bytes.subarray(spans.start(streamOptions), spans.end(streamOptions));
+  if (isJsonObject(options) && scanJson(told, defaultJsonLimits) === undefined) {
     return replace(spans, streamOptions, JSON.stringify({ ...options, include_usage: true }));
   }
   if (spans.start(streamOptions) >= 0) return replace(spans, streamOptions, '{"include_usage":true}');

@@ -289,3 +289,18 @@ test("a reader that throws costs its own request only", async (t) => {
   assert.equal(stages.faults.length, 1);
   assert.equal(await stages.call().ended(), "whole");
 });
+
+test("a request that cannot be written costs itself only", async (t) => {
+  const stages = await startStages(t, [({ response }) => response.end("{}")]);
+  const { payload } = stages.call().request;
+  const faulty = {
+    ...payload,
+    attempt: () => {
+      throw new RangeError("a fault");
+    },
+  };
+  assert.equal(codeOf(await stages.call({ payload: faulty }).ended()), "internal");
+  assert.equal(stages.faults.splice(0).length, 1);
+  assert.equal(await stages.call().ended(), "whole");
+  await atRest(stages);
+});

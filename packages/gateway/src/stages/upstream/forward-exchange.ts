@@ -4,8 +4,8 @@ import type { Scheduling } from "../../contracts/scheduling.ts";
 import type { Exchange, ResponseSink } from "../../contracts/sink.ts";
 import type { CancelReason } from "../../core/cancellation.ts";
 import type { Timer } from "../../core/clock.ts";
-import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import type { TokenUsage } from "../../core/forward.ts";
+import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
+import type { Attempt, AttemptTarget, TokenUsage } from "../../core/forward.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { Random } from "../../core/random.ts";
@@ -144,16 +144,26 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   }
 
   #launch(endpoint: HttpEndpoint): void {
-    const { request, route } = this.#decision;
+    const { route } = this.#decision;
     const target = endpoint.targetFor(route.model);
     if (target === undefined) return this.#giveUp(failure("model_unavailable", undefined, 1_000));
     const attempt = this.#create(endpoint);
     this.#attempt = attempt;
-    const wire = request.payload.attempt(target, attempt.answer);
+    const wire = this.#write(target, attempt);
     if (isFailure(wire)) return this.#giveUp(wire);
     // Where one kept connection was closed as it was used, others may be.
     const needsNewConnection = this.#failed?.end.kind === "closed";
     attempt.start(needsNewConnection ? { ...wire, needsNewConnection } : wire);
+  }
+
+  /** The request for one server. What a dialect did not foresee ends as a failure, so that every place is given back. */
+  #write(target: AttemptTarget, { answer }: ForwardAttempt): Attempt | Failure {
+    try {
+      return this.#decision.request.payload.attempt(target, answer);
+    } catch (error) {
+      this.#context.onFault(error);
+      return toFailure(error);
+    }
   }
 
   /** The request cannot be sent to this endpoint. */
@@ -215,7 +225,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   #launchHedge(): void {
     this.#timer = undefined;
     const { scheduling, hedging, budget, clock } = this.#context;
-    const { route, lease, request } = this.#decision;
+    const { route, lease } = this.#decision;
     const first = this.#attempt;
     const now = clock.now();
     if (first === undefined || first.ended || this.#attempts > 1 || !hedging.mayLaunch(route, now)) return;
@@ -225,7 +235,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const target = endpoint.targetFor(route.model);
     if (target === undefined || !budget.draw(now)) return;
     const hedge = this.#create(endpoint);
-    const wire = request.payload.attempt(target, hedge.answer);
+    const wire = this.#write(target, hedge);
     if (isFailure(wire)) return;
     hedging.launched(route, now);
     this.#meter.hedge("launched");
