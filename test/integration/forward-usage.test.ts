@@ -75,6 +75,13 @@ async function usedBy(
   return { tokens: now.map((count, index) => count - (before[index] ?? 0)), record };
 }
 
+/** Prompt and completion tokens that the metrics of the pool show. */
+async function counted({ pool }: Cell, source: "server" | "estimated"): Promise<readonly [number, number]> {
+  const of = (kind: string): Promise<number> =>
+    sample(`spillway_forward_tokens_total{pool="${pool}",model="${pool}",kind="${kind}",source="${source}"}`);
+  return [await of("prompt"), await of("completion")];
+}
+
 function recordOf(record: LoggedEvent["fields"]): unknown[] {
   return [record["promptTokens"], record["completionTokens"], record["estimated"], record["outcome"]];
 }
@@ -95,15 +102,22 @@ for (const cell of cells) {
     it("is what the server tells, streamed or not", async () => {
       server.script = answerWhole;
       for (const stream of [true, false]) {
+        const before = await counted(cell, "server");
         const { tokens, record } = await usedBy(() => ask(cell, stream).ended());
         assert.deepEqual(tokens, [prompt, completion]);
+        assert.deepEqual(await counted(cell, "server"), [before[0] + prompt, before[1] + completion]);
         assert.deepEqual(recordOf(record), [prompt, completion, false, "ok"]);
       }
     });
 
     it("is estimated where the server tells nothing, and said to be", async () => {
       server.script = silentOf;
+      const before = await counted(cell, "estimated");
       const { tokens, record } = await usedBy(() => ask(cell, true).ended());
+      assert.deepEqual(await counted(cell, "estimated"), [
+        before[0] + (tokens[0] ?? 0),
+        before[1] + said.length / 4,
+      ]);
       assert.equal(tokens[1], said.length / 4);
       assert.deepEqual(recordOf(record), [tokens[0], said.length / 4, true, "ok"]);
     });
