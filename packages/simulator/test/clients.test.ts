@@ -175,6 +175,30 @@ describe("openai client on what OpenAI keeps", () => {
   });
 });
 
+describe("thinking in responses", () => {
+  const wishes = [{ effort: "high" }, { effort: "high", summary: "auto" }] as const;
+  // Words of thinking that each face tells, without and with the wish for a summary.
+  const told = { openai: [0, 8], vllm: [8, 8], ollama: [8, 8] } as const;
+  for (const face of ["openai", "vllm", "ollama"] as const) {
+    const server = serve(face);
+    it(`is told as ${face} does`, async () => {
+      const client = new OpenAI({ baseURL: `${server.current().url}/v1`, apiKey: "any", maxRetries: 0 });
+      for (const [index, reasoning] of wishes.entries()) {
+        const ask = { model: MODEL, input: "x", reasoning };
+        let streamed = "";
+        for await (const event of await client.responses.create({ ...ask, stream: true })) {
+          if (event.type === "response.reasoning_text.delta") streamed += event.delta;
+          if (event.type === "response.reasoning_summary_text.delta") streamed += event.delta;
+        }
+        const [item] = (await client.responses.create(ask)).output;
+        assert.ok(item?.type === "reasoning");
+        const whole = [...(item.content ?? []), ...item.summary].map(({ text }) => text).join("");
+        for (const text of [whole, streamed]) assert.equal(checkWords(text).words, told[face][index]);
+      }
+    });
+  }
+});
+
 describe("ollama client", () => {
   const server = serve("ollama");
   const client = (): Ollama => new Ollama({ host: server.current().url });

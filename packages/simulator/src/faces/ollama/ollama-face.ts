@@ -51,6 +51,7 @@ export function createOllamaFace(world: World): Face {
     lateHead: true,
     stopReason: false,
     thinkingFields: ["reasoning"],
+    responseThinking: "summary",
     full: false,
     owner: "library",
     overloaded: store.OVERLOADED,

@@ -28,6 +28,8 @@ export interface OpenAiFlavour {
   readonly stopReason: boolean;
   /** Names of the field that carries thinking; none: it is not shown. */
   readonly thinkingFields: readonly string[];
+  /** Where `/v1/responses` carries thinking; `asked`: in a summary where the caller wants one. */
+  readonly responseThinking: "text" | "summary" | "asked";
   /** Whether the server obeys `logprobs`, `n` and `tool_choice`. */
   readonly full: boolean;
   /** `owned_by` of models. */

@@ -49,6 +49,7 @@ export function createOpenAiFace(world: World): Face {
     lateHead: false,
     stopReason: false,
     thinkingFields: [],
+    responseThinking: "asked",
     full: true,
     owner: "system",
     overloaded: {

@@ -10,6 +10,8 @@ export interface OutputItem {
   readonly id: string;
   readonly part: AnswerPart;
   readonly callId: string;
+  /** Where thinking is told. */
+  readonly thinking: "text" | "summary" | "nowhere";
 }
 
 /** What a response is made of. */
@@ -40,7 +42,10 @@ export function responseObject(
     output: state.output,
     parallel_tool_calls: body["parallel_tool_calls"] ?? true,
     previous_response_id: body["previous_response_id"] ?? null,
-    reasoning: { effort: fields(body["reasoning"])["effort"] ?? null, summary: null },
+    reasoning: {
+      effort: fields(body["reasoning"])["effort"] ?? null,
+      summary: fields(body["reasoning"])["summary"] ?? null,
+    },
     service_tier: "default",
     store,
     temperature: body["temperature"] ?? 1,
@@ -56,14 +61,13 @@ export function responseObject(
 
 /** An item as it begins or, with its text, as it ends. */
 export function itemObject(
-  { id, part, callId }: OutputItem,
+  { id, part, callId, thinking }: OutputItem,
   status: "in_progress" | "completed" | "incomplete",
 ): Fields {
   const text = status === "in_progress" ? "" : partText(part);
   if (part.kind === "tool")
     return { id, type: "function_call", status, call_id: callId, name: part.call?.name, arguments: text };
-  if (part.kind === "thinking")
-    return { id, type: "reasoning", summary: text === "" ? [] : [{ type: "summary_text", text }], status };
+  if (part.kind === "thinking") return { id, type: "reasoning", ...toldThinking(text, thinking), status };
   return {
     id,
     type: "message",
@@ -71,6 +75,12 @@ export function itemObject(
     status,
     content: status === "in_progress" ? [] : [textPart(text)],
   };
+}
+
+function toldThinking(text: string, told: OutputItem["thinking"]): Fields {
+  const isEmpty = text === "";
+  if (told === "text") return { summary: [], content: isEmpty ? [] : [{ type: "reasoning_text", text }] };
+  return { summary: isEmpty || told === "nowhere" ? [] : [{ type: "summary_text", text }] };
 }
 
 /** A text part of a message. */

@@ -118,9 +118,12 @@ function createResponse(
   new Job({ exchange, world, model, adapter, prompt, answers, writer, done, refused }).start();
 }
 
-function itemOf(part: AnswerPart, flavour: OpenAiFlavour): OutputItem {
+function itemOf(part: AnswerPart, flavour: OpenAiFlavour, body: Fields): OutputItem {
   const prefix = { text: "msg_", thinking: "rs_", tool: "fc_" }[part.kind];
-  return { id: flavour.id(prefix), part, callId: flavour.id("call_") };
+  const { summary } = fields(body["reasoning"]);
+  const wanted = typeof summary === "string" ? "summary" : "nowhere";
+  const thinking = flavour.responseThinking === "asked" ? wanted : flavour.responseThinking;
+  return { id: flavour.id(prefix), part, callId: flavour.id("call_"), thinking };
 }
 
 function finishedResponse(
@@ -133,7 +136,7 @@ function finishedResponse(
 ): Fields {
   const [answer] = job.options.answers;
   if (answer === undefined) return {};
-  const output = told ?? answer.parts.map((part) => itemOf(part, flavour));
+  const output = told ?? answer.parts.map((part) => itemOf(part, flavour, parts.body));
   const cut = answer.finish === "length";
   return responseObject(parts, {
     status: cut ? "incomplete" : "completed",
@@ -176,7 +179,7 @@ class ResponseStream implements StreamWriter {
   }
 
   partStart(_choice: number, part: AnswerPart): void {
-    const item = itemOf(part, this.#flavour);
+    const item = itemOf(part, this.#flavour, this.#parts.body);
     this.#items.push(item);
     this.#send("response.output_item.added", {
       output_index: this.#items.length - 1,
@@ -184,12 +187,7 @@ class ResponseStream implements StreamWriter {
     });
     if (part.kind === "text")
       this.#send("response.content_part.added", { ...this.#place(), content_index: 0, part: textPart("") });
-    if (part.kind === "thinking")
-      this.#send("response.reasoning_summary_part.added", {
-        ...this.#place(),
-        summary_index: 0,
-        part: { type: "summary_text", text: "" },
-      });
+    if (part.kind === "thinking") this.#tellThinking("added", "");
   }
 
   piece(_choice: number, { kind }: AnswerPart, delta: string): void {
@@ -197,7 +195,7 @@ class ResponseStream implements StreamWriter {
       this.#send("response.output_text.delta", { ...this.#place(), content_index: 0, delta, logprobs: [] });
     else if (kind === "tool")
       this.#send("response.function_call_arguments.delta", { ...this.#place(), delta });
-    else this.#send("response.reasoning_summary_text.delta", { ...this.#place(), summary_index: 0, delta });
+    else this.#tellThinking("delta", delta);
   }
 
   partEnd(_choice: number, part: AnswerPart): void {
@@ -212,14 +210,7 @@ class ResponseStream implements StreamWriter {
         arguments: said,
         name: part.call?.name,
       });
-    else {
-      this.#send("response.reasoning_summary_text.done", { ...place, summary_index: 0, text: said });
-      this.#send("response.reasoning_summary_part.done", {
-        ...place,
-        summary_index: 0,
-        part: { type: "summary_text", text: said },
-      });
-    }
+    else this.#tellThinking("done", said);
     const item = this.#items.at(-1);
     if (item !== undefined)
       this.#send("response.output_item.done", {
@@ -238,6 +229,19 @@ class ResponseStream implements StreamWriter {
     const [answer] = job.options.answers as readonly [Answer];
     const type = answer.finish === "length" ? "response.incomplete" : "response.completed";
     this.#exchange.finish(this.#frame(type, { response }));
+  }
+
+  /** OpenAI and Ollama tell a summary, vLLM the text itself. */
+  #tellThinking(what: "added" | "delta" | "done", text: string): void {
+    const told = this.#items.at(-1)?.thinking;
+    if (told === undefined || told === "nowhere") return;
+    const isSummary = told === "summary";
+    const name = isSummary ? "response.reasoning_summary" : "response.reasoning";
+    const place = { ...this.#place(), ...(isSummary ? { summary_index: 0 } : { content_index: 0 }) };
+    const part = { type: isSummary ? "summary_text" : "reasoning_text", text };
+    if (what === "delta") this.#send(`${name}_text.delta`, { ...place, delta: text });
+    if (what === "done") this.#send(`${name}_text.done`, { ...place, text });
+    if (what !== "delta") this.#send(`${name}_part.${what}`, { ...place, part });
   }
 
   #place(): { item_id: string | undefined; output_index: number } {

@@ -48,6 +48,7 @@ export function createVllmFace(world: World): Face {
     lateHead: false,
     stopReason: true,
     thinkingFields: ["reasoning", "reasoning_content"],
+    responseThinking: "text",
     full: true,
     owner: "vllm",
     overloaded: { status: 503, message: "The engine's queue is full." },
