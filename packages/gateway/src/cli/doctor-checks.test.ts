@@ -57,7 +57,7 @@ test("a taken port", async () => {
   };
   const taken = await checkPort({ ...door, host: "127.0.0.1", port });
   assert.equal(taken.status, "fail");
-  assert.match(taken.message, new RegExp(`127\\.0\\.0\\.1 port ${port}: the port is taken`));
+  assert.match(taken.message, new RegExp(`127\\.0\\.0\\.1 port ${port}: the port is taken$`));
   await new Promise((resolve) => server.close(resolve));
   assert.equal((await checkPort({ ...door, host: "127.0.0.1", port })).status, "ok");
 });

@@ -122,7 +122,9 @@ export async function checkPort({ host, port }: DoorOptions): Promise<Finding> {
     return { name, status: "ok", message: `free on ${host}` };
   } catch (error) {
     const advice = "stop what listens there, or choose another port (serve --port, --grpc-port, --host)";
-    return { name, status: "fail", message: toSentence(error), advice };
+    // The sentence goes on with advice of its own.
+    const [message = ""] = toSentence(error).split("; ");
+    return { name, status: "fail", message, advice };
   }
 }
 
