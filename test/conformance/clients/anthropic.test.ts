@@ -182,7 +182,21 @@ for (const kind of poolKinds) {
       mcp_servers: { mcp_servers: [{ name: "x" }] },
       max_tokens: { max_tokens: 0 },
     };
-    for (const [field, more] of Object.entries({ ...unreadable, ...(isTranslated ? uncarried : {}) })) {
+    const remote = { type: "image", source: { type: "url", url: "https://example.com/a.png" } };
+    const screenshot = { type: "tool_result", tool_use_id: "a", content: [remote] };
+    const uncarriedTo: Readonly<Record<string, object>> = {
+      "/api/chat": {
+        tool_choice: { tools, tool_choice: { type: "any" } },
+        "tool_choice.disable_parallel_tool_use": {
+          tools,
+          tool_choice: { type: "auto", disable_parallel_tool_use: true },
+        },
+        "image.source.url": { messages: [{ role: "user", content: [remote] }] },
+      },
+      "/v1/chat/completions": { image: { messages: [{ role: "user", content: [screenshot] }] } },
+    };
+    const refused = isTranslated ? { ...uncarried, ...uncarriedTo[ends.messages ?? ""] } : {};
+    for (const [field, more] of Object.entries({ ...unreadable, ...refused })) {
       it(`refuses ${field} by name`, async () => {
         const body = { ...plain, ...more } as unknown as Anthropic.MessageCreateParams;
         await assert.rejects(

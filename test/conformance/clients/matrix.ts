@@ -69,6 +69,7 @@ async function startServer({ face, model, version }: PoolKind, cleanup: Cleanup)
     models: [{ name: model, answerTokens: { mean: answerWords, deviation: 0 } }],
     apiKeys: needsKey(face) ? [serverKey] : [],
     alphabet: "unicode",
+    engine: { stepMs: 1 },
     answer: wishOf,
     ...(version === undefined ? {} : { version }),
   });
@@ -112,7 +113,7 @@ export const forecasts = ["Zürich", "Köln"] as const;
 /** Prompts that the servers answer in ways that tests can tell. */
 export const prompts = {
   plain: "Tell me of the weather",
-  /** An answer that takes half a minute. */
+  /** An answer that takes a quarter of a minute at least. */
   endless: "say 15000 words",
   callTwice: "call twice",
 } as const;

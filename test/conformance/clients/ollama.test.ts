@@ -67,6 +67,22 @@ function readWhole({ message, ...last }: ChatResponse) {
   };
 }
 
+describe("what ollama is told of models", limit, () => {
+  it("lists and shows the models of every pool", async () => {
+    const listed = (await client().list()).models.map(({ name }) => name);
+    for (const { model } of poolKinds) {
+      assert.ok(listed.includes(model), model);
+      assert.ok((await client().show({ model })).capabilities.includes("completion"), model);
+    }
+    await assert.rejects(client().show({ model: "nobodys" }), isRefusal(404, /nobodys/));
+  });
+
+  it("tells what runs, and its version", async () => {
+    assert.ok(Array.isArray((await client().ps()).models));
+    assert.ok((await client().version()).version);
+  });
+});
+
 for (const kind of poolKinds) {
   const { model, ends } = kind;
   type Ask = Omit<Parameters<Ollama["chat"]>[0], "model" | "stream">;
@@ -294,22 +310,6 @@ for (const kind of poolKinds) {
     assert.equal(retryAfter, "7");
   });
 }
-
-describe("what ollama is told of models", limit, () => {
-  it("lists and shows the models of every pool", async () => {
-    const listed = (await client().list()).models.map(({ name }) => name);
-    for (const { model } of poolKinds) {
-      assert.ok(listed.includes(model), model);
-      assert.ok((await client().show({ model })).capabilities.includes("completion"), model);
-    }
-    await assert.rejects(client().show({ model: "nobodys" }), isRefusal(404, /nobodys/));
-  });
-
-  it("tells what runs, and its version", async () => {
-    assert.ok(Array.isArray((await client().ps()).models));
-    assert.ok((await client().version()).version);
-  });
-});
 
 /** A refusal with this status and words. */
 function isRefusal(status: number, words: RegExp): (error: unknown) => true {

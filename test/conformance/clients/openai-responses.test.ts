@@ -211,7 +211,21 @@ for (const kind of poolKinds) {
       ["input[0]", { input: [{ type: "item_reference", id: "msg_1" }] }],
       ["max_tool_calls", { max_tool_calls: 1 }],
     ] as const;
-    for (const [field, wrong] of [...unreadable, ...(isTranslated ? uncarried : [])]) {
+    const remote = { type: "input_image", image_url: "https://example.com/a.png", detail: "auto" } as const;
+    const uncarriedTo: Readonly<Record<string, readonly (readonly [string, object])[]>> = {
+      "/api/chat": [
+        ["tool_choice", { tools: [tool], tool_choice: "required" }],
+        ["parallel_tool_calls", { tools: [tool], parallel_tool_calls: false }],
+        ["input.content.image_url", { input: [{ role: "user", content: [remote] }] }],
+      ],
+      "/v1/messages": [
+        ["temperature", { temperature: 1.5 }],
+        ["text.format", { text: { format: { type: "json_object" } } }],
+        ["top_logprobs", { top_logprobs: 2 }],
+      ],
+    };
+    const refused = isTranslated ? [...uncarried, ...(uncarriedTo[kind.ends.responses ?? ""] ?? [])] : [];
+    for (const [field, wrong] of [...unreadable, ...refused]) {
       it(`refuses ${field} by name`, async () => {
         await assert.rejects(whole(wrong), isBadRequest(field));
       });

@@ -177,6 +177,12 @@ for (const kind of poolKinds) {
       });
     }
 
+    it("hears of a whole answer that is cut", async () => {
+      await matrix.broken(kind, { cutBeforeFinal: true }, () =>
+        assert.rejects(client().chat.completions.create({ model, messages })),
+      );
+    });
+
     for (const [what, fault] of Object.entries(unseenBreaks)) {
       it(`does not notice ${what}`, async () => {
         await matrix.halfBroken(kind, fault, async () => {
