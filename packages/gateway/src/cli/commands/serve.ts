@@ -14,6 +14,7 @@ import { offerEngine } from "../offer-engine.ts";
 import { PoolProgress } from "../pool-progress.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import type { Terminal } from "../terminal.ts";
+import { createBusyShare, trimWhenQuiet } from "../trim-memory.ts";
 import { pickChatModel, suggestCalls, suggestChats } from "../try-lines.ts";
 import { engineProgram, libraryFolder } from "../../workers/llama/engine-files.ts";
 import { packageVersion } from "../version.ts";
@@ -47,7 +48,10 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
     });
     if (config.log.format === "json") announce(gateway, { config, logger, version });
     else welcome(gateway, { config, file: read.file, version, terminal });
+    const started = (): boolean => gateway.catalog.ready();
+    const trimming = trimWhenQuiet({ clock: systemClock, started, busyShare: createBusyShare() });
     await stopped.first;
+    trimming.cancel();
     await drain(gateway, { config, logger, terminal, stopped });
     return exitCodes.ok.code;
   } finally {
