@@ -1,6 +1,6 @@
 /**
- * @spillway/simulator: servers that behave like Ollama, vLLM, OpenAI's and Anthropic's under load, with faults on
- * demand, for tests, benchmarks and demos.
+ * @spillway/simulator: servers that behave like Ollama, vLLM, OpenAI's and Anthropic's under load, and like
+ * Groundlight's cloud, with faults on demand, for tests, benchmarks and demos.
  */
 export { startSimulator } from "./start-simulator.ts";
 export type { Simulator, SimulatorOptions } from "./start-simulator.ts";
@@ -14,6 +14,22 @@ export type { Fault, FaultPlan } from "./server/fault.ts";
 export type { RequestEnd, RequestLog, RequestRecord } from "./server/request-log.ts";
 export type { SimulatorState } from "./server/control.ts";
 export type { AnswerWish } from "./text/answer.ts";
+export { startCloud } from "./cloud/start-cloud.ts";
+export type { CloudSimulator } from "./cloud/start-cloud.ts";
+export { parseCloudOptions } from "./cloud/parse-cloud-options.ts";
+export type { CloudInspection, CloudMetrics } from "./cloud/cloud.ts";
+export type {
+  CloudAnswer,
+  CloudDetectorSpec,
+  CloudMode,
+  CloudModel,
+  CloudOptions,
+  CloudQuestion,
+  CloudRoi,
+  CloudTokenSpec,
+} from "./cloud/cloud-options.ts";
+export type { CloudDetector } from "./cloud/detectors.ts";
+export type { CloudLabel, CloudQuery } from "./cloud/records.ts";
 export { checkWords, textOf, wordAt } from "./text/words.ts";
 export type { Alphabet, WordReport } from "./text/words.ts";
 

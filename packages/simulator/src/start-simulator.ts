@@ -5,6 +5,10 @@ import { ModelHost } from "./engine/model-host.ts";
 import type { HostOptions } from "./engine/model-host.ts";
 import type { EngineOptions } from "./engine/options.ts";
 import type { Face, FaceName, World } from "./faces/face.ts";
+import { Cloud } from "./cloud/cloud.ts";
+import type { CloudInspection } from "./cloud/cloud.ts";
+import { createCloudFace } from "./cloud/cloud-face.ts";
+import type { CloudOptions } from "./cloud/cloud-options.ts";
 import { createAnthropicFace } from "./faces/anthropic/anthropic-face.ts";
 import { createOpenAiFace } from "./faces/openai/openai-face.ts";
 import { createOllamaFace } from "./faces/ollama/ollama-face.ts";
@@ -28,7 +32,10 @@ export interface SimulatorOptions {
   readonly port?: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
-  /** Default: one model, `llama3.2:latest` for Ollama, `Qwen/Qwen2.5-7B-Instruct` for vLLM. */
+  /**
+   * Default: one model, `llama3.2:latest` for Ollama, `Qwen/Qwen2.5-7B-Instruct` for vLLM. For `groundlight` the names
+   * of binary detectors, where `cloud` has none.
+   */
   readonly models?: readonly (ModelSpec | string)[];
   /** Speed and size of every model's engine, over `quickEngine`. */
   readonly engine?: Partial<EngineOptions>;
@@ -53,6 +60,8 @@ export interface SimulatorOptions {
   readonly version?: string;
   /** Keys that callers must show. Default none. */
   readonly apiKeys?: readonly string[];
+  /** Detectors, tokens, answers and pace of the face `groundlight`. */
+  readonly cloud?: CloudOptions;
   /** Whether requests are recorded. Default true; turn it off for load. */
   readonly record?: boolean;
   /** What the model is to say to a request, undefined for its own words. The header `x-simulator-answer` comes first. */
@@ -66,6 +75,8 @@ export interface Simulator {
   readonly port: number;
   readonly requests: RequestLog;
   readonly faults: FaultPlan;
+  /** What the face `groundlight` was sent, and what it can be told; undefined for the others. */
+  readonly cloud: CloudInspection | undefined;
   /** What goes on now. */
   state(): SimulatorState;
   /** Stops to listen; open connections live on. */
@@ -82,7 +93,8 @@ export interface Simulator {
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const world = createWorld(options);
   const { host = "127.0.0.1", port = 0, faults = [], record = true } = options;
-  const face = createFace(options.face, world);
+  const cloud = options.face === "groundlight" ? createCloud(options, world) : undefined;
+  const face = createFace(options.face, world, cloud);
   const server = new SimulatorServer({ face, world, host, port, faults, record });
   await server.listener.listen();
   const { listener } = server;
@@ -91,6 +103,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     port: listener.port,
     requests: server.requests,
     faults: server.faults,
+    cloud,
     state: () => stateOf(server),
     down: () => listener.down(),
     up: () => listener.up(),
@@ -100,17 +113,19 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
 }
 
 /** Names of the models a face has when it is told none. */
-const DEFAULT_MODELS: Readonly<Record<FaceName, string>> = {
+const DEFAULT_MODELS: Readonly<Record<FaceName, string | undefined>> = {
   ollama: "llama3.2:latest",
   vllm: "Qwen/Qwen2.5-7B-Instruct",
   openai: "gpt-4o-mini",
   anthropic: "claude-sonnet-4-5",
+  groundlight: undefined,
 };
 
 function createWorld(options: SimulatorOptions): World {
   const { face, seed = 1, hosting = {}, engine = {} } = options;
   const clock = scaleClock(options.clock ?? systemClock, options.timeScale ?? 1);
-  const specs = options.models ?? [DEFAULT_MODELS[face]];
+  const standard = DEFAULT_MODELS[face];
+  const specs = standard === undefined ? [] : (options.models ?? [standard]);
   const models = new Map(specs.map((spec) => resolveModel(spec, engine)).map((model) => [model.name, model]));
   const metrics = new Map([...models.keys()].map((name) => [name, new ModelMetrics()]));
   const ollama = face === "ollama";
@@ -139,7 +154,13 @@ function createWorld(options: SimulatorOptions): World {
   };
 }
 
-function createFace(name: FaceName, world: World): Face {
+function createCloud({ cloud = {}, models, apiKeys }: SimulatorOptions, world: World): Cloud {
+  const detectors = cloud.detectors ?? models?.map((each) => (typeof each === "string" ? each : each.name));
+  const tokens = cloud.tokens ?? apiKeys;
+  return new Cloud({ ...cloud, ...(detectors && { detectors }), ...(tokens && { tokens }) }, world);
+}
+
+function createFace(name: FaceName, world: World, cloud: Cloud | undefined): Face {
   switch (name) {
     case "ollama":
       return createOllamaFace(world);
@@ -149,5 +170,7 @@ function createFace(name: FaceName, world: World): Face {
       return createOpenAiFace(world);
     case "anthropic":
       return createAnthropicFace(world);
+    case "groundlight":
+      return createCloudFace(cloud ?? new Cloud({}, world), world);
   }
 }

@@ -59,6 +59,10 @@ export const examples: Readonly<Record<string, readonly (readonly [line: string,
     ["spillway simulate --face ollama --port 11434 --model llama3.2", "an Ollama that needs no GPU"],
     ["spillway simulate --preset vllmQwen7b --port 8000", "a vLLM with the speed of a real one"],
     ["spillway simulate --face vllm --fault cutAfterEvents=5,probability=0.1", "one stream in ten breaks"],
+    [
+      "spillway simulate --face groundlight --key api_test --model door",
+      "a Groundlight cloud with one detector",
+    ],
   ],
   doctor: [["spillway doctor", "is this machine ready?"]],
 };
@@ -157,10 +161,21 @@ function addWorker(program: Command, { terminal, done }: ProgramContext): void {
 function addSimulate(program: Command, { terminal, done }: ProgramContext): void {
   const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
   define(program, "simulate")
-    .description("Run a server that behaves like Ollama, vLLM, OpenAI or Anthropic, without a model")
-    .addOption(new Option("--face <name>", "which server").choices(["ollama", "vllm", "openai", "anthropic"]))
+    .description(
+      "Run a server that behaves like Ollama, vLLM, OpenAI, Anthropic or the Groundlight cloud, without a model",
+    )
+    .addOption(
+      new Option("--face <name>", "which server").choices([
+        "ollama",
+        "vllm",
+        "openai",
+        "anthropic",
+        "groundlight",
+      ]),
+    )
     .option("--preset <name>", "face, models and speed of a known server (an unknown name lists them)")
-    .option("-m, --model <name>", "a model it serves; may be repeated", collect)
+    .option("-m, --model <name>", "a model it serves, or a detector; may be repeated", collect)
+    .option("--cloud <file>", "detectors, tokens, answers and pace of the Groundlight cloud, as JSON")
     .option("--fault <fault>", "what goes wrong: name=value,… or JSON; may be repeated", collect)
     .option("--key <key>", "a key that callers must show; may be repeated", collect)
     .option("-p, --port <port>", "port for HTTP; 0 is any free one", readPort, 0)

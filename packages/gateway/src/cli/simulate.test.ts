@@ -64,6 +64,20 @@ describe("spillway simulate", () => {
     });
   });
 
+  it("serves a Groundlight cloud with its tokens and detectors", async () => {
+    const options = { face: "groundlight", model: ["door"], key: ["api_line_1"] };
+    await run(options, async (printed) => {
+      const [, command = ""] = /curl (\S+detectors) -H 'x-api-token: api_line_1'/.exec(printed) ?? [];
+      const ask = (token: string): Promise<Response> => fetch(command, { headers: { "x-api-token": token } });
+      const { results } = (await (await ask("api_line_1")).json()) as { results: { name: string }[] };
+      assert.deepEqual(
+        results.map(({ name }) => name),
+        ["door"],
+      );
+      assert.equal((await ask("api_nobody")).status, 401);
+    });
+  });
+
   it("says what is wrong", async () => {
     const fails = (options: Partial<SimulateOptions>, message: RegExp): Promise<void> =>
       assert.rejects(
@@ -73,6 +87,7 @@ describe("spillway simulate", () => {
     await fails({}, /--face ollama\|vllm/);
     await fails({ preset: "nothing" }, /there is no preset nothing; there are vllmQwen7b/);
     await fails({ face: "vllm", fault: ["delay=3"] }, /--fault delay=3: a fault has no field delay/);
+    await fails({ face: "groundlight", cloud: "/nothing.json" }, /--cloud \/nothing\.json: ENOENT/);
     assert.deepEqual(readFault('{"slow":{"bytes":1,"everyMs":5}}'), { slow: { bytes: 1, everyMs: 5 } });
     assert.deepEqual(readFault("crlf,comments=2"), { crlf: true, comments: 2 });
   });

@@ -9,7 +9,7 @@ import type { Alphabet } from "../text/words.ts";
 import type { ModelMetrics } from "./vllm/model-metrics.ts";
 
 /** The names of the servers there are. */
-export const faceNames = ["ollama", "vllm", "openai", "anthropic"] as const;
+export const faceNames = ["ollama", "vllm", "openai", "anthropic", "groundlight"] as const;
 
 /** The servers there are. */
 export type FaceName = (typeof faceNames)[number];
@@ -51,6 +51,10 @@ export interface Face {
   /** Errors of a path, where a server has more than one API. */
   errorsOf?(path: string): ErrorStyle;
   readonly routes: readonly FaceRoute[];
+  /** Routes under `/simulator/` that only this face has. */
+  readonly control?: readonly FaceRoute[];
+  /** Longer bodies are refused with a proxy's 413. Default: no bound. */
+  readonly maxBodyBytes?: number;
   /** Refuses a request before anything else is looked at; undefined lets it in. */
   guard?(exchange: Exchange): ErrorAnswer | undefined;
   /** What is said to a path that is not there. */

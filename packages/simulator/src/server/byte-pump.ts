@@ -61,8 +61,8 @@ export class SlowSink implements ByteSink {
     this.#pace = pace;
   }
 
-  write(text: string): void {
-    this.#queue.push(Buffer.from(text));
+  write(piece: string | Buffer): void {
+    this.#queue.push(typeof piece === "string" ? Buffer.from(piece) : piece);
     this.#next();
   }
 

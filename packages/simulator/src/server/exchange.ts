@@ -3,6 +3,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { DirectSink, SlowSink } from "./byte-pump.ts";
 import type { ByteSink } from "./byte-pump.ts";
 import type { Fault } from "./fault.ts";
+import { htmlPage } from "./html-page.ts";
 import type { RequestEnd, RequestLog, RequestRecord } from "./request-log.ts";
 
 /** An error as a face writes it. */
@@ -98,14 +99,23 @@ export class Exchange {
   }
 
   /** A whole answer of text. */
-  text(
-    body: string,
+  text(body: string, answer: { status?: number; headers?: OutgoingHttpHeaders } = {}): void {
+    this.bytes(body, answer);
+  }
+
+  /** An error page as a proxy before the service writes it. */
+  html(status: number, headers: OutgoingHttpHeaders = {}): void {
+    this.text(htmlPage(status), { status, headers: { "content-type": "text/html", ...headers } });
+  }
+
+  /** A whole answer of bytes. */
+  bytes(
+    body: string | Buffer,
     { status = 200, headers = {} }: { status?: number; headers?: OutgoingHttpHeaders } = {},
   ): void {
     if (this.closed) return;
     const { fault } = this;
-    if (fault?.malformedAfterEvents !== undefined)
-      return this.#whole(body.slice(0, body.length >> 1), status, headers);
+    if (fault?.malformedAfterEvents !== undefined) return this.#whole(firstHalf(body), status, headers);
     if (
       fault?.cutAfterEvents !== undefined ||
       fault?.cutBeforeFinal ||
@@ -170,7 +180,7 @@ export class Exchange {
   }
 
   /** Sends a whole body as it is, whatever the fault. */
-  #whole(body: string, status: number, headers: OutgoingHttpHeaders): void {
+  #whole(body: string | Buffer, status: number, headers: OutgoingHttpHeaders): void {
     this.record.status = status;
     this.response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
     this.response.end(body);
@@ -182,7 +192,7 @@ export class Exchange {
     this.response.flushHeaders();
   }
 
-  #brokenText(body: string, status: number, headers: OutgoingHttpHeaders): void {
+  #brokenText(body: string | Buffer, status: number, headers: OutgoingHttpHeaders): void {
     const { fault = {} } = this;
     const { response } = this;
     const whole = fault.slow !== undefined && fault.cutAfterEvents === undefined && !fault.cutBeforeFinal;
@@ -193,8 +203,7 @@ export class Exchange {
       sink.end();
       return;
     }
-    if (fault.cutAfterEvents !== 0 && fault.stallAfterEvents !== 0)
-      response.write(body.slice(0, body.length >> 1));
+    if (fault.cutAfterEvents !== 0 && fault.stallAfterEvents !== 0) response.write(firstHalf(body));
     if (fault.stallAfterEvents === undefined)
       setImmediate(() => this.#cut({ ...fault, cut: fault.cut === "reset" ? "reset" : "close" }));
   }
@@ -258,6 +267,11 @@ export class Exchange {
       action?.();
     }
   }
+}
+
+function firstHalf(body: string | Buffer): string | Buffer {
+  const half = body.length >> 1;
+  return typeof body === "string" ? body.slice(0, half) : body.subarray(0, half);
 }
 
 /** The frame with one field more in its JSON object. */

@@ -4,6 +4,8 @@
 export interface Fault {
   /** Only requests whose path starts so. */
   readonly path?: string;
+  /** Only requests of this method, in upper case. */
+  readonly method?: string;
   /** Only requests for this model. */
   readonly model?: string;
   /** Requests that pass unharmed first. Default 0. */
@@ -23,6 +25,8 @@ export interface Fault {
   readonly retryAfter?: number | string;
   /** The error text of `status` and `errorAfterEvents`. */
   readonly message?: string;
+  /** `status` comes as a proxy's page instead of the face's error. */
+  readonly html?: boolean;
   /** Closes the connection instead of answering. */
   readonly cutBeforeHeaders?: boolean;
   /** Closes the connection when a second request comes over it. */
@@ -70,13 +74,14 @@ const NUMBERS = [
   "comments",
 ] as const satisfies (keyof Fault)[];
 const SWITCHES = [
+  "html",
   "cutBeforeHeaders",
   "closeOnReuse",
   "cutBeforeFinal",
   "crlf",
   "noFinalNewline",
 ] as const satisfies (keyof Fault)[];
-const TEXTS = ["path", "model", "message"] as const satisfies (keyof Fault)[];
+const TEXTS = ["path", "method", "model", "message"] as const satisfies (keyof Fault)[];
 
 /** The names of all fields of a fault. */
 export const faultFields: readonly string[] = [
@@ -126,6 +131,7 @@ function has(names: readonly string[], name: string): boolean {
 /** What a fault is chosen by. */
 export interface FaultTarget {
   readonly path: string;
+  readonly method: string;
   readonly model: string | undefined;
 }
 
@@ -167,6 +173,7 @@ export class FaultPlan {
     for (const entry of this.#faults) {
       const { fault } = entry;
       if (fault.path !== undefined && !target.path.startsWith(fault.path)) continue;
+      if (fault.method !== undefined && fault.method !== target.method) continue;
       if (fault.model !== undefined && fault.model !== target.model) continue;
       if (entry.struck >= (fault.times ?? Infinity)) continue;
       entry.seen += 1;

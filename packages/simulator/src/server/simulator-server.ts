@@ -4,13 +4,17 @@ import type { Face, World } from "../faces/face.ts";
 import { fields, text } from "../faces/fields.ts";
 import { Exchange } from "./exchange.ts";
 import { FaultPlan, parseFault } from "./fault.ts";
-import type { Fault } from "./fault.ts";
+import type { Fault, FaultTarget } from "./fault.ts";
+import { htmlPage } from "./html-page.ts";
 import { Listener } from "./listener.ts";
 import type { Connection } from "./listener.ts";
 import { RequestLog } from "./request-log.ts";
 import type { RequestRecord } from "./request-log.ts";
 import { RouteTable } from "./route-table.ts";
 import { controlRoutes } from "./control.ts";
+
+/** How long a body that is too long may still come before its connection is closed. */
+const LINGER_MS = 5000;
 
 /** What a server is made of. */
 export interface ServerOptions {
@@ -41,7 +45,7 @@ export class SimulatorServer {
     this.requests = new RequestLog({ keep: options.record });
     this.faults = new FaultPlan(() => options.world.random.unit(), options.faults);
     this.#routes = new RouteTable(options.face.routes);
-    this.#control = new RouteTable(controlRoutes(this));
+    this.#control = new RouteTable([...(options.face.control ?? []), ...controlRoutes(this)]);
     this.listener = new Listener(options, (request, response, connection) =>
       this.#receive(request, response, connection),
     );
@@ -62,9 +66,16 @@ export class SimulatorServer {
     const record = control
       ? undefined
       : this.requests.begin({ method, path: url, headers, connection: connection.id });
+    const { maxBodyBytes = Infinity } = this.face;
     const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    let bytes = 0;
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= maxBodyBytes) chunks.push(chunk);
+      else this.#refuseLength(request, response, record);
+    });
     request.on("end", () => {
+      if (bytes > maxBodyBytes) return;
       const rawBody = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
       if (record === undefined) this.#answerControl(request, response, rawBody);
       else this.#meet({ request, response, record, rawBody, connection });
@@ -77,6 +88,17 @@ export class SimulatorServer {
     response.on("error", () => undefined);
   }
 
+  /** 413 while the body still comes, as a proxy says it; what more comes is thrown away. */
+  #refuseLength(request: IncomingMessage, response: ServerResponse, record: RequestRecord | undefined): void {
+    if (response.headersSent) return;
+    if (record !== undefined) record.status = 413;
+    response.writeHead(413, { "content-type": "text/html" });
+    response.end(htmlPage(413), () => record !== undefined && this.requests.end(record, "completed"));
+    // Closing at once would reset the connection, and the caller would miss the answer.
+    const lingering = setTimeout(() => request.socket.destroy(), LINGER_MS);
+    request.on("close", () => clearTimeout(lingering));
+  }
+
   #meet(arrival: Arrival): void {
     const { request, response, record, rawBody, connection } = arrival;
     this.requests.body(record, rawBody);
@@ -84,7 +106,7 @@ export class SimulatorServer {
     const body = parse(rawBody);
     const model = text(fields(body)["model"]) ?? text(fields(body)["name"]);
     if (model !== undefined) record.model = model;
-    const fault = this.#faultOf(request, { path, model });
+    const fault = this.#faultOf(request, { path, method: record.method, model });
     const exchange = new Exchange(
       { request, response, record, fault, body, rawBody, path },
       this.requests,
@@ -101,10 +123,7 @@ export class SimulatorServer {
     else this.#strike(exchange, fault, connection);
   }
 
-  #faultOf(
-    { headers }: IncomingMessage,
-    target: { path: string; model: string | undefined },
-  ): Fault | undefined {
+  #faultOf({ headers }: IncomingMessage, target: FaultTarget): Fault | undefined {
     const header = headers["x-simulator-fault"];
     if (typeof header === "string") {
       try {
@@ -140,7 +159,8 @@ export class SimulatorServer {
     } else if (fault.status !== undefined && fault.status !== 200) {
       const { status, retryAfter, message = `the simulator answers ${status} as it was told` } = fault;
       const headers = retryAfter === undefined ? {} : { "retry-after": String(retryAfter) };
-      exchange.error({ status, message, headers });
+      if (fault.html) exchange.html(status, headers);
+      else exchange.error({ status, message, headers });
     } else this.#answer(exchange);
   }
 

@@ -1,6 +1,7 @@
 /** `spillway simulate`: a model server that is none, to try Spillway against and to test with. */
-import { faceNames, parseFault, presets, startSimulator } from "@spillway/simulator";
-import type { FaceName, Fault, Preset, Simulator, SimulatorOptions } from "@spillway/simulator";
+import { readFileSync } from "node:fs";
+import { faceNames, parseCloudOptions, parseFault, presets, startSimulator } from "@spillway/simulator";
+import type { CloudOptions, FaceName, Fault, Preset, Simulator, SimulatorOptions } from "@spillway/simulator";
 import { CommandError } from "../command-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Terminal } from "../terminal.ts";
@@ -12,6 +13,8 @@ export interface SimulateOptions {
   readonly model?: readonly string[];
   readonly fault?: readonly string[];
   readonly key?: readonly string[];
+  /** A JSON file: detectors, tokens, answers and pace of `--face groundlight`. */
+  readonly cloud?: string;
   readonly host: string;
   readonly port: number;
   readonly seed: number;
@@ -53,8 +56,17 @@ function readOptions(options: SimulateOptions): SimulatorOptions {
     seed: options.seed,
     timeScale: options.timeScale,
     faults: (options.fault ?? []).map(readFault),
-    apiKeys: options.key ?? [],
+    ...(options.key !== undefined && { apiKeys: options.key }),
+    ...(options.cloud !== undefined && { cloud: readCloud(options.cloud) }),
   };
+}
+
+function readCloud(path: string): CloudOptions {
+  try {
+    return parseCloudOptions(JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    throw new CommandError(`--cloud ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function presetOf(name: string | undefined): Preset | undefined {
@@ -86,7 +98,7 @@ function readValue(value: string): unknown {
 
 const CHAT = '"messages":[{"role":"user","content":"Hello"}]';
 
-function greeting({ preset, model }: SimulateOptions, simulator: Simulator): string {
+function greeting({ preset, model, key }: SimulateOptions, simulator: Simulator): string {
   const { url } = simulator;
   const { face, models } = simulator.state();
   const [first] = presetOf(preset)?.models ?? [];
@@ -98,15 +110,20 @@ function greeting({ preset, model }: SimulateOptions, simulator: Simulator): str
       `curl ${url}/v1/messages -H 'anthropic-version: 2023-06-01' -d '{"model":"${name}","max_tokens":50,${CHAT}}'`,
     ],
     openai: [`curl ${url}/v1/chat/completions -d '{"model":"${name}","stream":true,${CHAT}}'`],
+    groundlight: [
+      `curl ${url}/device-api/v1/detectors -H 'x-api-token: ${key?.[0] ?? "api_anything"}'`,
+      `curl ${url}/simulator/cloud`,
+    ],
     vllm: [
       `curl ${url}/v1/chat/completions -d '{"model":"${name}","stream":true,${CHAT}}'`,
       `curl ${url}/metrics`,
     ],
   }[faceOf(face) ?? "vllm"];
+  const what = face === "groundlight" ? "Groundlight cloud" : `${face} server`;
   const control = [
     `curl ${url}/simulator/faults -d '{"status":429,"retryAfter":2,"times":3}'`,
     `curl ${url}/simulator/state`,
     `curl ${url}/simulator/requests`,
   ];
-  return `A simulated ${face} server listens on ${url}\n\n${[...lines, ...control].map((line) => `  ${line}`).join("\n")}\n\nCtrl-C ends it.\n`;
+  return `A simulated ${what} listens on ${url}\n\n${[...lines, ...control].map((line) => `  ${line}`).join("\n")}\n\nCtrl-C ends it.\n`;
 }
