@@ -23,6 +23,9 @@ function isForNow(status: number): boolean {
   return status === 429 || status === 502 || status === 503 || status === 504;
 }
 
+/** A pause that was asked for is over a moment later, once the endpoint's own timer has fired, ms. */
+const afterAskedMs = 10;
+
 /** What a pause depends on. */
 export interface PauseFacts {
   readonly retry: RetryOptions;
@@ -52,5 +55,5 @@ export function pauseBefore(facts: PauseFacts, random: Random): number | undefin
   if (asked <= 0 && isFresh && (!end.sent || retries === 0)) return 0;
   const longest = retry.backoffMs * 2 ** Math.max(0, retries - (isFresh ? 1 : 0));
   const jittered = Math.min(longestPauseMs, longest * (0.5 + random.unit() / 2));
-  return Math.max(jittered, asked);
+  return asked > 0 ? Math.max(jittered, asked + afterAskedMs) : jittered;
 }
