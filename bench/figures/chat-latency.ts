@@ -1,12 +1,13 @@
 /** What the way through the gateway adds to a chat under a steady load. */
-import { withChatRig, withHeaders } from "../harness/chat-rig.ts";
-import { digits, pairedLine, pairedRow, scaledPlan } from "../harness/figure.ts";
+import { startBareProxy, withChatRig, withHeaders } from "../harness/chat-rig.ts";
+import { digits, pairedLine, pairedRow, scaledPlan, spreadText } from "../harness/figure.ts";
 import type { Figure, FigureContext, FigureResult } from "../harness/figure.ts";
 import { measureLoad } from "../harness/measure.ts";
 import type { MeasuredLoad } from "../harness/measure.ts";
 import { comparePairs, runPairs, runsOf } from "../harness/pairs.ts";
 import type { Round } from "../harness/pairs.ts";
 import { processLines } from "../harness/process-table.ts";
+import { spreadOf } from "../harness/spread.ts";
 import { loadOf, readWorkload } from "../harness/workload.ts";
 
 const MAX_ADDED_P50_MS = 0.3;
@@ -22,22 +23,50 @@ export const figure: Figure = {
 
 async function run(context: FigureContext): Promise<FigureResult> {
   const plan = scaledPlan(loadOf(await readWorkload("chat-latency")), context.scale);
-  const rounds = await withChatRig(context, {}, ({ upstreams: [upstream], gateway, authorization }) =>
-    runPairs({
-      pairs: context.pairs,
-      ours: () =>
-        measureLoad(withHeaders(plan, { Authorization: authorization }), { servers: [gateway, upstream] }),
-      reference: () => measureLoad(plan, { servers: [upstream] }),
-      onRun: ({ load }, { round, side }) =>
-        context.log(
-          `round ${round}, ${side}: p50 ${digits(load.latency.p50Ms)} ms, p99 ${digits(load.latency.p99Ms)} ms, ${load.errors} failed`,
-        ),
-    }),
-  );
-  return judge(rounds);
+  return withChatRig(context, {}, async (rig) => {
+    const {
+      upstreams: [upstream],
+      gateway,
+      authorization,
+    } = rig;
+    const proxy = await startBareProxy(upstream);
+    const proxied: MeasuredLoad[] = [];
+    const own = withHeaders(plan, { Authorization: authorization });
+    try {
+      const rounds = await runPairs({
+        pairs: context.pairs,
+        ours: async () => {
+          const ours = await measureLoad(own, { servers: [gateway, upstream] });
+          proxied.push(await measureLoad(plan, { servers: [proxy, upstream] }));
+          return ours;
+        },
+        reference: () => measureLoad(plan, { servers: [upstream] }),
+        onRun: ({ load }, { round, side }) =>
+          context.log(
+            `round ${round}, ${side}: p50 ${digits(load.latency.p50Ms)} ms, p99 ${digits(load.latency.p99Ms)} ms, ${load.errors} failed`,
+          ),
+      });
+      return judge(rounds, proxied);
+    } finally {
+      await proxy.close();
+    }
+  });
 }
 
-function judge(rounds: readonly Round<MeasuredLoad>[]): FigureResult {
+/** What the bare proxy adds in the same rounds: the least that another process on the way costs on this machine. */
+function proxyLine(
+  rounds: readonly Round<MeasuredLoad>[],
+  proxied: readonly MeasuredLoad[],
+  name: "p50Ms" | "p99Ms",
+): string {
+  const added = rounds.flatMap(({ reference }, index) => {
+    const through = proxied[index];
+    return through === undefined ? [] : [through.load.latency[name] - reference.load.latency[name]];
+  });
+  return `the bare proxy in the gateway's place adds ${spreadText(spreadOf(added))} ms at ${name.slice(0, 3)}`;
+}
+
+function judge(rounds: readonly Round<MeasuredLoad>[], proxied: readonly MeasuredLoad[]): FigureResult {
   const p50 = comparePairs(rounds, "difference", ({ load }) => load.latency.p50Ms);
   const p99 = comparePairs(rounds, "difference", ({ load }) => load.latency.p99Ms);
   return {
@@ -48,8 +77,14 @@ function judge(rounds: readonly Round<MeasuredLoad>[]): FigureResult {
     details: [
       pairedLine("p50", p50, "ms"),
       pairedLine("p99", p99, "ms"),
-      ...processLines({ ours: runsOf(rounds, "ours"), reference: runsOf(rounds, "reference") }),
+      proxyLine(rounds, proxied, "p50Ms"),
+      proxyLine(rounds, proxied, "p99Ms"),
+      ...processLines({
+        ours: runsOf(rounds, "ours"),
+        "bare proxy": proxied,
+        reference: runsOf(rounds, "reference"),
+      }),
     ],
-    data: { p50, p99, rounds },
+    data: { p50, p99, rounds, proxied },
   };
 }
