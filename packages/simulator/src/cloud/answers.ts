@@ -2,7 +2,7 @@
 import { text } from "../faces/fields.ts";
 import { createRandom, hashText } from "../random.ts";
 import type { CloudAnswer, CloudMode, CloudOptions, CloudRoi } from "./cloud-options.ts";
-import { classesOf } from "./detectors.ts";
+import { classesOf, mayLabel } from "./detectors.ts";
 import type { CloudDetector } from "./detectors.ts";
 import type { CloudQuery, DecidedAnswer } from "./records.ts";
 
@@ -30,9 +30,8 @@ export function decideAnswer(
       picture,
       sha256,
       metadata,
-    }) ?? options.labels?.[sha256];
-  const answer: Partial<CloudAnswer> =
-    typeof told === "string" || typeof told === "number" ? { label: told } : (told ?? {});
+    }) ?? labelOf(options.labels?.[sha256], detector);
+  const answer: Partial<CloudAnswer> = told ?? {};
   const random = createRandom(hashText(`${detector.query}\n${sha256}`, seed));
   const classes = classesOf(detector);
   const drawn = classes[Math.floor(random.unit() * classes.length)] ?? "UNCLEAR";
@@ -43,6 +42,16 @@ export function decideAnswer(
     confidence: answer.confidence ?? Math.round((0.5 + random.unit() / 2) * 10_000) / 10_000,
     rois: answer.rois ?? (hasBoxes(detector.mode, label) ? boxes(detector, label, random.unit()) : null),
   };
+}
+
+/** A picture's label; undefined where it says nothing to this detector's question. */
+function labelOf(
+  given: string | number | CloudAnswer | undefined,
+  detector: CloudDetector,
+): CloudAnswer | undefined {
+  if (given === undefined) return undefined;
+  const answer = typeof given === "object" ? given : { label: given };
+  return mayLabel(detector, String(answer.label)) ? answer : undefined;
 }
 
 function hasBoxes(mode: CloudMode, label: string): boolean {

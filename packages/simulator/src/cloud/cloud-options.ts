@@ -104,7 +104,7 @@ export interface CloudOptions {
   readonly tokens?: readonly (CloudTokenSpec | string)[];
   /** Says what is in a picture; undefined leaves it to `labels` and the seed. Must be quick and may not throw. */
   truth?(question: CloudQuestion): CloudAnswer | undefined;
-  /** Answers by the SHA-256 of a picture, hex. */
+  /** Answers by the SHA-256 of a picture, hex, where they answer the detector's question. */
   readonly labels?: Readonly<Record<string, string | number | CloudAnswer>>;
   /** Until then a query is STILL_PROCESSING. Default 0: the first answer has the machine's result. */
   readonly answerAfterMs?: number;

@@ -287,3 +287,11 @@ export function classesOf({ mode, modeConfiguration }: CloudDetector): readonly 
       return ["A1", "B2", "C3"];
   }
 }
+
+/** Whether a label is one that a detector could give. */
+export function mayLabel(detector: CloudDetector, label: string): boolean {
+  if (label === "UNCLEAR" || detector.mode === "TEXT") return true;
+  if (detector.mode === "COUNT") return /^\d{1,6}$/.test(label);
+  if (detector.mode === "BOUNDING_BOX" && label === "GREATER_THAN_MAX") return true;
+  return classesOf(detector).includes(label);
+}

@@ -6,7 +6,7 @@ import type { Random } from "../random.ts";
 import { decideAnswer, isReviewed, resultTypeOf, standingOf, writeResult, writeRois } from "./answers.ts";
 import type { CloudLabel, CloudQuery } from "./records.ts";
 import type { CloudOptions, CloudRoi } from "./cloud-options.ts";
-import { classesOf, isDetector } from "./detectors.ts";
+import { isDetector, mayLabel } from "./detectors.ts";
 import type { CloudDetector, DetectorBook } from "./detectors.ts";
 import { makeId } from "./ids.ts";
 import { readSubmission } from "./read-submission.ts";
@@ -132,7 +132,7 @@ export class QueryBook {
     return { status: 201, json: writeLabel(given, detector) };
   }
 
-  /** `DELETE /v1/detector-reset/:id`: the detector forgets its queries and labels. */
+  /** `DELETE /v1/detector-reset/:id`: the detector forgets its queries. */
   reset(call: CloudCall): Reply {
     const detector = this.#context.detectors.own(call, call.path["id"] ?? "");
     if (!isDetector(detector)) return detector;
@@ -243,13 +243,6 @@ export class QueryBook {
       done_processing: false,
     };
   }
-}
-
-function mayLabel(detector: CloudDetector, label: string): boolean {
-  if (label === "UNCLEAR" || detector.mode === "TEXT") return true;
-  if (detector.mode === "COUNT") return /^\d{1,6}$/.test(label);
-  if (detector.mode === "BOUNDING_BOX" && label === "GREATER_THAN_MAX") return true;
-  return classesOf(detector).includes(label);
 }
 
 /** Boxes of a label, null for none, undefined for what is no list of boxes. */

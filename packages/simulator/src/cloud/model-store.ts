@@ -58,12 +58,14 @@ export class ModelStore {
     const { primary, oodd, spec } = model;
     return {
       json: {
-        model_binary_id: primary?.id ?? null,
+        // What there is none of is left out: the client refuses null.
+        model_binary_id: primary?.id,
         model_binary_url: this.#url(call, primary),
-        oodd_model_binary_id: oodd?.id ?? null,
+        oodd_model_binary_id: oodd?.id,
         oodd_model_binary_url: this.#url(call, oodd),
         pipeline_config: spec.pipelineConfig ?? DEFAULT_PIPELINE,
-        oodd_pipeline_config: spec.oodd === undefined ? null : (spec.oodd.pipelineConfig ?? DEFAULT_PIPELINE),
+        oodd_pipeline_config:
+          spec.oodd === undefined ? undefined : (spec.oodd.pipelineConfig ?? DEFAULT_PIPELINE),
         predictor_metadata: JSON.stringify({
           text_query: detector.query,
           mode: detector.mode,
@@ -123,8 +125,8 @@ export class ModelStore {
     return binary;
   }
 
-  #url({ origin }: CloudCall, binary: Binary | undefined): string | null {
-    if (binary === undefined) return null;
+  #url({ origin }: CloudCall, binary: Binary | undefined): string | undefined {
+    if (binary === undefined) return undefined;
     const expires = Math.ceil((this.#clock.wallNow() + this.#ttlMs) / 1000);
     return `${origin}/model-files/${binary.id}?Expires=${expires}&Signature=${sign(binary.id, expires)}`;
   }

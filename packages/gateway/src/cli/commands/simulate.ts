@@ -98,7 +98,7 @@ function readValue(value: string): unknown {
 
 const CHAT = '"messages":[{"role":"user","content":"Hello"}]';
 
-function greeting({ preset, model, key }: SimulateOptions, simulator: Simulator): string {
+function greeting({ preset, model, key, cloud }: SimulateOptions, simulator: Simulator): string {
   const { url } = simulator;
   const { face, models } = simulator.state();
   const [first] = presetOf(preset)?.models ?? [];
@@ -111,7 +111,7 @@ function greeting({ preset, model, key }: SimulateOptions, simulator: Simulator)
     ],
     openai: [`curl ${url}/v1/chat/completions -d '{"model":"${name}","stream":true,${CHAT}}'`],
     groundlight: [
-      `curl ${url}/device-api/v1/detectors -H 'x-api-token: ${key?.[0] ?? "api_anything"}'`,
+      `curl ${url}/device-api/v1/detectors -H 'x-api-token: ${key?.[0] ?? (cloud === undefined ? "api_anything" : "TOKEN")}'`,
       `curl ${url}/simulator/cloud`,
     ],
     vllm: [
