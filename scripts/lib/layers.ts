@@ -57,7 +57,7 @@ export const reservedImports: readonly {
       "models live in processes of their own; spillway.yaml and model.yaml share their words for mistakes",
   },
   {
-    imports: ["node:http", "node:https", "node:http2", "node:net", "node:tls", "node:dgram", "undici"],
+    imports: ["node:http", "node:https", "node:http2", "node:net", "node:tls", "node:dgram"],
     folders: ["doors/*", "stages/upstream", "endpoints", "workers", "edge", "admin", "telemetry"],
     reason: "the core never imports a transport",
   },

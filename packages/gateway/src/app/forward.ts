@@ -135,8 +135,9 @@ export function createForwarding({
   };
 }
 
-/** Keeps each record and writes it to the log. */
+/** Keeps each record, and writes it to a log that is read so closely. */
 function recorder(records: RequestRecords, logger: Logger): (record: ForwardRecord) => void {
+  if (logger.level !== undefined && logger.level !== "debug") return (record) => records.add(record);
   return (record) => {
     records.add(record);
     logger.debug("request_forwarded", recordFields(record));

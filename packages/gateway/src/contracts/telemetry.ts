@@ -8,6 +8,8 @@ export type LogLevel = (typeof logLevels)[number];
 
 /** Event name and fields; never request bodies or credentials. */
 export interface Logger {
+  /** The quietest level that is written, for who would gather fields in vain; absent: every level may be. */
+  readonly level?: LogLevel;
   error(event: string, fields?: LogFields): void;
   warn(event: string, fields?: LogFields): void;
   info(event: string, fields?: LogFields): void;

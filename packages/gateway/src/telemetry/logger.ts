@@ -35,7 +35,13 @@ export function createLogger(options: LoggerOptions): Logger {
     if (logLevels.indexOf(level) > quietest) return () => {};
     return (event, fields) => write(format(clock.wallNow(), level, { event, fields: fields ?? {} }));
   };
-  return { error: writer("error"), warn: writer("warn"), info: writer("info"), debug: writer("debug") };
+  return {
+    level: options.level,
+    error: writer("error"),
+    warn: writer("warn"),
+    info: writer("info"),
+    debug: writer("debug"),
+  };
 }
 
 interface LogEvent {
