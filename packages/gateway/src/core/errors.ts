@@ -69,6 +69,7 @@ export const errorTable = {
   queue_full: entry(503, 14, "gateway", "Exceeds maximum queue size", "retryable"),
   queue_timeout: entry(503, 14, "gateway", "Request timeout expired", "retryable"),
   overloaded: entry(503, 14, "gateway", "Too many request bytes are held at once", "retryable"),
+  storage_unavailable: entry(503, 14, "gateway", "The data directory cannot be written or read", "retryable"),
   draining: entry(503, 14, "gateway", "Spillway is shutting down", "retryable"),
 } as const satisfies Record<string, ErrorEntry>;
 
