@@ -57,7 +57,7 @@ async function startWriter(
   const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
   test.after(() => child.kill("SIGKILL"));
   const lines: string[] = [];
-  createInterface(child.stdout!).on("line", (line) => lines.push(line));
+  createInterface(child.stdout).on("line", (line) => lines.push(line));
   const ended = once(child, "close");
   await until("the writer has opened the store", () => lines[0] === "open");
   return { child, lines, ended };

@@ -59,7 +59,7 @@ async function open(test: TestContext, folder: string, limits?: Partial<StoreLim
 async function good<Value>(answer: Promise<Value | Failure>): Promise<Value> {
   const value = await answer;
   if (typeof value === "object" && value !== null && isFailure(value)) throw new Error(value.message);
-  return value as Value;
+  return value;
 }
 
 async function refused(answer: Promise<unknown>): Promise<Failure> {

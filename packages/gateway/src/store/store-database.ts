@@ -66,7 +66,7 @@ export class StoreDatabase {
    * operations. Throws where the database turns out to be damaged.
    */
   execute(entries: readonly Entry[]): unknown[] {
-    const answers = new Array<unknown>(entries.length);
+    const answers = Array.from<unknown>({ length: entries.length });
     const writes: number[] = [];
     entries.forEach(({ name }, place) => {
       if (durabilityOf(name) !== "read") writes.push(place);
