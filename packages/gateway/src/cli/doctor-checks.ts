@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { scanRepository } from "@spillway/worker/repository";
 import type { DoorOptions, RepositoryOptions } from "../contracts/options.ts";
+import { socketFolderParent } from "../workers/socket-folder.ts";
 import { toSentence } from "./describe-error.ts";
 
 /** What was found. */
@@ -26,8 +27,6 @@ const leastMemoryBytes = 256 * mebibyte;
 /** Sockets and compiled code lie in the temporary folder. */
 const comfortableDiskBytes = 512 * mebibyte;
 const leastDiskBytes = 64 * mebibyte;
-/** A Unix socket's path may have 107 bytes. */
-const maxSocketPathBytes = 107;
 
 /** Node 24 runs the sources and has what they use. */
 export function checkNode(): Finding {
@@ -73,8 +72,7 @@ export async function checkDisk(folder: string = tmpdir()): Promise<Finding> {
 /** Workers listen on Unix sockets in a private folder. */
 export async function checkSockets(temporary: string = tmpdir()): Promise<Finding> {
   const name = "sockets";
-  const tooLong = Buffer.byteLength(join(temporary, "spw-XXXXXX", "99999.sock")) > maxSocketPathBytes;
-  const parent = tooLong ? "/tmp" : temporary;
+  const parent = socketFolderParent(temporary);
   try {
     const folder = await mkdtemp(join(parent, "spw-"));
     try {
@@ -86,7 +84,7 @@ export async function checkSockets(temporary: string = tmpdir()): Promise<Findin
     const advice = "set TMPDIR to a folder on a local disk that may be written to";
     return { name, status: "fail", message: `none can be made in ${parent}: ${toSentence(error)}`, advice };
   }
-  const why = tooLong ? `, as ${temporary} is too long for them` : "";
+  const why = parent !== temporary ? `, as ${temporary} is too long for them` : "";
   return { name, status: "ok", message: `Unix sockets work in ${parent}${why}` };
 }
 

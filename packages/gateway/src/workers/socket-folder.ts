@@ -6,10 +6,15 @@ import { GatewayError } from "../core/errors.ts";
 /** A Unix socket's path may have 107 bytes; a longer temporary folder is not used. */
 const maxSocketPathBytes = 107;
 
-/** Makes a new folder of mode 0700 in `temporary`, or in `/tmp` where that is too long. Throws a `GatewayError`. */
-export function makeSocketFolder(temporary: string): string {
+/** Where folders for sockets are made: `temporary`, or `/tmp` where paths below it would be too long. */
+export function socketFolderParent(temporary: string): string {
   const longest = Buffer.byteLength(join(temporary, "spw-XXXXXX", "99999.sock"));
-  const parent = longest <= maxSocketPathBytes ? temporary : "/tmp";
+  return longest <= maxSocketPathBytes ? temporary : "/tmp";
+}
+
+/** Makes a new folder of mode 0700 in the parent for `temporary`. Throws a `GatewayError`. */
+export function makeSocketFolder(temporary: string): string {
+  const parent = socketFolderParent(temporary);
   try {
     return mkdtempSync(join(parent, "spw-"));
   } catch (cause) {
