@@ -1,7 +1,8 @@
 // docs/reference/cli.md.
 import type { Argument, Command, Option } from "commander";
 import { exitCodes } from "../../../packages/gateway/src/cli/exit-codes.ts";
-import { createProgram, examples } from "../../../packages/gateway/src/cli/program.ts";
+import { examples } from "../../../packages/gateway/src/cli/examples.ts";
+import { createProgram } from "../../../packages/gateway/src/cli/program.ts";
 import { banner, code, table } from "./markdown.ts";
 
 /** The commands as they are defined, nothing run. */
