@@ -1,13 +1,11 @@
 /** How much later the first event of a stream comes through the gateway. */
-import { scaledStreams, withChatRig, withHeaders } from "../harness/chat-rig.ts";
-import { digits, pairedLine, pairedRow, scaledPlan } from "../harness/figure.ts";
+import { pairedLine, pairedRow } from "../harness/figure.ts";
 import type { Figure, FigureContext, FigureResult } from "../harness/figure.ts";
-import { measureLoad } from "../harness/measure.ts";
 import type { MeasuredLoad } from "../harness/measure.ts";
-import { comparePairs, runPairs, runsOf } from "../harness/pairs.ts";
+import { comparePairs, runsOf } from "../harness/pairs.ts";
 import type { Round } from "../harness/pairs.ts";
 import { processLines } from "../harness/process-table.ts";
-import { loadOf, readWorkload } from "../harness/workload.ts";
+import { runStreamPairs } from "../harness/stream-pairs.ts";
 
 const MAX_ADDED_P99_MS = 2;
 
@@ -20,21 +18,7 @@ export const figure: Figure = {
 };
 
 async function run(context: FigureContext): Promise<FigureResult> {
-  const plan = scaledStreams(
-    scaledPlan(loadOf(await readWorkload("chat-first-token")), context.scale),
-    context.scale,
-  );
-  const rounds = await withChatRig(context, {}, ({ upstreams: [upstream], gateway, authorization }) =>
-    runPairs({
-      pairs: context.pairs,
-      ours: () =>
-        measureLoad(withHeaders(plan, { Authorization: authorization }), { servers: [gateway, upstream] }),
-      reference: () => measureLoad(plan, { servers: [upstream] }),
-      onRun: (one, { round, side }) =>
-        context.log(`round ${round}, ${side}: p99 ${digits(firstP99(one))} ms, ${one.load.errors} failed`),
-    }),
-  );
-  return judge(rounds);
+  return judge(await runStreamPairs(context, "chat-first-token", firstP99));
 }
 
 function firstP99({ load }: MeasuredLoad): number {

@@ -1,23 +1,13 @@
 /** A thousand streams at once: how much later events come through the gateway, and what it holds meanwhile. */
-import { scaledStreams, withChatRig, withHeaders } from "../harness/chat-rig.ts";
-import {
-  digits,
-  megabytes,
-  pairedLine,
-  pairedRow,
-  runsRow,
-  scaledPlan,
-  spreadText,
-} from "../harness/figure.ts";
+import { megabytes, pairedLine, pairedRow, runsRow, spreadText } from "../harness/figure.ts";
 import type { Figure, FigureContext, FigureResult } from "../harness/figure.ts";
-import { measureLoad } from "../harness/measure.ts";
 import type { MeasuredLoad } from "../harness/measure.ts";
-import { comparePairs, runPairs, runsOf } from "../harness/pairs.ts";
+import { comparePairs, runsOf } from "../harness/pairs.ts";
 import type { Round } from "../harness/pairs.ts";
 import { processLines } from "../harness/process-table.ts";
 import { cpuMsOf, maxMemoryBytes } from "../harness/processes.ts";
 import { spreadOf } from "../harness/spread.ts";
-import { loadOf, readWorkload } from "../harness/workload.ts";
+import { runStreamPairs } from "../harness/stream-pairs.ts";
 
 const MAX_ADDED_P99_MS = 20;
 const MAX_MEMORY_MB = 300;
@@ -31,21 +21,7 @@ export const figure: Figure = {
 };
 
 async function run(context: FigureContext): Promise<FigureResult> {
-  const plan = scaledStreams(
-    scaledPlan(loadOf(await readWorkload("chat-streams")), context.scale),
-    context.scale,
-  );
-  const rounds = await withChatRig(context, {}, ({ upstreams: [upstream], gateway, authorization }) =>
-    runPairs({
-      pairs: context.pairs,
-      ours: () =>
-        measureLoad(withHeaders(plan, { Authorization: authorization }), { servers: [gateway, upstream] }),
-      reference: () => measureLoad(plan, { servers: [upstream] }),
-      onRun: (one, { round, side }) =>
-        context.log(`round ${round}, ${side}: p99 ${digits(delayP99(one))} ms, ${one.load.errors} failed`),
-    }),
-  );
-  return judge(rounds);
+  return judge(await runStreamPairs(context, "chat-streams", delayP99));
 }
 
 /** How long an event is on its way. */
