@@ -66,6 +66,13 @@ async function startWriter(
 const idsOf = (lines: readonly string[], word: string): string[] =>
   lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(" ")[1]!);
 
+/** Waits for so many more acknowledged escalations, then for a moment: how far the writer is does not hang on the machine. */
+async function writesOn(running: Writer, more: number, restMs: number): Promise<void> {
+  const wanted = idsOf(running.lines, "queued").length + more;
+  await until("the writer goes on", () => idsOf(running.lines, "queued").length >= wanted);
+  await delay(restMs);
+}
+
 async function openStore(folder: string): Promise<{ store: EdgeStore; said: string[] }> {
   const said: string[] = [];
   const say = (event: string, fields?: object): void => void said.push(`${event} ${JSON.stringify(fields)}`);
@@ -122,7 +129,9 @@ describe("the edge store", () => {
       const lines: string[] = [];
       for (let run = 0; run < 50; run += 1) {
         const running = await startWriter(test, folder, run * 100_000);
-        await delay(random() * 120);
+        // Every fifth as soon as it is open.
+        if (run % 5 === 0) await delay(random() * 20);
+        else await writesOn(running, 15 + Math.floor(random() * 60), random() * 20);
         running.child.kill("SIGKILL");
         await running.ended;
         lines.push(...running.lines);
@@ -145,7 +154,7 @@ describe("the edge store", () => {
       const random = seeded(7);
       const copies: { copy: string; promised: string[] }[] = [];
       for (let n = 0; n < 25; n += 1) {
-        await delay(random() * 40);
+        await writesOn(running, 5 + Math.floor(random() * 20), random() * 10);
         running.child.kill("SIGSTOP");
         // Every thread stands between two system calls; a line on its way here may be missed, never one too many seen.
         await until("the writer has stopped", () => stateOf(running.child.pid!) === "T");
