@@ -1,4 +1,4 @@
-/** ONNX Runtime behind the engine contract: every datatype, views, errors. */
+/** ONNX Runtime behind the engine contract, on the main thread and on one of its own: every datatype, views, errors. */
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,14 +10,26 @@ import { temporaryFolder } from "../../test/support/temporary.ts";
 import { defaultModelConfig } from "../repository/model-config.ts";
 import type { Tensor } from "../tensor.ts";
 import { bytesOf, encodeBytesElements, floatTensor, floatValues } from "../tensor.ts";
+import type { Engine } from "./engine.ts";
 import { loadOnnxEngine } from "./onnx.ts";
+import { loadThreadedOnnxEngine } from "./threaded-onnx.ts";
 
-async function load(context: TestContext, bytes: Uint8Array) {
-  const file = join(await temporaryFolder(context), "model.onnx");
-  await writeFile(file, bytes);
-  const engine = await loadOnnxEngine(file, defaultModelConfig().onnx);
-  context.after(() => engine.close());
-  return engine;
+type Load = (context: TestContext, bytes: Uint8Array) => Promise<Engine>;
+
+const loaders = { "on the main thread": loadOnnxEngine, "on its own thread": loadThreadedOnnxEngine };
+
+/** One test for each place a model may run. */
+function everywhere(name: string, body: (context: TestContext, load: Load) => Promise<void>): void {
+  for (const [where, loadFile] of Object.entries(loaders)) {
+    const load: Load = async (context, bytes) => {
+      const file = join(await temporaryFolder(context), "model.onnx");
+      await writeFile(file, bytes);
+      const engine = await loadFile(file, defaultModelConfig().onnx);
+      context.after(() => engine.close());
+      return engine;
+    };
+    test(`${name}, ${where}`, (context) => body(context, load));
+  }
 }
 
 const samples: readonly Omit<Tensor, "name" | "shape">[] = [
@@ -37,7 +49,7 @@ const samples: readonly Omit<Tensor, "name" | "shape">[] = [
   { datatype: "BYTES", data: encodeBytesElements([Buffer.from("grün"), Buffer.from("")]) },
 ];
 
-test("every datatype goes through unchanged, at any alignment", async (context) => {
+everywhere("every datatype goes through unchanged, at any alignment", async (context, load) => {
   const datatypes = samples.map(({ datatype }) => datatype);
   const engine = await load(context, buildTypedIdentity(datatypes));
   assert.deepEqual(
@@ -61,7 +73,7 @@ test("every datatype goes through unchanged, at any alignment", async (context) 
   }
 });
 
-test("metadata shows free dimensions as -1 and knows whether rows are free", async (context) => {
+everywhere("metadata shows free dimensions as -1 and knows whether rows are free", async (context, load) => {
   const free = await load(context, buildMlp({ layers: [4, 3], seed: 1 }));
   assert.deepEqual(free.inputs, [{ name: "x", datatype: "FP32", shape: [-1, 4] }]);
   assert.equal(free.dynamicRows, true);
@@ -76,7 +88,7 @@ test("metadata shows free dimensions as -1 and knows whether rows are free", asy
   assert.deepEqual([fixed.inputs[0]?.shape, fixed.dynamicRows], [[1, -1], false]);
 });
 
-test("an output that is no tensor is left out", async (context) => {
+everywhere("an output that is no tensor is left out", async (context, load) => {
   const port = { datatype: "FP32", shape: ["N", 2] } as const;
   const graph = buildGraph({
     nodes: [
@@ -94,7 +106,7 @@ test("an output that is no tensor is left out", async (context) => {
   assert.deepEqual([engine.outputs.map(({ name }) => name), outputs.map(({ name }) => name)], [["y"], ["y"]]);
 });
 
-test("only the requested outputs are made, in the order asked", async (context) => {
+everywhere("only the requested outputs are made, in the order asked", async (context, load) => {
   const engine = await load(context, buildTypedIdentity(["FP32", "FP32"]));
   const inputs = [0, 1].map((index) => floatTensor(`x${index}`, [1, 2], Float32Array.of(index, index)));
   assert.deepEqual(
@@ -107,14 +119,14 @@ test("only the requested outputs are made, in the order asked", async (context) 
   );
 });
 
-test("a run that fails says why and leaves the model usable", async (context) => {
+everywhere("a run that fails says why and leaves the model usable", async (context, load) => {
   const engine = await load(context, buildMlp({ layers: [4, 3], seed: 1 }));
   await assert.rejects(engine.infer([floatTensor("x", [1, 3], new Float32Array(3))]), /invalid dimensions/);
   const [output] = await engine.infer([floatTensor("x", [2, 4], new Float32Array(8))]);
   assert.deepEqual(output?.shape, [2, 3]);
 });
 
-test("files that cannot be loaded say so", async (context) => {
+everywhere("files that cannot be loaded say so", async (context, load) => {
   await assert.rejects(
     load(context, Buffer.from("not an ONNX file")),
     /the ONNX file cannot be loaded: .*protobuf/i,
@@ -124,10 +136,11 @@ test("files that cannot be loaded say so", async (context) => {
     /cannot be loaded/,
   );
   await assert.rejects(load(context, buildTypedIdentity(["BF16"])), /cannot be loaded: .*16/);
-  await assert.rejects(loadOnnxEngine("/nowhere/model.onnx", defaultModelConfig().onnx), /is not there/);
+  for (const loadFile of Object.values(loaders))
+    await assert.rejects(loadFile("/nowhere/model.onnx", defaultModelConfig().onnx), /is not there/);
 });
 
-test("close is idempotent and ends it", async (context) => {
+everywhere("close is idempotent and ends it", async (context, load) => {
   const engine = await load(context, buildMlp({ layers: [4, 3], seed: 1 }));
   await engine.close();
   await engine.close();

@@ -1,4 +1,4 @@
-/** ONNX models through onnxruntime-node on the processor. A run blocks the process until it is over. */
+/** ONNX models through onnxruntime-node on the processor. A run blocks its thread until it is over. */
 import { existsSync } from "node:fs";
 import "./onnx-telemetry.ts";
 import { InferenceSession, env } from "onnxruntime-node";
