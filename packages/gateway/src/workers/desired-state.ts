@@ -1,5 +1,6 @@
 /** From what lies on disk to the worker processes that should run. Pure. */
 import type { ModelConfig, RepositorySnapshot, ScannedModel } from "@spillway/worker/repository";
+import type { VersionChoice } from "../contracts/managed-models.ts";
 import type { RepositoryOptions } from "../contracts/options.ts";
 import { memberId, type Member } from "./deployment.ts";
 
@@ -75,4 +76,18 @@ export function planDeployments(
 /** The version folders that the model's policy serves. */
 export function selectedVersions(model: ScannedModel): ScannedModel["versions"] {
   return model.versions.filter((version) => model.selected.includes(version.version));
+}
+
+/** The snapshot with the versions selected that are chosen and there, whatever the policies say. */
+export function selectChosen(
+  snapshot: RepositorySnapshot,
+  choiceOf: (model: string) => VersionChoice,
+): RepositorySnapshot {
+  const models = new Map<string, ScannedModel>();
+  for (const [name, model] of snapshot.models) {
+    const { versions } = choiceOf(name);
+    const selected = model.versions.map(({ version }) => version).filter((one) => versions.includes(one));
+    models.set(name, { ...model, selected });
+  }
+  return { ...snapshot, models };
 }

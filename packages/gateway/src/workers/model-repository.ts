@@ -7,6 +7,7 @@ import { scanRepository, type RepositorySnapshot } from "@spillway/worker/reposi
 import type { ModelEndpoint } from "../contracts/endpoint.ts";
 import type { Launcher } from "../contracts/launcher.ts";
 import type { LineFactory } from "../contracts/line.ts";
+import type { VersionChoice } from "../contracts/managed-models.ts";
 import type { ModelStatus } from "../contracts/models.ts";
 import type { RepositoryOptions, WorkerOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
@@ -16,6 +17,7 @@ import type { ServedModel } from "../core/model.ts";
 import { Deployment, memberId } from "./deployment.ts";
 import {
   planDeployments,
+  selectChosen,
   selectedVersions,
   type DesiredDeployment,
   type DesiredState,
@@ -36,6 +38,8 @@ export interface ModelRepositoryOptions {
   readonly logger: Logger;
   readonly createLine: LineFactory;
   readonly statistics: StatisticsRegistry;
+  /** Which versions of a model are served, in place of what its `model.yaml` says. */
+  readonly choiceOf?: (model: string) => VersionChoice;
   /** What can be asked for, or how it stands, has changed. */
   readonly onChange: () => void;
   readonly onRestart: (deployment: string, reason: string) => void;
@@ -89,12 +93,12 @@ export class ModelRepository {
   }
 
   endpointFor(model: string, version: string | undefined): ModelEndpoint | Failure | undefined {
-    const endpoint = this.#served.find(model, version);
+    const endpoint = this.#served.find(model, version ?? this.#preferred(model));
     if (endpoint !== undefined) return endpoint;
     const known = this.#snapshot?.models.get(model);
     if (known === undefined) return undefined;
     const served = this.#served.versions(model);
-    if (served.length > 0) {
+    if (served.length > 0 && version !== undefined) {
       return failure(
         "version_not_found",
         `Model ${model} has no version ${version}; it serves ${served.join(", ")}`,
@@ -106,6 +110,12 @@ export class ModelRepository {
     return failure("model_unavailable", `Model ${model} is being loaded`, 1_000);
   }
 
+  /** The version that is asked for by who names none; undefined: the highest. Where a choice prefers none, none. */
+  #preferred(model: string): string | undefined {
+    const choice = this.#options.choiceOf?.(model);
+    return choice === undefined ? undefined : (choice.preferred ?? "");
+  }
+
   versions(model: string): readonly string[] {
     return this.#served.versions(model);
   }
@@ -115,7 +125,8 @@ export class ModelRepository {
     for (const model of this.#snapshot?.models.values() ?? []) {
       const names = new Set([...this.#served.versions(model.name), ...model.selected]);
       for (const version of names) rows.push(this.#status(model.name, version));
-      if (names.size === 0) rows.push(this.#brokenModel(model.name, model.error ?? ""));
+      if (names.size === 0)
+        rows.push(this.#brokenModel(model.name, model.error ?? "none of its versions is chosen"));
     }
     return rows;
   }
@@ -207,7 +218,9 @@ export class ModelRepository {
     const previous = this.#snapshot;
     try {
       const { directory } = this.#options.repository;
-      this.#snapshot = await scanRepository(directory, previous === undefined ? {} : { previous });
+      const scanned = await scanRepository(directory, previous === undefined ? {} : { previous });
+      const { choiceOf } = this.#options;
+      this.#snapshot = choiceOf === undefined ? scanned : selectChosen(scanned, choiceOf);
     } finally {
       if (!this.#closed && this.#snapshot !== undefined) this.#apply(this.#snapshot, look);
     }

@@ -69,7 +69,7 @@ function waitingAt(sources: readonly ModelSource[], name: string, version: strin
 /** Reads instances, readiness, lines and memory at each scrape; what is gone is no longer shown. */
 export function exposeWorkers(
   metrics: Metrics,
-  repository: ModelRepository | undefined,
+  repositories: readonly ModelRepository[],
   sources: readonly ModelSource[],
 ): void {
   const instances = metrics.gauge(workerMetrics.instances);
@@ -93,7 +93,7 @@ export function exposeWorkers(
       instances.with(name, version, "ready").value = count.ready;
     }
     for (const { deployment, pid } of shownProcesses) memory.remove(deployment, String(pid));
-    const processes = repository?.processes() ?? [];
+    const processes = repositories.flatMap((repository) => repository.processes());
     shownProcesses = processes;
     for (const { deployment, pid, memoryBytes } of processes) {
       if (memoryBytes !== undefined) memory.with(deployment, String(pid)).value = memoryBytes;
