@@ -50,6 +50,7 @@ export function testConfig(models: string): GatewayConfig {
     routes: [],
     discovery: false,
     llama: undefined,
+    edge: undefined,
     predict: { featuresModel: undefined, promptModel: undefined },
     monitoring: { grafana: undefined, prometheus: undefined },
   };

@@ -3,7 +3,7 @@ import type { MethodHandler } from "@spillway/grpc";
 import { healthCheck, healthWatch, serverReflection } from "@spillway/worker/standard-services";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
-import type { TlsFiles } from "../contracts/options.ts";
+import type { DoorOptions, TlsFiles } from "../contracts/options.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import type { RequestRecords } from "../contracts/request-record.ts";
 import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
@@ -89,16 +89,34 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
       if (kept !== undefined) kept.renew = (next) => door.renew(next);
       grpc = door;
     }
-    const bound = await Promise.all(http.map((door) => door.listen()));
+    const bound = await Promise.all(http.map((door, i) => listen(door, config.http[i], context)));
     const rpc = await grpc?.listen();
     const listening = {
-      http: bound.map((address, i) => ({ ...address, secure: config.http[i]?.tls !== undefined })),
+      http: bound.filter((address) => address !== undefined),
       grpc: rpc && { ...rpc, secure: config.grpc?.tls !== undefined },
     };
     return { listening, notifyHealth: () => health.changed(), close };
   } catch (error) {
     await close({ graceMs: 0 });
     throw error;
+  }
+}
+
+/** Undefined for an optional door whose address cannot be had. */
+async function listen(
+  door: HttpDoor,
+  options: DoorOptions | undefined,
+  { logger }: GatewayContext,
+): Promise<BoundAddress | undefined> {
+  try {
+    return { ...(await door.listen()), secure: options?.tls !== undefined };
+  } catch (error) {
+    if (options?.optional !== true) throw error;
+    logger.warn("listener_skipped", {
+      port: options.port,
+      reason: error instanceof Error ? error.message : String(error),
+    });
+    return undefined;
   }
 }
 

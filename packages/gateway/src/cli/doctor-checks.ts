@@ -112,7 +112,7 @@ function whyNotLoaded(error: unknown): string {
 }
 
 /** Whether something already listens where the gateway is to. */
-export async function checkPort({ host, port }: DoorOptions): Promise<Finding> {
+export async function checkPort({ host, port, optional = false }: DoorOptions): Promise<Finding> {
   const name = `port ${port}`;
   if (port === 0) return { name, status: "ok", message: `any free one of ${host}` };
   try {
@@ -122,7 +122,7 @@ export async function checkPort({ host, port }: DoorOptions): Promise<Finding> {
     const advice = "stop what listens there, or choose another port (serve --port, --grpc-port, --host)";
     // The sentence goes on with advice of its own.
     const [message = ""] = toSentence(error).split("; ");
-    return { name, status: "fail", message, advice };
+    return { name, status: optional ? "warn" : "fail", message, advice };
   }
 }
 

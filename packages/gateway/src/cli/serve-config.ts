@@ -44,7 +44,7 @@ function applyOverrides(config: CompiledConfig, overrides: Overrides, folder: st
   const grpc = overrides.grpc === false ? undefined : config.grpc;
   return {
     ...config,
-    http: config.http.map((door, index) => ({
+    http: listenersWith(port, config).map((door, index) => ({
       ...door,
       ...bound,
       ...(index === 0 && port !== undefined ? { port } : {}),
@@ -56,6 +56,11 @@ function applyOverrides(config: CompiledConfig, overrides: Overrides, folder: st
       format: logFormat ?? config.log.format,
     },
   };
+}
+
+/** Who names a port wants that one, and no further one that nobody asked for. */
+function listenersWith(port: number | undefined, { http }: CompiledConfig): CompiledConfig["http"] {
+  return port === undefined ? http : http.filter(({ optional }) => optional !== true);
 }
 
 function applyModels(

@@ -16,8 +16,10 @@ import type {
   RouteTarget,
   WorkerOptions,
 } from "../contracts/options.ts";
+import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
+import { compileEdge } from "./compile-edge.ts";
 import {
   httpPoolSchema,
   isHttpDefaulted,
@@ -52,6 +54,8 @@ export interface CompiledConfig {
   readonly discovery: boolean;
   /** Undefined: GGUF files are not served. */
   readonly llama: LlamaOptions | undefined;
+  /** Undefined: no edge endpoint. */
+  readonly edge: EdgeOptions | undefined;
   readonly predict: PredictOptions;
   readonly monitoring: MonitoringOptions;
   readonly log: LogOptions;
@@ -67,7 +71,8 @@ export interface Surroundings {
 
 /** Compiles a valid configuration. Pure. */
 export function compileConfig(config: DefaultedConfig, surroundings: Surroundings): CompiledConfig {
-  const door = ({ port, host, tls }: Listener): DoorOptions => ({
+  const { directory } = surroundings;
+  const door = ({ port, host, tls, edge, optional }: Listener): DoorOptions => ({
     port,
     host,
     tls: tls && {
@@ -78,9 +83,11 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     maxTotalBodyBytes: bytes(config.limits.maxTotalBody),
     receiveTimeoutMs: ms(config.limits.receiveTimeout),
     maxConnections: config.limits.maxConnections,
+    ...(edge === true && { edge }),
+    ...(optional === true && { optional }),
   });
   return {
-    http: config.listen.map(door),
+    http: (config.listen ?? usualListeners(config)).map(door),
     grpc: config.grpc === false ? undefined : door(config.grpc),
     access: compileAccess(config, surroundings),
     flow: { maxQueue: config.flow.maxQueue, requestTimeoutMs: ms(config.flow.requestTimeout) },
@@ -90,6 +97,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     routes: config.routes.map(compileRoute),
     discovery: config.discovery ?? Object.keys(config.pools).length === 0,
     llama: compileLlama(config, surroundings),
+    edge: compileEdge(config.edge, { ms, bytes, secret: secretIn(directory), directory }),
     predict: {
       featuresModel: config.predict.features === false ? undefined : config.predict.features,
       promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
@@ -100,7 +108,25 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
 }
 
 /** What an address to listen on says. */
-type Listener = DefaultedConfig["listen"][number];
+type Listener = Omit<NonNullable<DefaultedConfig["listen"]>[number], "edge"> &
+  Pick<DoorOptions, "edge" | "optional">;
+
+const loopback = "127.0.0.1";
+
+/** Where nothing is said about listeners. Cameras have a port of their own, which something else may hold already. */
+function usualListeners({ edge }: DefaultedConfig): readonly Listener[] {
+  const front = { port: 30_080, host: loopback };
+  if (edge === undefined || edge === false) return [front];
+  return [front, { port: 30_101, host: loopback, edge: true, optional: true }];
+}
+
+/** Reads a secret: its words, or `file:` and a path. */
+function secretIn(directory: string): (text: string) => Secret {
+  return (text) =>
+    text.startsWith("file:")
+      ? Secret.inFile(resolve(directory, text.slice("file:".length)))
+      : Secret.of(text);
+}
 
 function compileAccess({ auth, hosts, cors }: DefaultedConfig, { directory }: Surroundings): AccessOptions {
   const keyed = typeof auth === "object" ? auth : undefined;
@@ -211,10 +237,7 @@ function compileHttpPool(
   { directory }: Surroundings,
 ): HttpPoolOptions {
   const { timeouts, retries, hedging, health } = pool;
-  const secret = (text: string): Secret =>
-    text.startsWith("file:")
-      ? Secret.inFile(resolve(directory, text.slice("file:".length)))
-      : Secret.of(text);
+  const secret = secretIn(directory);
   return {
     name,
     dialect: pool.dialect,

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { loadConfig } from "./load-config.ts";
 
 const folder = join(import.meta.dirname, "../../../../config/examples");
-const keys = { VLLM_API_KEY: "v", OPENAI_API_KEY: "o" };
+const keys = { VLLM_API_KEY: "v", OPENAI_API_KEY: "o", GROUNDLIGHT_API_TOKEN: "g" };
 const environment = { SPILLWAY_PORT: "8080", SPILLWAY_MODELS: "/models", ...keys };
 
 const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));

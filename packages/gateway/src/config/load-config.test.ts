@@ -145,6 +145,7 @@ test("an empty file means every default", () => {
       memoryBytes: undefined,
       keepAliveMs: 300_000,
     },
+    edge: undefined,
     predict: { featuresModel: "iris", promptModel: "sentiment" },
     monitoring: { grafana: undefined, prometheus: undefined },
     log: { level: undefined, format: "auto" },

@@ -22,7 +22,7 @@ export interface LoadOptions {
 export async function loadConfig(options: LoadOptions): Promise<ConfigResult> {
   const { file, workingDirectory, environment } = options;
   if (file === undefined) {
-    return compile(configSchema.parse({}), resolve(workingDirectory));
+    return compile(configSchema.parse({ edge: {} }), resolve(workingDirectory));
   }
   const path = resolve(workingDirectory, file);
   let text: string;

@@ -2,6 +2,7 @@
 import { enginePool } from "../contracts/llm-engine.ts";
 import { isHttpPool } from "../contracts/options.ts";
 import type { CompiledConfig } from "./compiled.ts";
+import { findEdgeContradictions } from "./edge-relations.ts";
 import { findKeyContradictions } from "./key-relations.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
 import type { DefaultedConfig } from "./schema.ts";
@@ -32,7 +33,7 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
     problems.push(...findKeyContradictions(config.auth.keys, { path: ["auth", "keys"], taken: new Set() }));
   }
   for (const [name, pool] of Object.entries(config.pools)) problems.push(...checkPool(name, pool));
-  problems.push(...checkRoutes(config));
+  problems.push(...checkRoutes(config), ...findEdgeContradictions(config.edge));
   return problems;
 }
 
@@ -132,7 +133,7 @@ function samePorts({ listen, grpc }: DefaultedConfig): Problem[] {
     if (by === undefined) taken.set(key, label);
     else problems.push({ path: [...path, "port"], message: `${key} is already that of ${by}` });
   };
-  for (const [index, each] of listen.entries()) take(["listen", index], `listen[${index}]`, each);
+  for (const [index, each] of (listen ?? []).entries()) take(["listen", index], `listen[${index}]`, each);
   if (grpc !== false) take(["grpc"], "grpc", grpc);
   return problems;
 }

@@ -1,12 +1,12 @@
 /** `spillway.yaml`: every key with its meaning, default and range. The reference page and the JSON Schema come from here. */
 import * as z from "zod";
+import { edgeSchema } from "./edge-schema.ts";
 import { llamaSchema } from "./llama-schema.ts";
 import { logLevels } from "../contracts/telemetry.ts";
 import {
   bindAddress,
   choice,
   duration,
-  expectations,
   falseOr,
   filePath,
   hostName,
@@ -21,6 +21,7 @@ import {
   size,
   whole,
   wordOr,
+  yesNo,
 } from "./values.ts";
 import { poolSchema, routeSchema } from "./pool-schema.ts";
 
@@ -39,6 +40,11 @@ const listenSchema = z.strictObject({
     .default(loopback)
     .describe("Address to bind. `0.0.0.0` and `::` are all of the machine's"),
   tls: tlsSchema.optional().describe("Certificate for HTTPS, TLS 1.2 or later. Absent: plain HTTP"),
+  edge: yesNo
+    .default(false)
+    .describe(
+      "For cameras: what is not served here goes to the Groundlight cloud of `edge`. Elsewhere only what begins with `/device-api/` does",
+    ),
 });
 
 const grpcSchema = z.strictObject({
@@ -200,8 +206,10 @@ export const configSchema = z.strictObject({
     .array(listenSchema)
     .min(1)
     .max(16)
-    .prefault([{}])
-    .describe("Where HTTP is answered; all listeners serve the same"),
+    .optional()
+    .describe(
+      "Where HTTP is answered; all listeners serve the same. Default: port 30080, and with `edge` 30101 for cameras where that is free",
+    ),
   grpc: falseOr("a mapping with port and host", grpcSchema)
     .prefault({})
     .describe("Where gRPC is answered; `false`: nowhere"),
@@ -230,9 +238,7 @@ export const configSchema = z.strictObject({
     .describe(
       "Where requests for a model go. Without a route: to the first pool in the file that has the model",
     ),
-  discovery: z
-    .boolean()
-    .register(expectations, { expected: "true or false" })
+  discovery: yesNo
     .optional()
     .describe(
       "Look for Ollama, vLLM, llama.cpp and LM Studio at their usual ports of this machine. Default: only where there are no `pools`",
@@ -242,6 +248,11 @@ export const configSchema = z.strictObject({
     .describe("What `/predict` takes when a request names no model; `false`: it has to name one"),
   flow: flowSchema.prefault({}).describe("The line that requests wait in"),
   workers: workersSchema.prefault({}).describe("Processes of local models"),
+  edge: falseOr("a mapping of settings", edgeSchema)
+    .optional()
+    .describe(
+      "Groundlight's edge endpoint: detectors answered here, the cloud when they are unsure. Absent or `false`: none. Without a configuration file there is one, without a cloud",
+    ),
   llama: falseOr("a mapping of settings", llamaSchema)
     .prefault({})
     .describe(

@@ -138,6 +138,32 @@ export function share(max: number) {
     .register(expectations, { expected: `a number above 0, at most ${max}` });
 }
 
+/** A number within bounds, both included. */
+export function number(min: number, max: number) {
+  return z
+    .number()
+    .min(min)
+    .max(max)
+    .register(expectations, { expected: `a number from ${min} to ${max}` });
+}
+
+/** A switch. */
+export const yesNo = z.boolean().register(expectations, { expected: "true or false" });
+
+const detectorIdPattern = /^det_[A-Za-z0-9]{27}$/;
+
+/** The id of a Groundlight detector. */
+export const detectorId = text(
+  "det_ and 27 letters and digits",
+  (value) => detectorIdPattern.test(value),
+  detectorIdPattern,
+);
+
+/** What a policy is called. */
+export const policyName = text("a name of at most 100 characters", (value) =>
+  /^[^\s\p{C}][^\p{C}]{0,99}$/u.test(value),
+);
+
 /** A file or folder; relative to the folder of the configuration file. */
 export const filePath = text("a path", (value) => value !== "" && !value.includes("\0"));
 

@@ -47,6 +47,8 @@ export interface CalibrationOptions {
 export interface EdgeOptions {
   /** Undefined: there is no cloud; everything is answered here or refused. */
   readonly cloud: EdgeCloudOptions | undefined;
+  /** All that can be named, Groundlight's four among them. */
+  readonly policies: readonly EdgePolicy[];
   readonly detectors: readonly EdgeDetectorOptions[];
   /** For detectors that the configuration does not name. */
   readonly defaults: Omit<EdgeDetectorOptions, "id" | "detector" | "model">;

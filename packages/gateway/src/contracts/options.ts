@@ -149,6 +149,10 @@ export interface DoorOptions {
   readonly maxConnections: number;
   /** PEM files of the certificate, its intermediates behind it, and of its key; undefined: plain text. */
   readonly tls: TlsFiles | undefined;
+  /** HTTP: what is not served here goes to the edge endpoint's cloud. Default false. */
+  readonly edge?: boolean;
+  /** HTTP: where the address cannot be had, this door stays shut and the others open. Default false. */
+  readonly optional?: boolean;
 }
 
 /** A certificate, its intermediates behind it, and its key, as PEM texts. */
