@@ -53,7 +53,8 @@ export interface ServerError {
 /** Who hears of an answer. Called synchronously: `head`, any number of `data`, then `end`; or `failed` at any time. Nothing after `cancel`. */
 export interface ServerHandler {
   head(status: number, headers: HeaderMap): void;
-  data(chunk: Uint8Array): void;
+  /** `isLast`: `end` follows before this turn of the event loop is over. */
+  data(chunk: Uint8Array, isLast: boolean): void;
   end(): void;
   failed(error: ServerError): void;
 }

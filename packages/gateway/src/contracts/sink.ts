@@ -12,6 +12,8 @@ export interface ResponseSink {
   head(status: number, headers: HeaderList): void;
   /** False: no more until `Exchange.resume`. */
   data(chunk: Uint8Array): boolean;
+  /** More follows in this turn of the event loop: it may leave in one write. Changes nothing but how often is written. */
+  gather?(): void;
   end(): void;
   /** Before `head`: the dialect's error body. After it: the dialect's error event, or an aborted connection. */
   fail(failure: Failure): void;

@@ -19,7 +19,7 @@ import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
 import { answerEncoding, encodeAnswer, minEncodeBytes } from "./encode-answer.ts";
 import type { RouteMatch } from "./router.ts";
-import { streamWriter, type StreamWriter } from "./stream-writer.ts";
+import { StreamWriter } from "./stream-writer.ts";
 import { endWith, mayHaveBody, retryAfterSeconds, sizeOf } from "./write-answer.ts";
 
 /**
@@ -80,7 +80,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #isBroken = false;
   #exchange: Exchange | undefined;
   /** Of a streamed answer. */
-  #write: StreamWriter | undefined;
+  #writer: StreamWriter | undefined;
   #lingerTimer: Timer | undefined;
 
   constructor(door: DoorContext, connection: Connection, request: BodyRequest, response: ServerResponse) {
@@ -155,12 +155,15 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#phase = "streaming";
     this.#status = status;
     this.#response.on("drain", () => this.drained());
-    this.#response.flushHeaders();
-    this.#write = streamWriter(this.#response, this.#method);
+    this.#writer = new StreamWriter(this.#response, this.#method);
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#phase !== "streaming" || this.#write === undefined || this.#write(chunk);
+    return this.#phase !== "streaming" || this.#writer === undefined || this.#writer.write(chunk);
+  }
+
+  gather(): void {
+    if (this.#phase === "streaming") this.#writer?.gather();
   }
 
   drained(): void {
@@ -177,7 +180,7 @@ export class HttpExchange implements ResponseSink, Attached {
     if (this.#phase === "done" || this.#phase === "lingering") return;
     if (this.#phase === "streaming") {
       this.#finish(this.#status);
-      return this.#abort();
+      return this.#writer?.abort(this.#connection.socket);
     }
     const answer = this.#failureAnswer(reason);
     this.#send(answer, sizeOf(answer.body));
@@ -450,14 +453,6 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#lingerTimer?.cancel();
     this.#connection.detach(this);
     this.#response.end();
-  }
-
-  /** Ends the connection so that nobody takes the part for the whole: HTTP/1.0 knows no other end than a reset. */
-  #abort(): void {
-    const { socket } = this.#connection;
-    // A reset is for bare TCP; under TLS an end without its closing message says as much.
-    if (this.#request.httpVersion === "1.0" && !("encrypted" in socket)) socket.resetAndDestroy();
-    else socket.destroy();
   }
 
   #finish(status: number): void {

@@ -13,20 +13,61 @@ const lineEnd = Buffer.from("\r\n");
  */
 let scratch = Buffer.allocUnsafeSlow(joinBytes + 16);
 
-/** Takes the pieces. False: no more until the socket has drained. */
-export type StreamWriter = (piece: Uint8Array) => boolean;
-
 /**
- * The writer of an answer whose head is written. In chunks of HTTP/1.1 (RFC 9112, 7.1) a piece goes to
- * the socket in a frame of ours, with one write: Node frames with four, a turn of the tick queue later.
+ * Writes an answer. In chunks of HTTP/1.1 (RFC 9112, 7.1) a piece goes to the
+ * socket in a frame of ours, with one write: Node frames with four, a turn of the tick queue later.
  * Everything else goes through Node: what is not in chunks, and what waits behind another answer.
  */
-export function streamWriter(response: ServerResponse, method: string): StreamWriter {
-  const { socket } = response;
-  if (socket === null || !response.chunkedEncoding || method === "HEAD") {
-    return (piece) => response.write(piece);
+export class StreamWriter {
+  readonly #response: ServerResponse;
+  readonly #socket: Socket | null;
+  readonly #isChunked: boolean;
+  #isGathering = false;
+
+  /** Sends the head, with what is written in the same turn. */
+  constructor(response: ServerResponse, method: string) {
+    const { socket } = response;
+    this.#response = response;
+    this.#socket = socket;
+    this.#isChunked = socket !== null && response.chunkedEncoding && method !== "HEAD";
+    this.gather();
+    response.flushHeaders();
   }
-  return (piece) => (piece.length === 0 || !socket.writable ? true : writeChunk(socket, piece));
+
+  /** False: no more until the socket has drained. */
+  write(piece: Uint8Array): boolean {
+    const socket = this.#socket;
+    if (socket === null || !this.#isChunked) return this.#response.write(piece);
+    return piece.length === 0 || !socket.writable ? true : writeChunk(socket, piece);
+  }
+
+  /** Until the callback at hand is over, what is written is held together and leaves in one write. */
+  gather(): void {
+    const socket = this.#socket;
+    if (socket === null || this.#isGathering) return;
+    this.#isGathering = true;
+    socket.cork();
+    process.nextTick(endGathering, this);
+  }
+
+  /** Writes what was gathered. */
+  gathered(): void {
+    if (!this.#isGathering) return;
+    this.#isGathering = false;
+    this.#socket?.uncork();
+  }
+
+  /** Ends the connection so that nobody takes the part for the whole: HTTP/1.0 knows no other end than a reset. */
+  abort(socket: Socket): void {
+    this.gathered();
+    // A reset is for bare TCP; under TLS an end without its closing message says as much.
+    if (this.#response.req.httpVersion === "1.0" && !("encrypted" in socket)) socket.resetAndDestroy();
+    else socket.destroy();
+  }
+}
+
+function endGathering(writer: StreamWriter): void {
+  writer.gathered();
 }
 
 function writeChunk(socket: Socket, piece: Uint8Array): boolean {
@@ -40,7 +81,7 @@ function writeChunk(socket: Socket, piece: Uint8Array): boolean {
     return takesMore;
   }
   const length = size.length + piece.length + 4;
-  const isIdle = socket.writableLength === 0;
+  const isIdle = socket.writableLength === 0 && socket.writableCorked === 0;
   const bytes = isIdle ? scratch.subarray(0, length) : Buffer.allocUnsafe(length);
   fillFrame(bytes, size, piece);
   const takesMore = socket.write(bytes);

@@ -64,6 +64,42 @@ describe("an answer that a handler streams", () => {
     assert.equal(String((await client.answer()).body), "whole");
   });
 
+  it("leaves in one write, as far as it comes in one turn", async (t) => {
+    const played = new Played();
+    const { connect } = await startDoor(t, { routes: [route("/a", played.handle)] });
+    const client = await connect();
+    const reads: string[] = [];
+    client.socket.on("data", (bytes) => reads.push(bytes.toString("latin1")));
+    client.send("POST", "/a", { body: "x" });
+    const sink = await played.sink();
+    sink.head(200, []);
+    sink.data(Buffer.from("1"));
+    sink.data(Buffer.from("2"));
+    await until(() => reads.length > 0);
+    assert.ok(reads[0]?.endsWith("\r\n\r\n1\r\n1\r\n1\r\n2\r\n"), reads[0]);
+    sink.data(Buffer.from("3"));
+    await until(() => reads.length > 1);
+    sink.gather?.();
+    sink.data(Buffer.from("4"));
+    sink.end();
+    await until(() => reads.length > 2);
+    assert.deepEqual(reads.slice(1), ["1\r\n3\r\n", "1\r\n4\r\n0\r\n\r\n"]);
+  });
+
+  it("is written before its connection is cut, however late in the turn it came", async (t) => {
+    const played = new Played();
+    const { connect } = await startDoor(t, { routes: [route("/a", played.handle)] });
+    const client = await connect();
+    client.send("POST", "/a", { body: "x" });
+    const sink = await played.sink();
+    sink.head(200, []);
+    sink.data(Buffer.from("1"));
+    sink.fail(failure("bad_upstream_answer"));
+    await client.head();
+    assert.equal(String(await client.chunk()), "1");
+    await assert.rejects(client.chunk());
+  });
+
   it("fails in the route's words before its head, and breaks off after it", async (t) => {
     const played = new Played();
     const { connect } = await startDoor(t, { routes: [route("/a", played.handle)] });

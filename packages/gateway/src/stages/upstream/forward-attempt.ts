@@ -18,6 +18,8 @@ export interface AttemptOwner {
   committed(attempt: ForwardAttempt): void;
   /** A piece, after `committed`. False: no more until `resume`. */
   passed(chunk: Uint8Array): boolean;
+  /** The end follows in this turn, after what is left to pass. */
+  ending(): void;
   /** The answer is whole. */
   completed(attempt: ForwardAttempt): void;
   /**
@@ -150,9 +152,10 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
     }
   }
 
-  data(chunk: Uint8Array): void {
+  data(chunk: Uint8Array, isLast: boolean): void {
     if (this.#phase === "refusing") return this.#collect(chunk);
     if (this.#phase !== "reading") return;
+    if (isLast && this.answer.isOpen) this.#owner.ending();
     if (this.firstTokenMs !== undefined || !this.#stream) this.#putOff();
     try {
       this.#reader?.data(chunk);

@@ -111,6 +111,10 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     return this.#done || this.#sink.data(chunk);
   }
 
+  ending(): void {
+    if (!this.#done) this.#sink.gather?.();
+  }
+
   completed(attempt: ForwardAttempt): void {
     const { answer } = attempt;
     if (!this.#committed) this.#win(attempt);

@@ -38,6 +38,38 @@ const chunked =
   "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX-A: 1\r\nx-a:\t2 \r\n\r\n" +
   "5\r\nhello\r\n00c;name=value\r\n, all of you\r\n1 \r\n!\r\n0\r\nx-sum: 1\r\nx-more: 2\r\n\r\n";
 
+describe("the last piece of a body", () => {
+  const pieces = (text: string): readonly (readonly [string, boolean])[] => {
+    const seen: (readonly [string, boolean])[] = [];
+    const parser = new ResponseParser({
+      onHead: () => undefined,
+      onBody: (piece, isLast) => seen.push([piece.toString("latin1"), isLast]),
+      onEnd: () => undefined,
+    });
+    parser.begin(false);
+    for (const piece of text.split("|")) parser.push(Buffer.from(piece, "latin1"));
+    return seen;
+  };
+
+  test("is called so where the end comes with it", () => {
+    const head = "HTTP/1.1 200 OK\r\n";
+    const inChunks = `${head}transfer-encoding: chunked\r\n\r\n`;
+    assert.deepEqual(pieces(`${inChunks}1\r\na\r\n|1\r\nb\r\n0\r\n\r\n`), [
+      ["a", false],
+      ["b", true],
+    ]);
+    assert.deepEqual(pieces(`${inChunks}1\r\na\r\n0\r\n|\r\n`), [["a", false]]);
+    assert.deepEqual(pieces(`${head}content-length: 2\r\n\r\n|a|b`), [
+      ["a", false],
+      ["b", true],
+    ]);
+    assert.deepEqual(pieces(`${head}\r\na|b`), [
+      ["a", false],
+      ["b", false],
+    ]);
+  });
+});
+
 describe("an answer is read whole", () => {
   const cases: readonly (readonly [string, string, string])[] = [
     ["by its length", counted, "hello"],

@@ -14,8 +14,8 @@ const beginning = Buffer.from("HTTP/1.");
 /** Who hears of an answer, synchronously. */
 export interface ResponseReceiver {
   onHead(head: ResponseHead): void;
-  /** A piece of the body. Its memory is the receiver's. */
-  onBody(piece: Buffer): void;
+  /** A piece of the body. Its memory is the receiver's. `isLast`: `onEnd` follows at once. */
+  onBody(piece: Buffer, isLast: boolean): void;
   /** The answer is complete. `isClean`: nothing has come behind it. */
   onEnd(isClean: boolean): void;
 }
@@ -115,9 +115,10 @@ export class ResponseParser {
     const length =
       framing === "until-close" ? piece.length - from : Math.min(this.#rest, piece.length - from);
     const end = from + length;
-    this.#receiver.onBody(from === 0 && end === piece.length ? piece : piece.subarray(from, end));
+    const bytes = from === 0 && end === piece.length ? piece : piece.subarray(from, end);
+    if (framing !== "until-close") this.#rest -= length;
+    this.#receiver.onBody(bytes, framing !== "until-close" && this.#rest === 0);
     if (framing === "until-close") return undefined;
-    this.#rest -= length;
     if (this.#rest === 0) this.#end(end === piece.length);
     return undefined;
   }
@@ -125,7 +126,7 @@ export class ResponseParser {
   #chunked(piece: Buffer, from: number): string | undefined {
     const chunks = this.#chunks;
     const payload = chunks.decode(piece, from);
-    if (payload !== undefined) this.#receiver.onBody(payload);
+    if (payload !== undefined) this.#receiver.onBody(payload, chunks.isDone);
     if (chunks.problem !== undefined) return chunks.problem;
     if (chunks.isDone) this.#end(chunks.endsAt === piece.length);
     return undefined;

@@ -18,7 +18,8 @@ export interface WireUser {
   connected(socket: Socket): void;
   unreachable(error: Error): void;
   head(head: ResponseHead): void;
-  body(piece: Buffer): void;
+  /** `isLast`: `ended` follows at once. */
+  body(piece: Buffer, isLast: boolean): void;
   /** The answer is complete. The user has left the connection. */
   ended(): void;
   /** The connection broke or what came is no answer. The user has left the connection. */
@@ -128,8 +129,8 @@ export class ServerWire implements DialListener, ResponseReceiver {
     this.#user?.head(head);
   }
 
-  onBody(piece: Buffer): void {
-    this.#user?.body(piece);
+  onBody(piece: Buffer, isLast: boolean): void {
+    this.#user?.body(piece, isLast);
   }
 
   onEnd(isClean: boolean): void {

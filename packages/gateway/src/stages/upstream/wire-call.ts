@@ -81,8 +81,8 @@ export class WireCall implements ServerCall, WireUser {
     this.#handler.head(status, headers);
   }
 
-  body(piece: Buffer): void {
-    this.#handler.data(piece);
+  body(piece: Buffer, isLast: boolean): void {
+    this.#handler.data(piece, isLast);
   }
 
   ended(): void {

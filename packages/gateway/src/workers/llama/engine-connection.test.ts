@@ -44,7 +44,7 @@ describe("a request to the engine", () => {
     const { ask, sent, heard } = setUp("ready");
     assert.equal(ask().sent, true);
     sent[0]?.head(200, {});
-    sent[0]?.data(Buffer.from("x"));
+    sent[0]?.data(Buffer.from("x"), false);
     sent[0]?.end();
     assert.deepEqual(heard, [200, "x", "end"]);
   });
@@ -134,7 +134,7 @@ describe("a request to the engine", () => {
     ask().cancel();
     clock.advance(30_000);
     assert.equal(connection.silentMs, 60_000);
-    sent[0]?.data(Buffer.from("x"));
+    sent[0]?.data(Buffer.from("x"), false);
     assert.equal(connection.silentMs, 0);
     ask();
     clock.advance(5_000);

@@ -122,9 +122,9 @@ class EngineCall implements ServerCall, ServerHandler {
     this.#handler.head(status, headers);
   }
 
-  data(chunk: Uint8Array): void {
+  data(chunk: Uint8Array, isLast: boolean): void {
     this.#owner.heard();
-    this.#handler.data(chunk);
+    this.#handler.data(chunk, isLast);
   }
 
   end(): void {
