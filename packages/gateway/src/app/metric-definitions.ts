@@ -2,6 +2,7 @@
 import type { MetricDefinition } from "../contracts/telemetry.ts";
 import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
 import { httpMetrics } from "../doors/http/http-metrics.ts";
+import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
@@ -26,5 +27,6 @@ export const metricDefinitions: readonly ListedMetric[] = [
   grpcMetrics,
   keyMetrics,
   forwardMetrics,
+  edgeMetrics,
   processMetrics,
 ].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));

@@ -201,8 +201,8 @@ export interface EdgeStore {
   spend(spending: Spending): Promise<undefined | Failure>;
   /** All counters kept. */
   spending(): Promise<readonly Spending[] | Failure>;
-  /** Adds to counters of the current hour. Written behind. */
-  count(detectorId: string, added: Readonly<Record<string, number>>): void;
+  /** Adds to counters of an hour since the Unix epoch, without one of the current hour. Written behind. */
+  count(detectorId: string, added: Readonly<Record<string, number>>, hour?: number): void;
   /** Counters from `fromHour` up to and with `toHour`, at most 50,000. */
   activity(fromHour: number, toHour: number): Promise<readonly Activity[] | Failure>;
   /** Writes what waits and ends the thread. Idempotent. */

@@ -99,6 +99,7 @@ describe("records", () => {
     await good(first.store.spend({ detectorId: "det_a", period: "2026-01", escalations: 2, lastAt: at + 6 }));
     first.store.count("det_a", { queries: 2, seconds: 0.5 });
     first.store.count("det_a", { queries: 3 });
+    first.store.count("det_a", { queries: 1 }, Math.trunc(at / 3_600_000) - 1);
     await first.store.close();
     assert.equal((await refused(first.store.detectors())).code, "draining");
     assert.deepEqual(readdirSync(folder).toSorted(), ["pictures", "spillway.db", "spillway.lock"]);
@@ -126,6 +127,9 @@ describe("records", () => {
     assert.deepEqual(await store.activity(hour, hour), [
       { detectorId: "det_a", hour, name: "queries", value: 5 },
       { detectorId: "det_a", hour, name: "seconds", value: 0.5 },
+    ]);
+    assert.deepEqual(await store.activity(hour - 9, hour - 1), [
+      { detectorId: "det_a", hour: hour - 1, name: "queries", value: 1 },
     ]);
     assert.deepEqual(await store.activity(hour + 1, hour + 9), []);
   });

@@ -160,8 +160,8 @@ class ThreadedStore implements EdgeStore {
     return this.#ask("spending", undefined);
   }
 
-  count(detectorId: string, added: Readonly<Record<string, number>>): void {
-    this.#link.call("count", { detectorId, added }, this.#countLost);
+  count(detectorId: string, added: Readonly<Record<string, number>>, hour?: number): void {
+    this.#link.call("count", { detectorId, added, hour }, this.#countLost);
   }
 
   activity(fromHour: number, toHour: number): ReturnType<EdgeStore["activity"]> {

@@ -19,7 +19,7 @@ import type { OutboxTable } from "./outbox-table.ts";
 import { escalationBytes } from "./outbox-table.ts";
 import type { PictureFiles } from "./picture-files.ts";
 import type { FileChanges, PictureTable } from "./picture-table.ts";
-import type { RecordTables } from "./record-tables.ts";
+import type { AddedCounts, RecordTables } from "./record-tables.ts";
 
 /** Input and output of every operation. */
 export interface Operations {
@@ -44,7 +44,7 @@ export interface Operations {
   outboxState: [undefined, OutboxState];
   spend: [Spending, undefined];
   spending: [undefined, readonly Spending[]];
-  count: [{ readonly detectorId: string; readonly added: Readonly<Record<string, number>> }, undefined];
+  count: [AddedCounts, undefined];
   activity: [{ readonly fromHour: number; readonly toHour: number }, readonly Activity[]];
 }
 
@@ -199,7 +199,7 @@ const writes = {
   spend: { durability: "promised", run: ({ records }, spending) => records.spend(spending) as undefined },
   count: {
     durability: "behind",
-    run: ({ records }, { detectorId, added }, now) => records.count(detectorId, added, now) as undefined,
+    run: ({ records }, added, now) => records.count(added, now) as undefined,
   },
 } satisfies { [Name in OperationName]?: Operation<Name> };
 

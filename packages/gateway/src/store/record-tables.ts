@@ -14,6 +14,14 @@ import type { StoreLimits } from "./limits.ts";
 
 type Row = Record<string, SQLOutputValue>;
 
+/** What is added to counters of a detector. */
+export interface AddedCounts {
+  readonly detectorId: string;
+  readonly added: Readonly<Record<string, number>>;
+  /** Hours since the Unix epoch; undefined: the current one. */
+  readonly hour: number | undefined;
+}
+
 /** Rows that one commit prunes at most, so that it stays short. */
 const pruneRows = 512;
 
@@ -133,8 +141,8 @@ export class RecordTables {
   }
 
   /** Adds to counters of an hour. */
-  count(detectorId: string, added: Readonly<Record<string, number>>, now: number): void {
-    const current = Math.trunc(now / hour);
+  count({ detectorId, added, hour: given }: AddedCounts, now: number): void {
+    const current = Math.trunc(given ?? now / hour);
     for (const [name, value] of Object.entries(added))
       this.#statements.count.run(current, detectorId, name, value);
   }
