@@ -8,19 +8,17 @@ import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
 import { createMonitoringRoutes } from "../admin/monitoring-routes.ts";
 import { createWelcomeRoute } from "../admin/welcome.ts";
-import { anthropicServer } from "../dialects/anthropic/codecs.ts";
 import { createAnthropicRoutes } from "../dialects/anthropic/create-anthropic-routes.ts";
 import { JsonThreads } from "../dialects/json/json-threads.ts";
 import { createKserveRoutes } from "../dialects/kserve/create-kserve-routes.ts";
 import { createKserveRpc } from "../dialects/kserve/create-kserve-rpc.ts";
-import { ollamaServer } from "../dialects/ollama/codecs.ts";
 import { createOllamaRoutes } from "../dialects/ollama/create-ollama-routes.ts";
 import { createOperatorRoutes } from "../dialects/ollama/create-operator-routes.ts";
 import { createOpenAiRoutes } from "../dialects/openai/create-openai-routes.ts";
-import { openAiServer } from "../dialects/openai/openai-server.ts";
 import { createPredictRoutes } from "../dialects/predict/create-predict-routes.ts";
 import { createPredictRpc } from "../dialects/predict/create-predict-rpc.ts";
 import { createTfServingRoutes } from "../dialects/tfserving/create-tfserving-routes.ts";
+import { serverCodecs } from "../dialects/translation-tasks.ts";
 import { expositionContentType } from "../telemetry/index.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
@@ -50,7 +48,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
   const jsonThreads = new JsonThreads({ clock });
   const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
   const kserve = { catalog, defaults, server: { name: "spillway", version }, jsonThreads };
-  const servers = { openai: openAiServer, ollama: ollamaServer, anthropic: anthropicServer };
+  const servers = serverCodecs;
   const pooled = () => forward.models();
   const predict = { clock, predict: config.predict, defaults, jsonThreads };
   return {
@@ -62,10 +60,10 @@ export function collectAddresses(parts: AddressParts): Addresses {
       ...createMonitoringRoutes(config.monitoring, { clock }),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),
-      ...createOpenAiRoutes({ clock, defaults, servers }),
-      ...createOllamaRoutes({ clock, version, defaults, servers, forward }),
+      ...createOpenAiRoutes({ clock, defaults, servers, jsonThreads }),
+      ...createOllamaRoutes({ clock, version, defaults, servers, forward, jsonThreads }),
       ...createOperatorRoutes({ forward }),
-      ...createAnthropicRoutes({ clock, defaults, servers }),
+      ...createAnthropicRoutes({ clock, defaults, servers, jsonThreads }),
       ...createTfServingRoutes({ catalog, pooled, clock, defaults, jsonThreads }),
     ],
     methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],

@@ -3,6 +3,7 @@
  * bytes; what is sent, and how the answer is read, is settled for each attempt, since the servers of
  * a pool may speak different dialects.
  */
+import type { Cancellation } from "./cancellation.ts";
 import type { Failure } from "./errors.ts";
 import type { HeaderList, HeaderMap } from "./headers.ts";
 import type { WireAnswer } from "./wire-answer.ts";
@@ -77,6 +78,11 @@ export interface AnswerReader {
   /** The server ended its answer in order. An answer that lacks its dialect's last word is `bad_upstream_answer`. */
   end(): void;
   /**
+   * True after `end` while a large answer is still translated in a thread: the sink is written to later, from
+   * another turn of the event loop, unless `cut` comes first. Absent: never.
+   */
+  readonly isTranslating?: boolean;
+  /**
    * The answer broke off (cut, stalled, timed out) after `head`. The reader either writes its dialect's
    * error event and `end`s, where the caller can tell it from a good end, or `fail`s.
    */
@@ -128,6 +134,12 @@ export interface ForwardPayload {
   /** The call leaves nothing behind on the server, so that it may be sent twice. */
   readonly repeatable: boolean;
   readonly estimate: TokenEstimate;
+  /**
+   * To be called before `attempt` with the same target. A promise, never rejected, where the request is so large
+   * that a thread translates it: `attempt` is called once it is kept. Undefined: `attempt` may be called at once.
+   * A request that is called off before its turn is not translated.
+   */
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined;
   /**
    * The request for one server: the caller's bytes, or a translation. A failure (400) that names the
    * field that the server's dialect cannot carry.

@@ -194,6 +194,7 @@ export function relayPayload(setup: RequestSetup = {}): ForwardPayload {
     stream,
     repeatable: setup.repeatable ?? true,
     estimate: { promptTokens: 10, maxCompletionTokens: undefined },
+    prepare: () => undefined,
     attempt: (_target, sink): Attempt => ({
       method: "POST",
       path: "/v1/chat/completions",

@@ -18,6 +18,8 @@ export const anthropicServer: ServerCodec = {
 
 /** Callers of `/v1/messages`. */
 export const anthropicMessages: CallerCodec = {
+  name: "anthropic messages",
+  repeatsTools: false,
   readChat: readMessages,
   streamHeaders: eventStreamHeaders,
   createStreamWriter: (out, _request, context) => new MessagesStreamWriter(out, context),

@@ -4,6 +4,7 @@ import type { Clock } from "../../core/clock.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { ServerCodecs } from "../chat/codec.ts";
 import { ChatTranslation } from "../chat/translation.ts";
+import type { JsonThreads } from "../json/json-threads.ts";
 import { createRequest } from "../request.ts";
 import { anthropicMessages } from "./codecs.ts";
 import { writeAnthropicFailure } from "./errors.ts";
@@ -17,6 +18,8 @@ export interface AnthropicDeps {
   readonly defaults: { readonly requestTimeoutMs: number };
   /** How requests are translated for servers of other dialects. */
   readonly servers: ServerCodecs;
+  /** Where large chats are translated. */
+  readonly jsonThreads: JsonThreads;
 }
 
 /** `/v1/messages` and `/v1/messages/count_tokens`. */
@@ -43,12 +46,13 @@ function handle(deps: AnthropicDeps, call: HttpCall, operation: MessagesPayload[
   const envelope = readEnvelope(body);
   if (isFailure(envelope)) return envelope;
   const { model, estimate } = envelope;
-  const { servers, clock } = deps;
+  const { servers, clock, jsonThreads: threads } = deps;
   const translate = (): ChatTranslation =>
     new ChatTranslation({
       caller: anthropicMessages,
       servers,
       body,
+      threads,
       context: { requestId, model, estimate, clock, receivedAt },
     });
   const payload = new MessagesPayload({ operation, path, query, headers, body, envelope, translate });

@@ -1,4 +1,5 @@
 /** Calls of Anthropic's API on their way to servers: as bytes where they are served, else translated. */
+import type { Cancellation } from "../../core/cancellation.ts";
 import { failure, type Failure } from "../../core/errors.ts";
 import type {
   AnswerReader,
@@ -55,15 +56,27 @@ export class MessagesPayload implements ForwardPayload {
     this.estimate = isCount ? { promptTokens: 0, maxCompletionTokens: 0 } : envelope.estimate;
   }
 
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
+    if (this.#isServed(target) || this.operation === "count_tokens") return undefined;
+    return this.#translated().prepare(target, cancellation);
+  }
+
   attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
     const { operation } = this;
-    if (target.dialect === "anthropic" || target.serves.includes(operation)) return this.#relay(target, out);
+    if (this.#isServed(target)) return this.#relay(target, out);
     if (operation === "count_tokens") {
       const text = "model: its server counts no tokens, and an estimate would be no count";
       return { ...failure("bad_request", text), field: "model" };
     }
-    this.#translation ??= this.#parts.translate();
-    return this.#translation.attempt(target, out);
+    return this.#translated().attempt(target, out);
+  }
+
+  #isServed({ dialect, serves }: AttemptTarget): boolean {
+    return dialect === "anthropic" || serves.includes(this.operation);
+  }
+
+  #translated(): ChatTranslation {
+    return (this.#translation ??= this.#parts.translate());
   }
 
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {

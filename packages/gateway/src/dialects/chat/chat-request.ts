@@ -169,6 +169,9 @@ export interface ChatRequest {
   readonly fields: ChatFieldNames;
 }
 
+/** What the writer of an answer may look at: not the conversation, which can be large. */
+export type AnsweredRequest = Omit<ChatRequest, "messages" | "raw">;
+
 /** A field of the neutral request that some dialect lacks. */
 export type ChatField =
   | keyof Sampling

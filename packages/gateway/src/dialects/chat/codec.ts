@@ -5,7 +5,7 @@ import type { AttemptTarget, ChatDialect, TokenEstimate, TokenUsage } from "../.
 import type { HeaderList } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import type { ChatAnswer, ChatEvents, ChatStreamReader, ChatStreamWriter } from "./chat-answer.ts";
-import type { ChatRequest } from "./chat-request.ts";
+import type { AnsweredRequest, ChatRequest } from "./chat-request.ts";
 import type { EmbeddingsAnswer, EmbeddingsRequest } from "./embeddings.ts";
 
 /** A request to a server, written. */
@@ -59,18 +59,32 @@ export interface ByteOutput {
   data(chunk: Uint8Array): void;
 }
 
+/** Addresses whose chats can be translated: by it a thread finds the codec. */
+export type ChatCallerName =
+  | "openai chat"
+  | "openai responses"
+  | "ollama chat"
+  | "ollama generate"
+  | "anthropic messages";
+
+/** Addresses whose embeddings can be translated. */
+export type EmbeddingsCallerName = "ollama embed" | "ollama embeddings";
+
 /** The callers' side of one address of a dialect: chat, generate, messages, responses. Without state. */
 export interface CallerCodec {
+  readonly name: ChatCallerName;
+  /** Answers repeat the request's tools and format. */
+  readonly repeatsTools: boolean;
   /** Reads a caller's body; a failure (400) that names the field that no other dialect could carry. */
   readChat(body: Uint8Array): ChatRequest | Failure;
   /** Head of a streamed answer, without what the door adds. */
   readonly streamHeaders: HeaderList;
   /** A writer that sends nothing before `start`. */
-  createStreamWriter(out: ByteOutput, request: ChatRequest, context: AnswerContext): ChatStreamWriter;
+  createStreamWriter(out: ByteOutput, request: AnsweredRequest, context: AnswerContext): ChatStreamWriter;
   /** A whole answer's body. Tokens are estimated where the server said nothing. */
   writeChatAnswer(
     answer: ChatAnswer & { readonly usage: TokenUsage },
-    request: ChatRequest,
+    request: AnsweredRequest,
     context: AnswerContext,
   ): WireAnswer;
   /** A refusal in the dialect's words, with this status. */
@@ -79,10 +93,10 @@ export interface CallerCodec {
 
 /** Embeddings, the callers' side of one address. */
 export interface CallerEmbeddings {
+  readonly name: EmbeddingsCallerName;
   readRequest(body: Uint8Array): EmbeddingsRequest | Failure;
   writeAnswer(
     answer: EmbeddingsAnswer & { readonly promptTokens: number },
-    request: EmbeddingsRequest,
     context: AnswerContext,
   ): WireAnswer;
   /** A refusal in the dialect's words, with this status. */

@@ -14,7 +14,7 @@ import type {
   TokenLogprob,
   ToolCallStart,
 } from "./chat-answer.ts";
-import type { ChatRequest } from "./chat-request.ts";
+import type { AnsweredRequest } from "./chat-request.ts";
 import type { AnswerContext, CallerCodec, ServerCodec } from "./codec.ts";
 import { translateRefusal, type RefusedAnswer } from "./refusal.ts";
 
@@ -22,7 +22,7 @@ import { translateRefusal, type RefusedAnswer } from "./refusal.ts";
 export interface TranslationParts {
   readonly server: ServerCodec;
   readonly caller: CallerCodec;
-  readonly request: ChatRequest;
+  readonly request: AnsweredRequest;
   readonly context: AnswerContext;
   readonly out: AnswerSink;
 }

@@ -1,26 +1,24 @@
 /** Reads one server's whole answer in its dialect and writes it in the caller's. */
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import type { AnswerReader, AnswerSink, TokenUsage } from "../../core/forward.ts";
+import type { AnswerReader, AnswerSink } from "../../core/forward.ts";
 import type { HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { estimateUsage } from "../streams/estimate-tokens.ts";
-import type { ChatAnswer } from "./chat-answer.ts";
 import { translateRefusal, type RefusalWriter, type RefusedAnswer } from "./refusal.ts";
+import { translateChatAnswer, type TranslatedAnswer } from "./translate.ts";
 import type { TranslationParts } from "./translating-stream.ts";
 
 /** Longest answer that is translated as one, bytes. */
 export const maxTranslatedBytes = 32 * 1024 * 1024;
 
-/** An answer in the caller's words, and its tokens. */
-export interface TranslatedAnswer {
-  readonly answer: WireAnswer;
-  readonly usage: TokenUsage;
-}
-
 /** What a translation of a whole answer is made from. */
 export interface WholeTranslationParts {
   readonly out: AnswerSink;
   readonly translate: (body: Uint8Array) => TranslatedAnswer | Failure;
+  /** Translates an answer that is too large for the event loop; undefined: it is not. The promise never rejects. */
+  readonly translateLarge: (
+    pieces: readonly Uint8Array[],
+    bytes: number,
+  ) => Promise<TranslatedAnswer | Failure> | undefined;
   /** What an error body of the server says. */
   readonly readErrorText: (body: Uint8Array) => string | undefined;
   readonly writeRefusal: RefusalWriter;
@@ -32,6 +30,7 @@ export class TranslatingWhole implements AnswerReader {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #isEnded = false;
+  isTranslating = false;
 
   constructor(parts: WholeTranslationParts) {
     this.#parts = parts;
@@ -51,19 +50,15 @@ export class TranslatingWhole implements AnswerReader {
 
   end(): void {
     if (this.#isEnded) return;
-    const [only] = this.#chunks;
-    const body = only !== undefined && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
-    const translated = this.#parts.translate(body);
-    if (isFailure(translated)) return this.#fail(translated);
-    this.#isEnded = true;
+    const pieces = this.#chunks;
     this.#chunks = [];
-    const { answer, usage } = translated;
-    const { out } = this.#parts;
-    out.head(answer.status, answer.headers);
-    out.commit();
-    for (const part of answer.body) out.data(part);
-    out.usage(usage);
-    out.end();
+    const large = this.#parts.translateLarge(pieces, this.#bytes);
+    if (large === undefined) return this.#write(this.#parts.translate(joined(pieces)));
+    this.isTranslating = true;
+    void large.then((translated) => {
+      this.isTranslating = false;
+      if (!this.#isEnded) this.#write(translated);
+    });
   }
 
   cut(reason: Failure): void {
@@ -79,6 +74,18 @@ export class TranslatingWhole implements AnswerReader {
     return translateRefusal(answer, readErrorText(answer.body), writeRefusal);
   }
 
+  #write(translated: TranslatedAnswer | Failure): void {
+    if (isFailure(translated)) return this.#fail(translated);
+    this.#isEnded = true;
+    const { answer, usage } = translated;
+    const { out } = this.#parts;
+    out.head(answer.status, answer.headers);
+    out.commit();
+    for (const part of answer.body) out.data(part);
+    out.usage(usage);
+    out.end();
+  }
+
   #fail(reason: Failure): void {
     this.#isEnded = true;
     this.#chunks = [];
@@ -87,25 +94,21 @@ export class TranslatingWhole implements AnswerReader {
 }
 
 /** A reader of a whole chat answer. */
-export function createWholeChatReader(parts: TranslationParts): TranslatingWhole {
-  const { server, caller, request, context, out } = parts;
+export function createWholeChatReader(
+  parts: TranslationParts,
+  translateLarge: WholeTranslationParts["translateLarge"] = () => undefined,
+): TranslatingWhole {
+  const { server, caller, out } = parts;
   return new TranslatingWhole({
     out,
-    translate: (body) => {
-      const answer = server.readChatAnswer(body);
-      if (isFailure(answer)) return answer;
-      const usage = answer.usage ?? estimateUsage(context.estimate, contentBytes(answer));
-      return { answer: caller.writeChatAnswer({ ...answer, usage }, request, context), usage };
-    },
+    translate: (body) => translateChatAnswer(body, parts),
+    translateLarge,
     readErrorText: server.readErrorText,
     writeRefusal: caller.writeRefusal,
   });
 }
 
-function contentBytes({ content }: ChatAnswer): number {
-  let bytes = 0;
-  for (const part of content) {
-    bytes += Buffer.byteLength(part.kind === "tool_call" ? part.name + part.arguments : part.text);
-  }
-  return bytes;
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
 }

@@ -1,95 +1,159 @@
 /** Requests for servers that speak another dialect than their caller: read once, written for each attempt. */
+import type { Cancellation } from "../../core/cancellation.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { Attempt, AttemptTarget, AnswerSink, Operation } from "../../core/forward.ts";
+import type { JsonThreads } from "../json/json-threads.ts";
+import { momentOf } from "../translation-tasks.ts";
 import { apiNames } from "./cannot-carry.ts";
-import type { ChatRequest } from "./chat-request.ts";
-import type { AnswerContext, CallerCodec, CallerEmbeddings, ServerCodecs } from "./codec.ts";
+import type { AnsweredRequest, ChatRequest } from "./chat-request.ts";
+import type {
+  AnswerContext,
+  CallerCodec,
+  CallerEmbeddings,
+  ServerCodec,
+  ServerCodecs,
+  WrittenRequest,
+} from "./codec.ts";
 import type { EmbeddingsRequest } from "./embeddings.ts";
+import { PreparedFor } from "./prepared-for.ts";
+import { translateEmbeddingsAnswer, type TranslatedRequest } from "./translate.ts";
+import { TranslatingStream, type TranslationParts } from "./translating-stream.ts";
 import { createWholeChatReader, TranslatingWhole } from "./translating-whole.ts";
-import { TranslatingStream } from "./translating-stream.ts";
 
-/** One caller's chat, translated for whatever servers it is tried on. */
-export class ChatTranslation {
-  readonly #caller: CallerCodec;
-  readonly #servers: ServerCodecs;
-  readonly #body: Uint8Array;
-  readonly #context: AnswerContext;
+/** What a translation is made from. */
+export interface TranslationOf<Caller> {
+  readonly caller: Caller;
+  readonly servers: ServerCodecs;
+  readonly body: Uint8Array;
+  readonly context: AnswerContext;
+  /** Where large bodies and answers are translated; undefined: on the event loop, like small ones. */
+  readonly threads?: JsonThreads | undefined;
+}
+
+/** Translates one caller's request for whatever servers it is tried on. */
+export interface Translator {
+  /** As `ForwardPayload.prepare`. */
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined;
+  /** As `ForwardPayload.attempt`. */
+  attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure;
+}
+
+/** One caller's chat. */
+export class ChatTranslation implements Translator {
+  readonly #parts: TranslationOf<CallerCodec>;
+  readonly #prepared = new PreparedFor<TranslatedRequest<AnsweredRequest>>();
   #request: ChatRequest | Failure | undefined;
 
-  constructor(parts: {
-    readonly caller: CallerCodec;
-    readonly servers: ServerCodecs;
-    readonly body: Uint8Array;
-    readonly context: AnswerContext;
-  }) {
-    this.#caller = parts.caller;
-    this.#servers = parts.servers;
-    this.#body = parts.body;
-    this.#context = parts.context;
+  constructor(parts: TranslationOf<CallerCodec>) {
+    this.#parts = parts;
+  }
+
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
+    const { caller, servers, body } = this.#parts;
+    const threads = threadsFor(this.#parts, body.length);
+    if (threads === undefined || servers[target.dialect] === undefined) return undefined;
+    return this.#prepared.prepare(target, (task) =>
+      threads.translate("translateChat", { caller: caller.name, target: task }, [body], cancellation),
+    );
   }
 
   /** The request in the target's dialect and the reader of its answer; a failure (400) that names the field it cannot carry. */
   attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
-    const request = (this.#request ??= this.#caller.readChat(this.#body));
+    const { servers, caller, context } = this.#parts;
+    const server = servers[target.dialect];
+    const translated = this.#prepared.take(target) ?? this.#inPlace(server, target);
+    if (isFailure(translated)) return translated;
+    if (server === undefined) return notOffered("chat", target);
+    const { written, request } = translated;
+    const parts = { server, caller, request, context, out };
+    const reader = request.stream ? new TranslatingStream(parts) : this.#wholeReader(parts);
+    return { method: "POST", ...written, reader };
+  }
+
+  #inPlace(
+    server: ServerCodec | undefined,
+    target: AttemptTarget,
+  ): TranslatedRequest<AnsweredRequest> | Failure {
+    const { caller, body } = this.#parts;
+    const request = (this.#request ??= caller.readChat(body));
     if (isFailure(request)) return request;
-    const server = this.#servers[target.dialect];
     if (server === undefined) return notOffered("chat", target);
     const written = server.writeChatRequest(request, target);
-    if (isFailure(written)) return written;
-    const parts = { server, caller: this.#caller, request, context: this.#context, out };
-    const reader = request.stream ? new TranslatingStream(parts) : createWholeChatReader(parts);
-    return { method: "POST", ...written, reader };
+    return isFailure(written) ? written : { written, request };
+  }
+
+  #wholeReader(parts: TranslationParts): TranslatingWhole {
+    const { server, caller, request, context } = parts;
+    return createWholeChatReader(parts, (pieces, bytes) =>
+      threadsFor(this.#parts, bytes)?.translate(
+        "translateChatAnswer",
+        { caller: caller.name, dialect: server.dialect, request: plain(request), moment: momentOf(context) },
+        pieces,
+      ),
+    );
   }
 }
 
-/** One caller's request for embeddings, translated for whatever servers it is tried on. */
-export class EmbeddingsTranslation {
-  readonly #caller: CallerEmbeddings;
-  readonly #servers: ServerCodecs;
-  readonly #body: Uint8Array;
-  readonly #context: AnswerContext;
+/** One caller's request for embeddings. */
+export class EmbeddingsTranslation implements Translator {
+  readonly #parts: TranslationOf<CallerEmbeddings>;
+  readonly #prepared = new PreparedFor<WrittenRequest>();
   #request: EmbeddingsRequest | Failure | undefined;
 
-  constructor(parts: {
-    readonly caller: CallerEmbeddings;
-    readonly servers: ServerCodecs;
-    readonly body: Uint8Array;
-    readonly context: AnswerContext;
-  }) {
-    this.#caller = parts.caller;
-    this.#servers = parts.servers;
-    this.#body = parts.body;
-    this.#context = parts.context;
+  constructor(parts: TranslationOf<CallerEmbeddings>) {
+    this.#parts = parts;
+  }
+
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
+    const { caller, servers, body } = this.#parts;
+    const threads = threadsFor(this.#parts, body.length);
+    if (threads === undefined || servers[target.dialect]?.embeddings === undefined) return undefined;
+    return this.#prepared.prepare(target, (task) =>
+      threads.translate("translateEmbeddings", { caller: caller.name, target: task }, [body], cancellation),
+    );
   }
 
   /** As of a chat; a 400 for a dialect without embeddings. */
   attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
-    const server = this.#servers[target.dialect];
-    const embeddings = server?.embeddings;
-    if (server === undefined || embeddings === undefined) return notOffered("embeddings", target);
-    const request = (this.#request ??= this.#caller.readRequest(this.#body));
-    if (isFailure(request)) return request;
-    const written = embeddings.writeRequest(request, target);
+    const { servers, caller, body, context } = this.#parts;
+    const codec = servers[target.dialect];
+    const server = codec?.embeddings;
+    if (codec === undefined || server === undefined) return notOffered("embeddings", target);
+    let written = this.#prepared.take(target);
+    if (written === undefined) {
+      const request = (this.#request ??= caller.readRequest(body));
+      written = isFailure(request) ? request : server.writeRequest(request, target);
+    }
     if (isFailure(written)) return written;
-    const caller = this.#caller;
-    const context = this.#context;
+    const { dialect, readErrorText } = codec;
     const reader = new TranslatingWhole({
       out,
-      translate: (body) => {
-        const answer = embeddings.readAnswer(body);
-        if (isFailure(answer)) return answer;
-        const promptTokens = answer.promptTokens ?? context.estimate.promptTokens;
-        const estimated = answer.promptTokens === undefined;
-        return {
-          answer: caller.writeAnswer({ ...answer, promptTokens }, request, context),
-          usage: { promptTokens, cachedTokens: 0, completionTokens: 0, estimated },
-        };
-      },
-      readErrorText: server.readErrorText,
+      translate: (answer) => translateEmbeddingsAnswer(answer, { caller, server, context }),
+      translateLarge: (pieces, bytes) =>
+        threadsFor(this.#parts, bytes)?.translate(
+          "translateEmbeddingsAnswer",
+          { caller: caller.name, dialect, moment: momentOf(context) },
+          pieces,
+        ),
+      readErrorText,
       writeRefusal: caller.writeRefusal,
     });
     return { method: "POST", ...written, reader };
   }
+}
+
+/** The threads for a text of so many bytes; undefined for what the event loop can do itself. */
+function threadsFor({ threads }: TranslationOf<unknown>, bytes: number): JsonThreads | undefined {
+  return threads === undefined || bytes <= threads.limits.parseInPlaceBytes ? undefined : threads;
+}
+
+/** Without the conversation, which is not to be copied into a thread. */
+function plain({
+  messages: _,
+  raw: __,
+  ...request
+}: AnsweredRequest & Partial<ChatRequest>): AnsweredRequest {
+  return request;
 }
 
 /** A 400 that names `model`: the target's dialect has no such call. */

@@ -7,6 +7,7 @@ import { Cancellation } from "../../core/cancellation.ts";
 import { isFailure } from "../../core/errors.ts";
 import { readInferBody } from "../kserve/read-infer.ts";
 import { JsonThreads, type JsonThreadLimits } from "./json-threads.ts";
+import { threadTasks } from "./thread-tasks.ts";
 
 const open: JsonThreads[] = [];
 afterEach(() => {
@@ -142,5 +143,45 @@ test("an idle thread ends, and close refuses what comes later", async () => {
   threads.close();
   const late = await Promise.all([running, read(threads, requestBody(10))]);
   assert.ok(late.every((result) => isFailure(result) && result.code === "draining"));
+  assert.equal(threads.size, 0);
+});
+
+const chatTarget = { dialect: "ollama", model: "there", serves: [] } as const;
+
+function chatBody(content: string): Buffer {
+  return Buffer.from(JSON.stringify({ model: "m", messages: [{ role: "user", content }] }));
+}
+
+test("a chat in pieces is translated as it would be in place, and its bytes stay what they are", async () => {
+  const { threads } = start();
+  const body = chatBody("é ".repeat(2_000_000));
+  const pieces = [body.subarray(0, 10), body.subarray(10, 3_000_001), body.subarray(3_000_001)];
+  const input = { caller: "openai chat", target: chatTarget } as const;
+  const expected = threadTasks.translateChat({ ...input, body });
+  const actual = await threads.translate("translateChat", input, pieces);
+  assert.ok(!isFailure(actual) && !isFailure(expected));
+  assert.ok(Buffer.from(expected.written.body).equals(Buffer.from(actual.written.body)));
+  assert.deepEqual(actual.request, expected.request);
+  assert.ok(body.equals(chatBody("é ".repeat(2_000_000))));
+});
+
+test("a translation is called off while it waits and while its bytes are copied; a thread that ends then fails it", async () => {
+  const { threads } = start();
+  const [copied, waiting] = [new Cancellation(), new Cancellation()];
+  const body = chatBody("x".repeat(20_000_000));
+  const translate = (cancellation: Cancellation) =>
+    threads.translate("translateChat", { caller: "openai chat", target: chatTarget }, [body], cancellation);
+  const first = translate(copied);
+  const second = translate(waiting);
+  waiting.cancel("client_gone");
+  await new Promise((resolve) => setImmediate(resolve));
+  copied.cancel("client_gone");
+  for (const result of await Promise.all([first, second])) {
+    assert.ok(isFailure(result) && result.code === "client_gone");
+  }
+  const third = translate(new Cancellation());
+  threads.close();
+  const last = await third;
+  assert.ok(isFailure(last) && last.code === "draining");
   assert.equal(threads.size, 0);
 });

@@ -1,11 +1,11 @@
 /**
- * Threads that read and write JSON, and typed protobuf contents, too large for the event loop. Started when first needed, ended
+ * Threads that read, write and translate JSON, and typed protobuf contents, too large for the event loop. Started when first needed, ended
  * when idle; one task at a time each; what waits is bounded.
  */
 import { Worker } from "node:worker_threads";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
-import { failure, GatewayError, type Failure } from "../../core/errors.ts";
+import { failure, GatewayError, toFailure, type Failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { ThreadRequest } from "./json-thread.ts";
 import { defaultJsonLimits, type JsonLimits } from "./scan-json.ts";
@@ -38,6 +38,9 @@ export const defaultJsonThreadLimits: JsonThreadLimits = {
 
 type ReadTask = Extract<keyof ThreadTasks, `read${string}`>;
 
+/** Tasks over bytes that somebody else still needs. */
+export type TranslateTask = Extract<keyof ThreadTasks, `translate${string}`>;
+
 /** What the threads need. */
 export interface JsonThreadsOptions {
   readonly clock: Clock;
@@ -47,6 +50,8 @@ export interface JsonThreadsOptions {
 interface Task {
   readonly request: ThreadRequest;
   readonly transfer: ArrayBuffer[];
+  /** Bytes that are copied for the thread, as the input's `body`, when it is the task's turn. */
+  readonly pieces?: readonly Uint8Array[];
   readonly cancellation: Cancellation | undefined;
   readonly done: (result: unknown) => void;
 }
@@ -97,7 +102,23 @@ export class JsonThreads {
   ): Promise<ReturnType<ThreadTasks[Name]> | Failure> {
     const body = ownMemory(input.body);
     const request: ThreadRequest = { name, input: { ...input, body }, limits: this.limits };
-    return this.#enqueue(request, [body.buffer], cancellation) as Promise<
+    return this.#enqueue({ request, transfer: [body.buffer], cancellation }) as Promise<
+      ReturnType<ThreadTasks[Name]> | Failure
+    >;
+  }
+
+  /**
+   * Runs a task over bytes that stay where they are. They are copied once a thread is free, a part each turn of
+   * the event loop: what waits takes no memory of its own.
+   */
+  translate<Name extends TranslateTask>(
+    name: Name,
+    input: Omit<Parameters<ThreadTasks[Name]>[0], "body">,
+    pieces: readonly Uint8Array[],
+    cancellation?: Cancellation,
+  ): Promise<ReturnType<ThreadTasks[Name]> | Failure> {
+    const request: ThreadRequest = { name, input, limits: this.limits };
+    return this.#enqueue({ request, transfer: [], pieces, cancellation }) as Promise<
       ReturnType<ThreadTasks[Name]> | Failure
     >;
   }
@@ -121,12 +142,16 @@ export class JsonThreads {
   }
 
   #write(
-    name: Exclude<keyof ThreadTasks, ReadTask>,
+    name: Exclude<keyof ThreadTasks, ReadTask | TranslateTask>,
     input: unknown,
     copies: readonly (TensorCopy | undefined)[],
   ): Promise<unknown> {
     const transfer = copies.flatMap((tensor) => (tensor === undefined ? [] : [tensor.data.buffer]));
-    return this.#enqueue({ name, input, limits: this.limits }, transfer);
+    return this.#enqueue({
+      request: { name, input, limits: this.limits },
+      transfer,
+      cancellation: undefined,
+    });
   }
 
   /** Ends the threads; what waits fails with `draining`. Idempotent. */
@@ -136,12 +161,12 @@ export class JsonThreads {
     for (const thread of this.#threads) this.#end(thread, failure("draining"));
   }
 
-  #enqueue(request: ThreadRequest, transfer: ArrayBuffer[], cancellation?: Cancellation): Promise<unknown> {
+  #enqueue(task: Omit<Task, "done">): Promise<unknown> {
     if (this.#closed) return Promise.resolve(failure("draining"));
     if (this.#queue.length >= this.limits.maxQueue)
       return Promise.resolve(failure("overloaded", "Too much large JSON at once", 1_000));
     return new Promise((done) => {
-      this.#queue.push({ request, transfer, cancellation, done });
+      this.#queue.push({ ...task, done });
       this.#pump();
     });
   }
@@ -180,7 +205,24 @@ export class JsonThreads {
     thread.timer = undefined;
     thread.task = task;
     thread.worker.ref();
-    thread.worker.postMessage(task.request, task.transfer);
+    if (task.pieces === undefined) thread.worker.postMessage(task.request, task.transfer);
+    else void this.#copyAndPost(thread, task, task.pieces);
+  }
+
+  /** The caller may leave, and the thread may die, while the bytes are copied. */
+  async #copyAndPost(thread: Thread, task: Task, pieces: readonly Uint8Array[]): Promise<void> {
+    const isWanted = (): boolean => thread.task === task && task.cancellation?.reason === undefined;
+    try {
+      const body = await copyInTurns(pieces, isWanted);
+      if (thread.task !== task) return;
+      if (body === undefined) return this.#finish(thread, failure("client_gone"));
+      const { request } = task;
+      const input = { ...(request.input as object), body };
+      thread.worker.postMessage({ ...request, input } satisfies ThreadRequest, [body.buffer]);
+    } catch (error) {
+      // No memory for the copy.
+      if (thread.task === task) this.#finish(thread, toFailure(error));
+    }
   }
 
   #finish(thread: Thread, result: unknown): void {
@@ -197,7 +239,9 @@ export class JsonThreads {
     if (!this.#threads.delete(thread)) return;
     thread.timer?.cancel();
     void thread.worker.terminate();
-    thread.task?.done(reason);
+    const task = thread.task;
+    thread.task = undefined;
+    task?.done(reason);
     if (!this.#closed) this.#pump();
   }
 }
@@ -216,4 +260,35 @@ function ownMemory(body: Uint8Array): Uint8Array<ArrayBuffer> {
     buffer.byteLength === body.byteLength &&
     body.byteLength > Buffer.poolSize;
   return whole ? new Uint8Array(buffer) : new Uint8Array(body);
+}
+
+/** Bytes copied in one turn of the event loop: under a millisecond where memory is slow. */
+const copiedInATurn = 1_048_576;
+
+/** The pieces as one, in memory of its own; undefined as soon as nobody wants them any more. */
+async function copyInTurns(
+  pieces: readonly Uint8Array[],
+  isWanted: () => boolean,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const copy = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  let room = copiedInATurn;
+  for (const piece of pieces) {
+    for (let from = 0; from < piece.length;) {
+      const part = piece.subarray(from, from + room);
+      copy.set(part, at);
+      at += part.length;
+      from += part.length;
+      room -= part.length;
+      if (room > 0) continue;
+      room = copiedInATurn;
+      await nextTurn();
+      if (!isWanted()) return undefined;
+    }
+  }
+  return copy;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

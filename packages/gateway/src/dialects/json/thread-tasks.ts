@@ -9,6 +9,7 @@ import { readPredictBody, type PredictBody } from "../predict/read-predict.ts";
 import { readInstances, type InstancesBody } from "../tfserving/read-instances.ts";
 import { predictionsText, type PredictionTensors } from "../tfserving/predictions-text.ts";
 import { valuesText } from "../tensors/write-values.ts";
+import { translationTasks } from "../translation-tasks.ts";
 import type { JsonLimits } from "./scan-json.ts";
 
 /** A tensor's text as bytes, ready for a socket. */
@@ -19,6 +20,7 @@ export interface EncodedValues {
 
 /** The tasks by name. */
 export const threadTasks = {
+  ...translationTasks,
   /** Reads a v2 inference request. */
   readInfer: (input: InferBytes, limits: JsonLimits): InferBody | Failure => readInferBody(input, limits),
   /** Reads the JSON of a prediction request. */

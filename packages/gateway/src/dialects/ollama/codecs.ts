@@ -32,6 +32,8 @@ export const ollamaGenerate: CallerCodec = caller("generate", readOllamaGenerate
 
 function caller(address: OllamaAddress, readChat: CallerCodec["readChat"]): CallerCodec {
   return {
+    name: `ollama ${address}`,
+    repeatsTools: false,
     readChat,
     streamHeaders: ndjsonHeaders,
     createStreamWriter: (out, _request, context) => new OllamaStreamWriter(address, out, context),

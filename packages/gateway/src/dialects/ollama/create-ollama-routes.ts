@@ -83,13 +83,13 @@ function infer(deps: OllamaDeps, call: HttpCall, { operation, prompt, caller }: 
   if (envelope.isLoad && servedElsewhere(deps, envelope.model) !== undefined) {
     return refuseForeign(call.caller, envelope.model) ?? answerLoad(deps, operation, envelope.model);
   }
-  const { servers, clock } = deps;
+  const { servers, clock, jsonThreads: threads } = deps;
   const { requestId, receivedAt } = call;
   const translate: OllamaPayloadParts["translate"] = (known) => {
     const context: AnswerContext = { ...known, requestId, clock, receivedAt };
     return caller.kind === "chat"
-      ? new ChatTranslation({ caller: caller.codec, servers, body, context })
-      : new EmbeddingsTranslation({ caller: caller.codec, servers, body, context });
+      ? new ChatTranslation({ caller: caller.codec, servers, body, context, threads })
+      : new EmbeddingsTranslation({ caller: caller.codec, servers, body, context, threads });
   };
   const payload = new OllamaPayload({ operation, path: call.path, body, envelope, translate });
   return toRequest(deps, call, envelope.model, payload);

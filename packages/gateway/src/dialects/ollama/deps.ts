@@ -2,6 +2,7 @@
 import type { ForwardCatalog } from "../../contracts/http-endpoint.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { ServerCodecs } from "../chat/codec.ts";
+import type { JsonThreads } from "../json/json-threads.ts";
 
 /** Dependencies of the routes under `/api/`. */
 export interface OllamaDeps {
@@ -14,4 +15,6 @@ export interface OllamaDeps {
   readonly forward: ForwardCatalog;
   /** How requests are translated for servers of other dialects. */
   readonly servers: ServerCodecs;
+  /** Where large chats are translated. */
+  readonly jsonThreads: JsonThreads;
 }

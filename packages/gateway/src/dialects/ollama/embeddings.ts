@@ -15,8 +15,9 @@ const fields: EmbeddingsFieldNames = { dimensions: "dimensions", truncate: "trun
 
 /** Callers of `/api/embed`. */
 export const ollamaEmbed: CallerEmbeddings = {
+  name: "ollama embed",
   readRequest: (bytes) => readRequest(bytes, "input"),
-  writeAnswer: ({ vectors, promptTokens }, _request, { clock, model, receivedAt }) =>
+  writeAnswer: ({ vectors, promptTokens }, { clock, model, receivedAt }) =>
     jsonAnswer(200, {
       model,
       embeddings: vectors,
@@ -29,6 +30,7 @@ export const ollamaEmbed: CallerEmbeddings = {
 
 /** Callers of `/api/embeddings`: one text, one vector. */
 export const ollamaEmbeddings: CallerEmbeddings = {
+  name: "ollama embeddings",
   readRequest: (bytes) => readRequest(bytes, "prompt"),
   writeAnswer: ({ vectors }) => jsonAnswer(200, { embedding: vectors[0] ?? [] }),
   writeRefusal: writeOllamaRefusal,

@@ -1,4 +1,5 @@
 /** Calls of Ollama's API on their way to servers: as bytes to Ollama's, translated to the others. */
+import type { Cancellation } from "../../core/cancellation.ts";
 import type { Failure } from "../../core/errors.ts";
 import type {
   AnswerReader,
@@ -12,7 +13,7 @@ import type {
 } from "../../core/forward.ts";
 import type { AnswerContext } from "../chat/codec.ts";
 import { passRefusal } from "../chat/refusal.ts";
-import { notOffered } from "../chat/translation.ts";
+import { notOffered, type Translator } from "../chat/translation.ts";
 import { replaceSpan } from "../json/replace-span.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
@@ -21,11 +22,6 @@ import type { OllamaEnvelope } from "./read-envelope.ts";
 import { OllamaInspector, ollamaStream, readWholeUsage } from "./relay.ts";
 import { writeOllamaRefusal } from "./write-answer.ts";
 import { ollamaHeaders } from "./write-chat-request.ts";
-
-/** Translates a call for servers of other dialects. */
-export interface Translator {
-  attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure;
-}
 
 /** What one call's payload is made from. */
 export interface OllamaPayloadParts {
@@ -60,12 +56,18 @@ export class OllamaPayload implements ForwardPayload {
     this.stream = envelope.stream && !envelope.isLoad && (operation === "chat" || operation === "generate");
   }
 
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
+    return target.dialect === "ollama" ? undefined : this.#translated()?.prepare(target, cancellation);
+  }
+
   attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
     if (target.dialect === "ollama") return this.#relay(target, out);
-    const { translate, envelope, operation } = this.#parts;
-    if (translate === undefined) return notOffered(operation, target);
-    this.#translator ??= translate({ estimate: this.estimate, model: envelope.model });
-    return this.#translator.attempt(target, out);
+    return this.#translated()?.attempt(target, out) ?? notOffered(this.operation, target);
+  }
+
+  #translated(): Translator | undefined {
+    const { translate, envelope } = this.#parts;
+    return (this.#translator ??= translate?.({ estimate: this.estimate, model: envelope.model }));
   }
 
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {

@@ -336,8 +336,8 @@ describe("embeddings", () => {
     const written = { ...answer, promptTokens: 4 };
     const text = (wire: { readonly body: readonly Uint8Array[] }): unknown =>
       JSON.parse(Buffer.concat(wire.body).toString());
-    assert.deepEqual(text(ollamaEmbeddings.writeAnswer(written, one, context)), { embedding: [1, 2] });
-    assert.deepEqual(text(ollamaEmbed.writeAnswer(written, several, context)), {
+    assert.deepEqual(text(ollamaEmbeddings.writeAnswer(written, context)), { embedding: [1, 2] });
+    assert.deepEqual(text(ollamaEmbed.writeAnswer(written, context)), {
       model: "m",
       embeddings: [[1, 2]],
       total_duration: 0,

@@ -3,6 +3,7 @@ import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { CallerCodec, ServerCodecs } from "../chat/codec.ts";
+import type { JsonThreads } from "../json/json-threads.ts";
 import { createRequest } from "../request.ts";
 import { openAiChat, openAiResponses } from "./openai-callers.ts";
 import { writeOpenAiFailure } from "./openai-errors.ts";
@@ -15,6 +16,8 @@ export interface OpenAiDeps {
   /** How long a request may wait for its turn. */
   readonly defaults: { readonly requestTimeoutMs: number };
   readonly servers: ServerCodecs;
+  /** Where large chats are translated. */
+  readonly jsonThreads: JsonThreads;
 }
 
 /** How calls reach servers that do not offer them; an operation without an entry does not. */
@@ -39,11 +42,11 @@ export function createOpenAiRoutes(deps: OpenAiDeps): Route[] {
 function handle(deps: OpenAiDeps, operation: OpenAiOperation, call: HttpCall): RouteResult {
   const read = readOpenAiCall(call.body, operation);
   if (isFailure(read)) return read;
-  const { clock, servers, defaults } = deps;
+  const { clock, servers, defaults, jsonThreads: threads } = deps;
   const caller = callers[operation];
   const { model, estimate } = read;
   const context = { requestId: call.requestId, model, estimate, clock, receivedAt: call.receivedAt };
-  const translation = caller === undefined ? undefined : { caller, servers, context };
+  const translation = caller === undefined ? undefined : { caller, servers, context, threads };
   return createRequest(call, {
     model,
     version: undefined,

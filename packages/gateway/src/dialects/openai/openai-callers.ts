@@ -9,6 +9,8 @@ import { ResponsesStreamWriter, writeResponsesAnswer } from "./write-responses.t
 
 /** Callers of `/v1/chat/completions`. */
 export const openAiChat: CallerCodec = {
+  name: "openai chat",
+  repeatsTools: false,
   readChat: readOpenAiChat,
   streamHeaders: sseHeaders,
   createStreamWriter: (out, request, context) => new OpenAiStreamWriter(out, request, context),
@@ -18,6 +20,8 @@ export const openAiChat: CallerCodec = {
 
 /** Callers of `/v1/responses` whose model's server does not serve it. */
 export const openAiResponses: CallerCodec = {
+  name: "openai responses",
+  repeatsTools: true,
   readChat: readResponses,
   streamHeaders: sseHeaders,
   createStreamWriter: (out, request, context) => new ResponsesStreamWriter(out, request, context),

@@ -1,4 +1,5 @@
 /** Requests of OpenAI's callers: bytes for servers that speak the same API, translated for others. */
+import type { Cancellation } from "../../core/cancellation.ts";
 import type { Failure } from "../../core/errors.ts";
 import type {
   AnswerReader,
@@ -15,6 +16,7 @@ import type { HeaderList } from "../../core/headers.ts";
 import type { AnswerContext, CallerCodec, ServerCodecs } from "../chat/codec.ts";
 import { passRefusal, type RefusedAnswer } from "../chat/refusal.ts";
 import { ChatTranslation, notOffered } from "../chat/translation.ts";
+import type { JsonThreads } from "../json/json-threads.ts";
 import { estimateUsage } from "../streams/estimate-tokens.ts";
 import { SseReader } from "../streams/sse-reader.ts";
 import { StreamRelay, type StreamWords } from "../streams/stream-relay.ts";
@@ -70,6 +72,7 @@ export interface OpenAiTranslation {
   readonly caller: CallerCodec;
   readonly servers: ServerCodecs;
   readonly context: AnswerContext;
+  readonly threads?: JsonThreads | undefined;
 }
 
 /** One request. Without a translation, a server that does not offer the call is a 400. */
@@ -93,11 +96,19 @@ export class OpenAiPayload implements ForwardPayload {
     this.#parts = translation;
   }
 
+  prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
+    if (servesBytes(this.operation, target)) return undefined;
+    return this.#translated()?.prepare(target, cancellation);
+  }
+
   attempt(target: AttemptTarget, sink: AnswerSink): Attempt | Failure {
     if (servesBytes(this.operation, target)) return this.#relay(target, sink);
-    if (this.#parts === undefined) return notOffered(this.operation, target);
-    this.#translation ??= new ChatTranslation({ ...this.#parts, body: this.#call.spans.bytes });
-    return this.#translation.attempt(target, sink);
+    return this.#translated()?.attempt(target, sink) ?? notOffered(this.operation, target);
+  }
+
+  #translated(): ChatTranslation | undefined {
+    if (this.#parts === undefined) return undefined;
+    return (this.#translation ??= new ChatTranslation({ ...this.#parts, body: this.#call.spans.bytes }));
   }
 
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {

@@ -7,6 +7,7 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { Attempt, AttemptTarget, ForwardPayload } from "../../core/forward.ts";
 import type { RequestWith } from "../../core/request.ts";
 import { createManualClock } from "../../testing.ts";
+import { JsonThreads } from "../json/json-threads.ts";
 import { createOpenAiRoutes } from "./create-openai-routes.ts";
 import { openAiServer } from "./openai-server.ts";
 
@@ -14,6 +15,7 @@ const routes = createOpenAiRoutes({
   clock: createManualClock(),
   defaults: { requestTimeoutMs: 60_000 },
   servers: { openai: openAiServer },
+  jsonThreads: new JsonThreads({ clock: createManualClock() }),
 });
 
 const vllm: AttemptTarget = { dialect: "openai", model: "m", serves: [] };

@@ -1,7 +1,7 @@
 /** Objects of `/v1/responses`: the response itself and the items of its output. */
 import type { TokenUsage } from "../../core/forward.ts";
 import type { ChatFinish, TokenLogprob } from "../chat/chat-answer.ts";
-import type { AnswerFormat, ChatRequest, OutputPart, ToolChoice } from "../chat/chat-request.ts";
+import type { AnswerFormat, AnsweredRequest, OutputPart, ToolChoice } from "../chat/chat-request.ts";
 import type { AnswerContext } from "../chat/codec.ts";
 import type { JsonObject } from "../chat/json-object.ts";
 
@@ -17,7 +17,7 @@ export interface ResponseState {
 
 /** The response, with what was asked for repeated as the API has it. Nothing is kept: `store` is false. */
 export function responseObject(
-  request: ChatRequest,
+  request: AnsweredRequest,
   context: AnswerContext,
   state: ResponseState,
 ): JsonObject {

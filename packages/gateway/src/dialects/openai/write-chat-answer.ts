@@ -10,7 +10,7 @@ import type {
   TokenLogprob,
   ToolCallStart,
 } from "../chat/chat-answer.ts";
-import type { ChatRequest, ToolCallPart } from "../chat/chat-request.ts";
+import type { AnsweredRequest, ToolCallPart } from "../chat/chat-request.ts";
 import type { AnswerContext, ByteOutput } from "../chat/codec.ts";
 import type { JsonObject } from "../chat/json-object.ts";
 import { jsonAnswer } from "../json-answer.ts";
@@ -19,7 +19,7 @@ import { writeOpenAiErrorEvent } from "./openai-errors.ts";
 /** A whole answer. */
 export function writeOpenAiAnswer(
   answer: ChatAnswer & { readonly usage: TokenUsage },
-  _request: ChatRequest,
+  _request: AnsweredRequest,
   context: AnswerContext,
 ): WireAnswer {
   const { content, finish, logprobs, usage } = answer;
@@ -55,7 +55,7 @@ export class OpenAiStreamWriter implements ChatStreamWriter {
   /** What every event begins with, up to its choices. */
   readonly #opening: string;
 
-  constructor(out: ByteOutput, request: ChatRequest, context: AnswerContext) {
+  constructor(out: ByteOutput, request: AnsweredRequest, context: AnswerContext) {
     this.#out = out;
     this.#tellsUsage = request.streamUsage;
     const opening = JSON.stringify({ ...envelope(context), object: "chat.completion.chunk" });

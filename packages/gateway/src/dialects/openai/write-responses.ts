@@ -10,7 +10,7 @@ import type {
   TokenLogprob,
   ToolCallStart,
 } from "../chat/chat-answer.ts";
-import type { ChatRequest, OutputPart } from "../chat/chat-request.ts";
+import type { AnsweredRequest, OutputPart } from "../chat/chat-request.ts";
 import type { AnswerContext, ByteOutput } from "../chat/codec.ts";
 import type { JsonObject } from "../chat/json-object.ts";
 import { jsonAnswer } from "../json-answer.ts";
@@ -27,7 +27,7 @@ import {
 /** A whole answer. */
 export function writeResponsesAnswer(
   answer: ChatAnswer & { readonly usage: TokenUsage },
-  request: ChatRequest,
+  request: AnsweredRequest,
   context: AnswerContext,
 ): WireAnswer {
   const { finish, usage, logprobs } = answer;
@@ -52,13 +52,13 @@ interface OpenItem {
 /** Writes events. Texts, reasoning and calls that change over are items of their own. */
 export class ResponsesStreamWriter implements ChatStreamWriter {
   readonly #out: ByteOutput;
-  readonly #request: ChatRequest;
+  readonly #request: AnsweredRequest;
   readonly #context: AnswerContext;
   readonly #output: JsonObject[] = [];
   #item: OpenItem | undefined;
   #sequence = 0;
 
-  constructor(out: ByteOutput, request: ChatRequest, context: AnswerContext) {
+  constructor(out: ByteOutput, request: AnsweredRequest, context: AnswerContext) {
     this.#out = out;
     this.#request = request;
     this.#context = context;

@@ -1,7 +1,7 @@
 /** How an attempt ended, and what the caller is told of it. */
 import type { AttemptResult } from "../../contracts/http-endpoint.ts";
 import type { ServerError } from "../../contracts/connection.ts";
-import { failure, type ErrorCode, type Failure } from "../../core/errors.ts";
+import { errorTable, failure, type ErrorCode, type Failure } from "../../core/errors.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 
 /** An answer that is no 2xx, collected. */
@@ -54,9 +54,10 @@ export function endOfTimeout(what: string, timeoutMs: number): AttemptEnd {
   return { kind: "timeout", failure: reason, sent: true, refused: undefined, retryAfterMs: undefined };
 }
 
-/** What the reader could not make sense of. */
+/** What the reader could not make sense of, or the gateway itself could not translate: then the server has done its part. */
 export function endOfReader(reason: Failure): AttemptEnd {
-  return { kind: "malformed", failure: reason, sent: true, refused: undefined, retryAfterMs: undefined };
+  const kind = errorTable[reason.code].source === "gateway" ? "cancelled" : "malformed";
+  return { kind, failure: reason, sent: true, refused: undefined, retryAfterMs: undefined };
 }
 
 /** The server refused. `wallNow` is the time of day for a `Retry-After` that is a date. */

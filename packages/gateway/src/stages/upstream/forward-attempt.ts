@@ -174,7 +174,8 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
     } catch (error) {
       this.#fault(error);
     }
-    if (this.#phase === "reading") this.unreadable(failure("internal"));
+    if (this.#phase === "reading" && this.#reader?.isTranslating !== true)
+      this.unreadable(failure("internal"));
   }
 
   failed(error: ServerError): void {
@@ -194,11 +195,13 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
   }
 
   contentBegins(): void {
+    if (this.#phase === "ended") return;
     this.firstTokenMs = this.#context.clock.now() - this.startedAt;
     this.#putOff();
   }
 
   opened(): void {
+    if (this.#phase === "ended") return;
     this.#owner.committed(this);
   }
 

@@ -148,9 +148,19 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   }
 
   #launch(endpoint: HttpEndpoint): void {
-    const { route } = this.#decision;
+    const { route, request } = this.#decision;
     const target = endpoint.targetFor(route.model);
     if (target === undefined) return this.#giveUp(failure("model_unavailable", undefined, 1_000));
+    const waiting = request.payload.prepare(target, request.cancellation);
+    if (waiting === undefined) return this.#send(endpoint, target);
+    void waiting.then(() => {
+      if (this.#done) return;
+      if (this.#context.clock.now() < request.deadline) this.#send(endpoint, target);
+      else this.#giveUp(failure("queue_timeout"));
+    });
+  }
+
+  #send(endpoint: HttpEndpoint, target: AttemptTarget): void {
     const attempt = this.#create(endpoint);
     this.#attempt = attempt;
     const wire = this.#write(target, attempt);
@@ -229,7 +239,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   #launchHedge(): void {
     this.#timer = undefined;
     const { scheduling, hedging, budget, clock } = this.#context;
-    const { route, lease } = this.#decision;
+    const { route, lease, request } = this.#decision;
     const first = this.#attempt;
     const now = clock.now();
     if (first === undefined || first.ended || this.#attempts > 1 || !hedging.mayLaunch(route, now)) return;
@@ -237,7 +247,9 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     if (endpoint === undefined || endpoint === first.endpoint || endpoint.pausedUntil !== undefined) return;
     if (endpoint.inFlight >= endpoint.capacity) return;
     const target = endpoint.targetFor(route.model);
-    if (target === undefined || !budget.draw(now)) return;
+    // What would first have to be translated by a thread comes too late.
+    if (target === undefined || request.payload.prepare(target, request.cancellation) !== undefined) return;
+    if (!budget.draw(now)) return;
     const hedge = this.#create(endpoint);
     const wire = this.#write(target, hedge);
     if (isFailure(wire)) return;

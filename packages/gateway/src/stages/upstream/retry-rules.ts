@@ -16,7 +16,7 @@ export function mayRepeat(end: AttemptEnd, payload: ForwardPayload): boolean {
   if (!end.sent) return true;
   if (!payload.repeatable) return false;
   if (end.refused !== undefined) return isForNow(end.refused.status);
-  return errorTable[end.failure.code].source !== "client";
+  return errorTable[end.failure.code].source === "upstream";
 }
 
 function isForNow(status: number): boolean {
