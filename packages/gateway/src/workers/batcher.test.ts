@@ -168,6 +168,66 @@ describe("Batcher", () => {
     assert.equal(instance.calls.length, 2);
   });
 
+  it("sends the next call ahead, however small, when a long one is nearly done", async () => {
+    const { batcher, ask, clock } = setup({ maxBatch: 100 });
+    const instance = new HandInstance("a");
+    batcher.attach(instance);
+    const sent = (): string[][] => instance.calls.map((call) => call.names);
+    ask("1");
+    await turn();
+    ask("2");
+    await turn();
+    clock.advance(20);
+    await turn();
+    assert.deepEqual(sent(), [["1"]], "how long a call takes is not known yet");
+    instance.answer();
+    await turn();
+    ask("3");
+    await turn();
+    clock.advance(14);
+    ask("4");
+    await turn();
+    assert.deepEqual(sent(), [["2"]]);
+    clock.advance(1);
+    await turn();
+    assert.deepEqual(sent(), [["2"], ["3", "4"]]);
+    ask("5");
+    clock.advance(60);
+    await turn();
+    assert.deepEqual(sent(), [["2"], ["3", "4"]], "one call ahead at most");
+    // The call that was ahead runs from the answer of the one before it.
+    instance.answer();
+    await turn();
+    clock.advance(55);
+    await turn();
+    assert.deepEqual(sent(), [["3", "4"]]);
+    clock.advance(2);
+    await turn();
+    assert.deepEqual(sent(), [["3", "4"], ["5"]]);
+  });
+
+  it("lets what waits grow while short calls run", async () => {
+    const { batcher, ask, clock } = setup({ maxBatch: 100 });
+    const instance = new HandInstance("a");
+    batcher.attach(instance);
+    for (const name of ["1", "2"]) {
+      ask(name);
+      await turn();
+      clock.advance(3);
+      instance.answer();
+      await turn();
+    }
+    ask("3");
+    await turn();
+    ask("4");
+    clock.advance(50);
+    await turn();
+    assert.deepEqual(
+      instance.calls.map((call) => call.names),
+      [["3"]],
+    );
+  });
+
   it("lets large requests travel apart, and sends half a call's bytes ahead", async () => {
     const { batcher, ask } = setup({ maxBatch: 32, maxBytes: 1_000 });
     const instance = new HandInstance("a");

@@ -13,6 +13,7 @@ import { failure, type Failure } from "../core/errors.ts";
 import type { ServedModel } from "../core/model.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { Batch, Seat, type SeatOwner } from "./batch.ts";
+import { CallPace } from "./call-pace.ts";
 import type { InstanceAnswer, InstanceFailure, ModelInstance } from "./model-instance.ts";
 import type { ModelStatistics } from "./statistics.ts";
 
@@ -51,6 +52,7 @@ export interface BatcherOptions {
 interface Attached {
   readonly instance: ModelInstance;
   readonly stopListening: () => void;
+  readonly pace: CallPace;
   calls: number;
 }
 
@@ -64,6 +66,7 @@ export class Batcher implements SeatOwner {
   #reserved: Attached | undefined;
   #scheduled = false;
   #delay: Timer | undefined;
+  #ahead: Timer | undefined;
   #calls = 0;
 
   constructor(options: BatcherOptions) {
@@ -84,7 +87,7 @@ export class Batcher implements SeatOwner {
 
   attach(instance: ModelInstance): void {
     const stopListening = instance.host.onChange(() => this.#schedule());
-    this.#attached.push({ instance, stopListening, calls: 0 });
+    this.#attached.push({ instance, stopListening, pace: new CallPace(), calls: 0 });
     this.#schedule();
   }
 
@@ -161,8 +164,8 @@ export class Batcher implements SeatOwner {
   }
 
   /**
-   * The least busy instance. One that is at work on all it can takes another call, to hide the hop
-   * between processes, only when that one is at least half full: smaller ones wait and grow instead.
+   * The least busy instance. One that is at work on all it can takes another call, to hide the hop between
+   * processes, when that one is at least half full or the instance nearly done: until then small ones wait and grow.
    */
   #freeInstance(): Attached | undefined {
     let best: Attached | undefined;
@@ -171,7 +174,30 @@ export class Batcher implements SeatOwner {
       if (best === undefined || entry.instance.host.running < best.instance.host.running) best = entry;
     }
     if (best === undefined || best.calls < this.#concurrency) return best;
-    return this.#waitingShare() >= worthSendingAhead ? best : undefined;
+    return this.#waitingShare() >= worthSendingAhead ? best : this.#nearlyDone();
+  }
+
+  /** The first instance whose one call is nearly over. Where none is, the line is looked at again when the first will be. */
+  #nearlyDone(): Attached | undefined {
+    if (this.#concurrency > 1) return undefined;
+    const now = this.#options.clock.now();
+    let first = Infinity;
+    for (const entry of this.#attached) {
+      const at = entry.pace.nearlyDoneAt;
+      if (at === undefined || entry.calls > 1 || !entry.instance.host.open) continue;
+      if (at <= now) return entry;
+      first = Math.min(first, at);
+    }
+    if (first < Infinity) this.#lookAgain(first - now);
+    return undefined;
+  }
+
+  #lookAgain(delayMs: number): void {
+    if (this.#ahead !== undefined) return;
+    this.#ahead = this.#options.clock.after(delayMs, () => {
+      this.#ahead = undefined;
+      this.#pump();
+    });
   }
 
   /** How many calls what waits would fill, in rows or in bytes. */
@@ -214,12 +240,14 @@ export class Batcher implements SeatOwner {
   #begin(entry: Attached, kind: "shared" | "exclusive"): void {
     entry.calls++;
     this.#calls++;
+    entry.pace.began(this.#options.clock.now());
     entry.instance.host.begin(kind);
   }
 
   #finish(entry: Attached, kind: "shared" | "exclusive"): void {
     entry.calls--;
     this.#calls--;
+    entry.pace.ended(this.#options.clock.now());
     entry.instance.host.finish(kind);
   }
 
