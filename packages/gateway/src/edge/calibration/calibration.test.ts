@@ -258,6 +258,16 @@ describe("thresholds", () => {
     assert.ok(all.kind === "reached" && all.escalations.estimate === 0 && all.keptPairs === 2000);
   });
 
+  test("confidences that 32-bit floats do not tell apart stay together", () => {
+    const pairs = Array.from({ length: 400 }, (_, place) => ({
+      confidence: place % 4 === 3 ? 0.5 : 0.9 + (place % 3) * 1e-12,
+      agreed: place % 4 !== 3,
+    }));
+    const choice = chooseThreshold(pairs, { wishedAgreement });
+    assert.ok(choice.kind === "reached" && choice.keptPairs === 300);
+    assert.equal(choice.threshold, 0.9);
+  });
+
   test("equal confidences are never parted", () => {
     const pairs = drawAnswers("discrete", 5000, seededRandom(4));
     const choice = chooseThreshold(pairs, { wishedAgreement: 0.95 });

@@ -1,7 +1,7 @@
 /** Finds the threshold that keeps the most answers at the edge and still has the wished agreement with the cloud. */
 import { binomialUpperTail, lowerBound, upperBound, wilsonLowerBound } from "./binomial-bounds.ts";
-import { effectiveSize, sorted } from "./pairs.ts";
-import type { CalibrationPair, SortedPairs } from "./pairs.ts";
+import { effectiveSize, sortPairs } from "./pairs.ts";
+import type { CalibrationPair, PairColumns, SortedPairs } from "./pairs.ts";
 
 /** What is wished. */
 export interface ThresholdSettings {
@@ -82,10 +82,10 @@ const BEGINNINGS: readonly {
  * kept, which is exact for equal weights and errs to the safe side where heavy pairs agree more often than light ones, as audits do.
  */
 export function chooseThreshold(
-  pairs: readonly CalibrationPair[] | SortedPairs,
+  pairs: readonly CalibrationPair[] | PairColumns,
   { wishedAgreement, level = 0.95 }: ThresholdSettings,
 ): ThresholdChoice {
-  const columns = sorted(pairs);
+  const columns = sortPairs(pairs);
   const sums = sumUp(columns);
   const common = {
     level,
@@ -170,7 +170,7 @@ function candidatesOf({ confidence, weight, agreed }: SortedPairs, all: number):
     kept += one;
     squares += one * one;
     agreeing += one * (agreed[start] ?? 0);
-    if (start > 0 && confidence[start] === confidence[start - 1]) continue;
+    if (start > 0 && sameConfidence(confidence, start - 1, start)) continue;
     if (start > 0 && kept < ((candidates.length + 1) * all) / CANDIDATES) continue;
     candidates.push({ start, size: effectiveSize(kept, squares), share: agreeing / kept });
   }
@@ -183,11 +183,26 @@ function outcomeOf(columns: SortedPairs, { start, size, share }: Candidate, leve
   for (let place = 0; place < start; place += 1) below += columns.weight[place] ?? 0;
   const escalated = all.weight > 0 ? below / all.weight : 0;
   return {
-    threshold: columns.confidence[start] ?? 0,
+    threshold: leastFrom(columns.confidence, start),
     agreement: boundsOf(share, size, level),
     escalations: boundsOf(escalated, effectiveSize(all.weight, all.squares), level),
     keptPairs: columns.confidence.length - start,
   };
+}
+
+/** Sorted pairs are in order as far as 32-bit floats tell. */
+function sameConfidence(confidence: Float64Array, one: number, other: number): boolean {
+  return Math.fround(confidence[one] ?? 0) === Math.fround(confidence[other] ?? 0);
+}
+
+/** The least of the confidences that are the same as the one at `start`. */
+function leastFrom(confidence: Float64Array, start: number): number {
+  let least = confidence[start] ?? 0;
+  for (let place = start + 1; place < confidence.length; place += 1) {
+    if (!sameConfidence(confidence, start, place)) break;
+    least = Math.min(least, confidence[place] ?? 1);
+  }
+  return least;
 }
 
 function boundsOf(estimate: number, size: number, level: number): ShareEstimate {

@@ -6,8 +6,8 @@ import { applyModel } from "./calibration-model.ts";
 import type { CalibrationModel } from "./calibration-model.ts";
 import { fitIsotonic } from "./fit-isotonic.ts";
 import { fitPlatt, fitTemperature } from "./fit-logistic.ts";
-import { sorted } from "./pairs.ts";
-import type { CalibrationPair, SortedPairs } from "./pairs.ts";
+import { sortPairs } from "./pairs.ts";
+import type { CalibrationPair, PairColumns } from "./pairs.ts";
 import { ScoreSum } from "./scores.ts";
 import type { CalibrationScores } from "./scores.ts";
 
@@ -64,11 +64,11 @@ const LEAST_GAIN = 0.002;
  * freedom only where the rarer outcome was seen often enough and where they are better by 0.2 %. `random` deals out the folds.
  */
 export function fitCalibration(
-  pairs: readonly CalibrationPair[] | SortedPairs,
+  pairs: readonly CalibrationPair[] | PairColumns,
   { minPairs = 100, folds = 5 }: FitSettings,
   random: Random,
 ): Calibration | TooFewPairs {
-  const columns = sorted(pairs);
+  const columns = sortPairs(pairs);
   const folded = foldPairs(columns, folds, random);
   const { effectivePairs } = folded;
   const counts = { pairs: columns.confidence.length, effectivePairs };

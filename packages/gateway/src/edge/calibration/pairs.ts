@@ -15,44 +15,40 @@ export interface CalibrationPair {
   readonly weight?: number;
 }
 
-/** Pairs in ascending order of confidence, as columns. */
-export interface SortedPairs {
+/** Pairs as columns of equal length: 17 bytes each, and moved between threads as they are. */
+export interface PairColumns {
   readonly confidence: Float64Array;
   /** 1 where the cloud agreed. */
   readonly agreed: Uint8Array;
   readonly weight: Float64Array;
+}
+
+/** Pairs in ascending order of confidence; those closer to each other than a 32-bit float can tell keep the order they came in. */
+export interface SortedPairs extends PairColumns {
   /** Pairs left out because a number of theirs makes no sense. */
   readonly invalid: number;
 }
 
-/** The most pairs that are sorted at once. */
-const MAX_PAIRS = 2 ** 22;
-
-/**
- * Sorts pairs. A key is the confidence as a 32-bit float, whose bits order like the number for all from 0 to 1, and the place
- * of the pair: 52 bits, so that the platform's sort of numbers does it without a comparison function (1 ms for 10,000).
- * Confidences closer than 6e-8 keep the order they came in. Throws RangeError for more than 4,194,304.
- */
-export function sortPairs(pairs: readonly CalibrationPair[]): SortedPairs {
-  if (pairs.length > MAX_PAIRS) throw new RangeError(`at most ${MAX_PAIRS} pairs, got ${pairs.length}`);
-  const keys = keysOf(pairs);
-  keys.sort();
-  const confidence = new Float64Array(keys.length);
-  const agreed = new Uint8Array(keys.length);
-  const weight = new Float64Array(keys.length);
-  for (let place = 0; place < keys.length; place += 1) {
-    const pair = pairs[(keys[place] ?? 0) % MAX_PAIRS];
-    if (pair === undefined) continue;
-    confidence[place] = pair.confidence;
-    agreed[place] = pair.agreed ? 1 : 0;
-    weight[place] = pair.weight ?? 1;
-  }
-  return { confidence, agreed, weight, invalid: pairs.length - keys.length };
+/** Columns of pairs. */
+export function columnsOf(pairs: readonly CalibrationPair[]): PairColumns {
+  return {
+    confidence: Float64Array.from(pairs, ({ confidence }) => confidence),
+    agreed: Uint8Array.from(pairs, ({ agreed }) => (agreed ? 1 : 0)),
+    weight: Float64Array.from(pairs, ({ weight = 1 }) => weight),
+  };
 }
 
-/** The columns of pairs that may be sorted already. */
-export function sorted(pairs: readonly CalibrationPair[] | SortedPairs): SortedPairs {
-  return "invalid" in pairs ? pairs : sortPairs(pairs);
+/** Pairs sorted, whatever they came as. */
+export function sortPairs(pairs: readonly CalibrationPair[] | PairColumns | SortedPairs): SortedPairs {
+  if ("invalid" in pairs) return pairs;
+  const columns = "confidence" in pairs ? pairs : columnsOf(pairs);
+  const order = orderOf(columns);
+  return {
+    confidence: Float64Array.from(order, (place) => columns.confidence[place] ?? 0),
+    agreed: Uint8Array.from(order, (place) => columns.agreed[place] ?? 0),
+    weight: Float64Array.from(order, (place) => columns.weight[place] ?? 0),
+    invalid: columns.confidence.length - order.length,
+  };
 }
 
 /**
@@ -62,16 +58,48 @@ export function effectiveSize(sum: number, sumOfSquares: number): number {
   return sumOfSquares > 0 ? (sum * sum) / sumOfSquares : 0;
 }
 
-function keysOf(pairs: readonly CalibrationPair[]): Float64Array {
-  const bits = new Uint32Array(1);
-  const float = new Float32Array(bits.buffer);
-  const keys = new Float64Array(pairs.length);
+const DIGIT_BITS = 10;
+const DIGITS = 3;
+
+/**
+ * Places of the valid pairs in ascending order of confidence: a radix sort by three digits of the 32-bit float's bits, which
+ * order like the number and need 30 bits for all from 0 to 1. It takes as long for any order, and grows with the number alone.
+ */
+function orderOf({ confidence, weight }: PairColumns): Uint32Array {
+  const keys = new Uint32Array(Float32Array.from(confidence).buffer);
+  let places = new Uint32Array(confidence.length);
   let valid = 0;
-  pairs.forEach(({ confidence, weight = 1 }, place) => {
-    if (!(confidence >= 0 && confidence <= 1 && weight > 0 && weight < Infinity)) return;
-    // -0 has the bits of a large number; adding 0 makes it 0.
-    float[0] = confidence + 0;
-    keys[valid++] = (bits[0] ?? 0) * MAX_PAIRS + place;
-  });
-  return keys.subarray(0, valid);
+  for (let place = 0; place < confidence.length; place += 1) {
+    const at = confidence[place] ?? -1;
+    const heavy = weight[place] ?? 0;
+    if (!(at >= 0 && at <= 1 && heavy > 0 && heavy < Infinity)) continue;
+    // The bits of -0 are those of a large number.
+    if (at === 0) keys[place] = 0;
+    places[valid++] = place;
+  }
+  places = places.subarray(0, valid);
+  let spare = new Uint32Array(valid);
+  for (let digit = 0; digit < DIGITS; digit += 1) {
+    deal(keys, places, spare, digit * DIGIT_BITS);
+    [places, spare] = [spare, places];
+  }
+  return places;
+}
+
+/** One pass: places by ten bits of their keys, those with the same ten in the order they had. */
+function deal(keys: Uint32Array, from: Uint32Array, to: Uint32Array, shift: number): void {
+  const mask = (1 << DIGIT_BITS) - 1;
+  const starts = new Uint32Array(mask + 2);
+  for (const place of from) {
+    const digit = ((keys[place] ?? 0) >>> shift) & mask;
+    starts[digit + 1] = (starts[digit + 1] ?? 0) + 1;
+  }
+  for (let digit = 0; digit < mask; digit += 1)
+    starts[digit + 1] = (starts[digit + 1] ?? 0) + (starts[digit] ?? 0);
+  for (const place of from) {
+    const digit = ((keys[place] ?? 0) >>> shift) & mask;
+    const start = starts[digit] ?? 0;
+    to[start] = place;
+    starts[digit] = start + 1;
+  }
 }
