@@ -87,7 +87,7 @@ describe("a chat", () => {
           { type: "text", text: large },
           { type: "image_url", image_url: { url: "http://x/" } },
         ],
-        /image_url/,
+        "messages.content.image_url",
       ],
     ] as const) {
       const translation = chat(content);
