@@ -23,7 +23,7 @@ export interface ServerAccess {
 
 /** A request to a server. Framing, `host`, and the access headers are the connection's. */
 export interface ServerRequest {
-  readonly method: "GET" | "POST" | "DELETE" | "HEAD";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS";
   readonly path: string;
   readonly headers: HeaderList;
   readonly body: Uint8Array | undefined;

@@ -1,66 +1,37 @@
-/** Short questions to a server: probes, lists of models. Bounded in time and size; never throws. */
-import type { ServerConnection, ServerError } from "../contracts/connection.ts";
-import type { Clock } from "../core/clock.ts";
+/** Short questions to a server: probes, lists of models, calls of the cloud. Bounded in time and size; never throws. */
+import type { AskOptions, NoAnswer, Question, ServerAnswer } from "../contracts/ask-server.ts";
+import type { ServerConnection } from "../contracts/connection.ts";
 import type { HeaderList, HeaderMap } from "../core/headers.ts";
 
-/** A whole answer. */
-export interface ServerAnswer {
-  readonly status: number;
-  readonly headers: HeaderMap;
-  readonly body: Buffer;
-}
+const acceptJson = ["accept", "application/json"] as const;
 
-/** Why there is none. `timeout`: none within the time; `malformed` also for one that is larger than asked for. */
-export interface NoAnswer {
-  readonly kind: ServerError["kind"] | "timeout";
-  readonly message: string;
-}
-
-/** How a question is asked. */
-export interface AskOptions {
-  readonly clock: Clock;
-  readonly timeoutMs: number;
-  /** Largest body that is read. */
-  readonly maxBytes: number;
-}
-
-/** What is asked. */
-export interface Question {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly headers?: HeaderList;
-  readonly body?: Uint8Array;
-}
-
-/** True where the server answered at all. */
-export function isAnswer(result: ServerAnswer | NoAnswer): result is ServerAnswer {
-  return "status" in result;
-}
-
-/** Asks and reads the answer whole. */
+/** Asks and reads the answer whole: the implementation of `AskServer`. */
 export function askServer(
   connection: ServerConnection,
-  { method, path, headers = [], body }: Question,
-  { clock, timeoutMs, maxBytes }: AskOptions,
+  { method, path, headers = [], body, needsNewConnection = false }: Question,
+  { clock, timeoutMs, maxBytes, cancellation }: AskOptions,
 ): Promise<ServerAnswer | NoAnswer> {
   return new Promise((resolve) => {
+    const calledOff = cancellation?.reason;
+    if (calledOff !== undefined) return resolve({ kind: "cancelled", message: calledOff, begun: false });
+    let hasEnded = false;
     let status = 0;
     let head: HeaderMap = {};
     const chunks: Uint8Array[] = [];
     let size = 0;
     const done = (result: ServerAnswer | NoAnswer): void => {
+      hasEnded = true;
       timer.cancel();
+      cancellation?.listen(undefined);
       resolve(result);
     };
-    const giveUp = (result: NoAnswer): void => {
+    const giveUp = (kind: NoAnswer["kind"], message: string): void => {
       call.cancel();
-      done(result);
+      done({ kind, message, begun: status > 0 });
     };
-    const timer = clock.after(timeoutMs, () =>
-      giveUp({ kind: "timeout", message: `no answer within ${timeoutMs} ms` }),
-    );
+    const timer = clock.after(timeoutMs, () => giveUp("timeout", `no answer within ${timeoutMs} ms`));
     const call = connection.send(
-      { method, path, headers: [["accept", "application/json"], ...headers], body },
+      { method, path, headers: withAccept(headers), body, needsNewConnection },
       {
         head(code, map) {
           status = code;
@@ -70,13 +41,18 @@ export function askServer(
           size += chunk.byteLength;
           // Copied: the chunk may be a view of a buffer that is used again.
           if (size <= maxBytes) chunks.push(Uint8Array.from(chunk));
-          else giveUp({ kind: "malformed", message: `an answer of more than ${maxBytes} bytes` });
+          else giveUp("malformed", `an answer of more than ${maxBytes} bytes`);
         },
         end: () => done({ status, headers: head, body: Buffer.concat(chunks) }),
-        failed: ({ kind, message }) => done({ kind, message }),
+        failed: ({ kind, message }) => done({ kind, message, begun: status > 0 }),
       },
     );
+    if (!hasEnded) cancellation?.listen((reason) => giveUp("cancelled", reason));
   });
+}
+
+function withAccept(headers: HeaderList): HeaderList {
+  return headers.some(([name]) => name === "accept") ? headers : [acceptJson, ...headers];
 }
 
 /** An object of a JSON answer; undefined for anything else. */

@@ -6,7 +6,8 @@ import type { ConnectionFactory, ServerConnection } from "../contracts/connectio
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { parseHttpAddress } from "../core/http-address.ts";
-import { askServer, isAnswer, type Question } from "./ask-server.ts";
+import { isAnswer, type Question } from "../contracts/ask-server.ts";
+import { askServer } from "./ask-server.ts";
 import { isSurveyFailure, surveyServer, type ServerMake } from "./survey.ts";
 
 /** Makes that are looked for, with their usual ports. */

@@ -2,14 +2,8 @@
 import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { ChatDialect, Operation } from "../core/forward.ts";
 import type { HeaderList } from "../core/headers.ts";
-import {
-  asRecord,
-  isAnswer,
-  readJson,
-  type NoAnswer,
-  type Question,
-  type ServerAnswer,
-} from "./ask-server.ts";
+import { asRecord, readJson } from "./ask-server.ts";
+import { isAnswer, type NoAnswer, type Question, type ServerAnswer } from "../contracts/ask-server.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
 /** A fact sheet as the server gave it. */
@@ -32,7 +26,7 @@ export interface Survey {
 
 /** Why a server said nothing that can be used. `loading`: it asks for patience. */
 export interface SurveyFailure {
-  readonly kind: NoAnswer["kind"] | "refused" | "loading";
+  readonly kind: Exclude<NoAnswer["kind"], "cancelled"> | "refused" | "loading";
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
   readonly message: string;
@@ -266,7 +260,8 @@ function withCards(cards: ReadonlyMap<string, Card | undefined>): ReadonlyMap<st
 }
 
 function unanswered({ kind, message }: NoAnswer): SurveyFailure {
-  return { kind, message, status: undefined, retryAfterMs: undefined };
+  const why = kind === "cancelled" ? "timeout" : kind;
+  return { kind: why, message, status: undefined, retryAfterMs: undefined };
 }
 
 function refused({ status, headers, body }: ServerAnswer): SurveyFailure {

@@ -3,6 +3,7 @@ import type { AttemptResult } from "../../contracts/http-endpoint.ts";
 import type { ServerError } from "../../contracts/connection.ts";
 import { errorTable, failure, type ErrorCode, type Failure } from "../../core/errors.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
+import { readRetryAfter } from "../../core/retry-after.ts";
 
 /** An answer that is no 2xx, collected. */
 export interface RefusedAnswer {
@@ -77,15 +78,4 @@ function refusalCode(status: number): ErrorCode {
   if (status < 500) return "bad_request";
   if (status === 502) return "bad_upstream_answer";
   return status === 504 ? "upstream_timeout" : "model_failed";
-}
-
-/** Longest pause that a server may ask for, ms. */
-const maxRetryAfterMs = 3_600_000;
-
-/** `Retry-After`, seconds or a date (RFC 9110 10.2.3), as milliseconds; undefined where it is neither. */
-export function readRetryAfter(text: string | undefined, wallNow: number): number | undefined {
-  if (text === undefined || text.trim() === "") return undefined;
-  const seconds = Number(text);
-  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(text) - wallNow;
-  return Number.isNaN(ms) ? undefined : Math.min(maxRetryAfterMs, Math.max(0, ms));
 }

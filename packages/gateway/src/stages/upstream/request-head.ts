@@ -19,6 +19,9 @@ const framing: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** Methods that say that they have no body (RFC 9110, 8.6). */
+const mayHaveBody: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+
 /** Writes the heads of requests to one server. */
 export class RequestHeads {
   readonly #host: string;
@@ -67,7 +70,7 @@ export class RequestHeads {
 
 function lengthField({ method, body, upload }: ServerRequest): string {
   if (body !== undefined) return `content-length: ${body.length}\r\n`;
-  if (upload === undefined) return method === "POST" ? "content-length: 0\r\n" : "";
+  if (upload === undefined) return mayHaveBody.has(method) ? "content-length: 0\r\n" : "";
   return upload.length === undefined
     ? "transfer-encoding: chunked\r\n"
     : `content-length: ${upload.length}\r\n`;
