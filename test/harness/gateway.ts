@@ -141,6 +141,8 @@ export interface JsonAnswer {
 /** What a test may set of the machine that its gateway sees. */
 export interface TestMachine {
   readonly clock?: Clock;
+  /** Where the edge endpoint keeps what it must not lose. */
+  readonly dataFolder?: string;
   /** Folder of the llama engine's library. */
   readonly library?: string;
   /** Where model servers are looked for; nowhere unless the configuration says `discovery`. */

@@ -62,7 +62,7 @@ function askSlow(url: string): Promise<Response> {
 }
 
 describe("in an empty folder", () => {
-  test("the models that come with Spillway answer the three printed lines; Ctrl-C drains", async (t) => {
+  test("the models that come with Spillway answer the four printed lines; Ctrl-C drains", async (t) => {
     if (requireProgram(t, "curl", "apt-get install curl") === undefined) return;
     const running = serve(t);
     await running.printed(/Ctrl-C stops\./);
@@ -73,14 +73,15 @@ describe("in an empty folder", () => {
     // oxlint-disable-next-line eslint/no-control-regex -- looks for the escape character
     assert.doesNotMatch(stdout, /\u001B/, "no colour codes where nobody watches");
     const lines = [...stdout.matchAll(/^ {2}(curl .*)$/gm)].map(([, line = ""]) => line);
-    assert.equal(lines.length, 3);
+    assert.equal(lines.length, 4);
     const answers = await Promise.all(lines.map((line) => run("sh", ["-c", line])));
-    const [iris, sentiment, digit] = answers.map(
+    const [iris, sentiment, digit, query] = answers.map(
       (answer) => JSON.parse(answer.stdout) as Record<string, unknown>,
     );
     assert.equal(iris?.["label"], "setosa");
     assert.equal(sentiment?.["label"], "positive");
     assert.ok(JSON.stringify(digit).includes('"0"'), JSON.stringify(digit));
+    assert.equal((query?.["result"] as { label?: unknown } | undefined)?.label, "7");
     const workers = childrenOf(running.pid);
     if (process.platform === "linux") assert.equal(workers.length, 2);
     running.kill("SIGINT");

@@ -9,6 +9,7 @@ import type { RequestRecords } from "../contracts/request-record.ts";
 import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
 import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
+import type { Edge } from "./edge.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { collectAddresses } from "./routes.ts";
 
@@ -18,6 +19,8 @@ export interface BoundAddress {
   readonly port: number;
   /** With TLS. */
   readonly secure: boolean;
+  /** What is not served here goes to the edge endpoint's cloud. */
+  readonly edge?: boolean;
 }
 
 /** Where the gateway listens. */
@@ -45,6 +48,8 @@ export interface DoorParts {
   readonly forward: ForwardCatalog;
   /** What became of the last requests. */
   readonly records: RequestRecords;
+  /** Undefined: there is no edge endpoint. */
+  readonly edge: Pick<Edge, "routes"> | undefined;
 }
 
 const services = ["inference.GRPCInferenceService", "inference.ModelInference"];
@@ -109,7 +114,8 @@ async function listen(
   { logger }: GatewayContext,
 ): Promise<BoundAddress | undefined> {
   try {
-    return { ...(await door.listen()), secure: options?.tls !== undefined };
+    const secure = options?.tls !== undefined;
+    return { ...(await door.listen()), secure, ...(options?.edge === true && { edge: true }) };
   } catch (error) {
     if (options?.optional !== true) throw error;
     logger.warn("listener_skipped", {

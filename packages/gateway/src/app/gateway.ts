@@ -9,6 +9,7 @@ import { createModelRouter } from "../stages/routing/model-router.ts";
 import { createPipeline } from "../pipeline/pipeline.ts";
 import { RecentRequests } from "../telemetry/index.ts";
 import { unknownModel } from "../workers/catalog.ts";
+import { createEdge } from "./edge.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
 import { createForwarding } from "./forward.ts";
 import { createLlama } from "./llama.ts";
@@ -66,33 +67,41 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   });
   const models = workers.catalog;
   const catalog: ModelCatalog = { ...models, ready: () => models.ready() && forwarding.catalog.ready() };
+  const edge = config.edge && createEdge({ options: config.edge, context, pipeline, catalog: models });
   let keys: WatchedFiles | undefined;
-  const endAll = (): void => {
+  const endAll = async (): Promise<void> => {
     keys?.close();
     llama?.close();
     forwarding.close();
     workers.close();
+    await edge?.close();
   };
   try {
     keys = await keepKeys({ ...context, access: config.access, ring });
-    doors = await openDoors({ config, context, pipeline, catalog, forward: forwarding.catalog, records });
+    doors = await openDoors({
+      config,
+      context,
+      pipeline,
+      catalog,
+      forward: forwarding.catalog,
+      records,
+      edge,
+    });
     forwarding.start();
     await llama?.start();
-    await workers.start();
+    await Promise.all([workers.start(), edge?.start()]);
   } catch (error) {
     await doors?.close({ graceMs: 0 });
-    endAll();
+    await endAll();
     throw error;
   }
+  const opened = doors;
   return {
-    listening: doors.listening,
+    listening: opened.listening,
     catalog,
     forward: forwarding.catalog,
     onModelChange: (listener) => void (modelsChanged = listener),
-    async close(options) {
-      await doors.close(options);
-      endAll();
-    },
+    close: (options) => opened.close(options).then(endAll),
   };
 }
 

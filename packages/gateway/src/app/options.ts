@@ -17,6 +17,8 @@ export interface GatewayContext {
   readonly metrics: Metrics;
   /** The worker's program, a file URL. */
   readonly workerProgram: string;
+  /** Where the edge endpoint keeps what it must not lose; absent: `.spillway` in the working folder. Made when it is needed. */
+  readonly dataFolder?: string;
   /** Where model servers are looked for on this machine; absent: at their usual ports. */
   readonly discoverySpots?: readonly DiscoverySpot[];
   /** The llama engine's program, and the folder its library is installed in; undefined: GGUF files are not served. */

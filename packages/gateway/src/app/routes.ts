@@ -20,6 +20,7 @@ import { createPredictRpc } from "../dialects/predict/create-predict-rpc.ts";
 import { createTfServingRoutes } from "../dialects/tfserving/create-tfserving-routes.ts";
 import { serverCodecs } from "../dialects/translation-tasks.ts";
 import { expositionContentType } from "../telemetry/index.ts";
+import type { Edge } from "./edge.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 
 /** The addresses of both doors, and what they hold that must be closed. */
@@ -39,11 +40,12 @@ export interface AddressParts {
   /** What became of the last requests. */
   readonly records: RequestRecords;
   readonly draining: () => boolean;
+  readonly edge: Pick<Edge, "routes"> | undefined;
 }
 
 /** Collects the addresses. A new API is a line here. */
 export function collectAddresses(parts: AddressParts): Addresses {
-  const { config, context, catalog, forward, records, draining } = parts;
+  const { config, context, catalog, forward, records, draining, edge } = parts;
   const { clock, version, metrics } = context;
   const jsonThreads = new JsonThreads({ clock });
   const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
@@ -65,6 +67,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
       ...createOperatorRoutes({ forward }),
       ...createAnthropicRoutes({ clock, defaults, servers, jsonThreads }),
       ...createTfServingRoutes({ catalog, pooled, clock, defaults, jsonThreads }),
+      ...(edge?.routes ?? []),
     ],
     methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],
     close: () => jsonThreads.close(),

@@ -8,6 +8,8 @@ export interface ListenedAddress {
   readonly host: string;
   readonly port: number;
   readonly secure?: boolean;
+  /** For cameras. */
+  readonly edge?: boolean;
 }
 
 /** Addresses that are listened on. */
@@ -29,7 +31,8 @@ export interface GreetingContext {
 /** Version, addresses, where configuration and models come from, and what may surprise. */
 export function greet({ config, file, version, listening, workingDirectory }: GreetingContext): string {
   const lines = [`Spillway ${version}`, ""];
-  for (const address of listening.http) lines.push(`  http    ${httpUrl(address)}`);
+  for (const address of listening.http)
+    lines.push(`  http    ${httpUrl(address)}${address.edge === true ? " for cameras" : ""}`);
   if (listening.grpc !== undefined) {
     const { host, port, secure } = listening.grpc;
     lines.push(
@@ -39,9 +42,21 @@ export function greet({ config, file, version, listening, workingDirectory }: Gr
   if (file !== undefined) lines.push(`  config  ${file}`);
   const { repository, pools } = config;
   if (repository !== undefined) lines.push(`  models  ${shortPath(repository.directory, workingDirectory)}`);
+  if (config.edge !== undefined)
+    lines.push(`  edge    ${config.edge.cloud?.origin ?? "no cloud: everything is answered here"}`);
   for (const pool of pools) lines.push(`  pool    ${pool.name}: ${placesOf(pool).join(", ")}`);
+  for (const { port } of config.http.filter(
+    ({ port, optional }) => optional === true && !isOpen(port, listening),
+  ))
+    lines.push(
+      `  note    port ${port} for cameras is taken by another program; they are answered on the others`,
+    );
   for (const note of findSurprises(config)) lines.push(`  note    ${note}`);
   return `${lines.join("\n")}\n\n`;
+}
+
+function isOpen(port: number, { http }: Addresses): boolean {
+  return http.some((address) => address.port === port);
 }
 
 /** Where a pool's servers are, as the configuration says it. */

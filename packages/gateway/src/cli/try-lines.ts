@@ -1,6 +1,7 @@
 /** `curl` lines that fit the models that are there. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { EdgeDetectorOptions } from "../contracts/edge-options.ts";
 import type { PooledModel } from "../contracts/http-endpoint.ts";
 import type { ServedModel } from "../core/model.ts";
 import { httpUrl, shortPath, type Addresses } from "./greeting.ts";
@@ -61,6 +62,23 @@ export function suggestCalls(context: TryContext): string[] {
   ];
   const shown = lines.filter((line) => line !== undefined).slice(0, maxLines);
   return withKey(shown, context.needsKey);
+}
+
+/** A picture for a detector that a local model answers, where there is one with samples. */
+export function suggestDetector(
+  context: TryContext,
+  detectors: readonly Pick<EdgeDetectorOptions, "id" | "model">[],
+): string[] {
+  const { http } = context.listening;
+  const address = http.find(({ edge }) => edge === true) ?? http[0];
+  const names = new Set(context.models.map(({ name }) => name));
+  const detector = detectors.find(({ model }) => model !== undefined && names.has(model.name));
+  const sample = findSample(detector?.model?.name ?? "", /7\.(png|jpe?g|webp)$/, context);
+  if (address === undefined || detector === undefined || sample === undefined) return [];
+  const file = shortPath(sample, context.workingDirectory);
+  const url = `${httpUrl(address).replace(/^http:\/\//, "")}/device-api/v1/image-queries?detector_id=${detector.id}`;
+  const line = `curl -s ${quote(url)} -H 'content-type: ${pictureType(file)}' --data-binary ${quote(`@${file}`)}`;
+  return withKey([line], context.needsKey);
 }
 
 function withKey(lines: string[], needsKey: boolean | undefined): string[] {

@@ -40,7 +40,7 @@ export function isDamage(error: unknown): boolean {
  * @param stamp ends the name of what is moved aside
  */
 export function openDatabase(folder: string, stamp: string, checkAll: boolean): OpenedDatabase {
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = lockFolder(folder);
   try {
     return { lock, ...openLocked(folder, stamp, checkAll) };

@@ -36,7 +36,7 @@ export class PictureFiles {
   /** Makes the folder where it is missing. */
   constructor(folder: string) {
     this.folder = folder;
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
   /** Writes a file under a temporary name and renames it. With `promised` its content has reached the disk; `syncFolder` does that for its name. */

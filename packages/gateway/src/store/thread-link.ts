@@ -114,7 +114,7 @@ export class ThreadLink {
       if (message.kind === "open") {
         this.#open = true;
         this.#checkAll = false;
-        if (this.#count === 0) worker.unref();
+        this.#rest();
         for (const notice of message.notices) log.warn("store_recovered", { message: notice });
         return opened(undefined);
       }
@@ -135,7 +135,12 @@ export class ThreadLink {
       const pending = this.#release(place);
       if (pending !== undefined && !pending.given) pending.done(answer);
     }
-    if (this.#count === 0) this.#worker?.unref();
+    this.#rest();
+  }
+
+  /** The thread keeps the process alive only while something waits for it, or for its end. */
+  #rest(): void {
+    if (this.#count === 0 && this.#closing === undefined) this.#worker?.unref();
   }
 
   #release(place: number): Pending | undefined {

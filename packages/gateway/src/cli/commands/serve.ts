@@ -1,4 +1,5 @@
 /** `spillway serve`: the gateway, until it is told to stop. */
+import { resolve } from "node:path";
 import { workerEntry } from "@spillway/worker";
 import { startGateway, type RunningGateway } from "../../app/gateway.ts";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
@@ -15,7 +16,7 @@ import { PoolProgress } from "../pool-progress.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import type { Terminal } from "../terminal.ts";
 import { createBusyShare, trimWhenQuiet } from "../trim-memory.ts";
-import { pickChatModel, suggestCalls, suggestChats } from "../try-lines.ts";
+import { pickChatModel, suggestCalls, suggestChats, suggestDetector } from "../try-lines.ts";
 import { engineProgram, libraryFolder } from "../../workers/llama/engine-files.ts";
 import { packageVersion } from "../version.ts";
 
@@ -41,6 +42,7 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
       logger,
       metrics,
       workerProgram: workerEntry.href,
+      dataFolder: resolve(terminal.workingDirectory, terminal.environment["SPILLWAY_DATA"] ?? ".spillway"),
       llama: {
         program: engineProgram,
         library: libraryFolder(terminal.workingDirectory, terminal.environment),
@@ -141,7 +143,7 @@ function welcome(
     greeted = true;
     progress.settled();
     const chats = chatLines();
-    const calls = suggestCalls({
+    const context = {
       listening,
       models: progress.readyNames
         .map((name) => catalog.find(name, undefined))
@@ -149,7 +151,8 @@ function welcome(
       repository: config.repository?.directory,
       workingDirectory: terminal.workingDirectory,
       needsKey: config.access.mode === "keys",
-    });
+    };
+    const calls = [...suggestCalls(context), ...suggestDetector(context, config.edge?.detectors ?? [])];
     const seconds = process.uptime().toFixed(1);
     terminal.print(`\nReady after ${seconds} s. Try:\n\n${indented([...chats, ...calls])}\nCtrl-C stops.\n`);
   };

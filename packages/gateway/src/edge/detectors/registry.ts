@@ -1,0 +1,115 @@
+/** The detectors that are known here: from the configuration, from the store, from the cloud. Ids are found in any case. */
+import type { EdgeOptions, EdgePolicy } from "../../contracts/edge-options.ts";
+import type { Spending } from "../../contracts/edge-store.ts";
+import type { LocalModel } from "../../contracts/local-inference.ts";
+import type { Detector } from "../../core/detector.ts";
+import { Budget, monthOf } from "./budget.ts";
+
+/** A detector with all that decides how it is answered. */
+export interface KnownDetector {
+  /** As the cloud writes it; as the configuration does where the cloud has not told. */
+  readonly id: string;
+  /** Undefined: the configuration names it and the cloud has not told of it yet. */
+  detector: Detector | undefined;
+  policy: EdgePolicy;
+  /** What answers here: of the configuration, else what the updater has published. */
+  model: LocalModel | undefined;
+  readonly localTimeoutMs: number;
+  /** 0 to 1. */
+  readonly auditRate: number | undefined;
+  readonly calibration: EdgeOptions["defaults"]["calibration"];
+  readonly budget: Budget;
+  /** The configuration, or a document of `PUT /edge-config`, names it. */
+  isConfigured: boolean;
+}
+
+/** One that has its question. */
+export type ReadyDetector = KnownDetector & { readonly detector: Detector };
+
+/** At most so many are known; those that nobody configured make room. */
+const maxDetectors = 10_000;
+
+/** All of them. */
+export class DetectorRegistry {
+  readonly #options: EdgeOptions;
+  readonly #byKey = new Map<string, KnownDetector>();
+
+  constructor(options: EdgeOptions) {
+    this.#options = options;
+    for (const { id, policy, detector, model, ...rest } of options.detectors) {
+      const { localTimeoutMs, auditRate, calibration } = rest;
+      this.#byKey.set(id.toLowerCase(), {
+        id,
+        detector,
+        policy,
+        model,
+        localTimeoutMs,
+        auditRate,
+        calibration,
+        budget: new Budget(rest.escalationsPerMonth),
+        isConfigured: true,
+      });
+    }
+  }
+
+  /** By its id in any case. */
+  find(id: string): KnownDetector | undefined {
+    return this.#byKey.get(id.toLowerCase());
+  }
+
+  /** In the order they became known, those of the configuration first. */
+  all(): readonly KnownDetector[] {
+    return [...this.#byKey.values()];
+  }
+
+  /**
+   * What the cloud, or the store, says of a detector. What the configuration says of a question stays. Undefined where there
+   * is no room for another.
+   */
+  learn(detector: Detector): KnownDetector | undefined {
+    const key = detector.id.toLowerCase();
+    const known = this.#byKey.get(key);
+    if (known !== undefined) {
+      if (known.detector?.origin !== "configuration") known.detector = detector;
+      return known;
+    }
+    if (this.#byKey.size >= maxDetectors && !this.#forgetOne()) return undefined;
+    const { defaults } = this.#options;
+    const made: KnownDetector = {
+      id: detector.id,
+      detector,
+      policy: defaults.policy,
+      model: undefined,
+      localTimeoutMs: defaults.localTimeoutMs,
+      auditRate: defaults.auditRate,
+      calibration: defaults.calibration,
+      budget: new Budget(defaults.escalationsPerMonth),
+      isConfigured: false,
+    };
+    this.#byKey.set(key, made);
+    return made;
+  }
+
+  /** False where the configuration names it. */
+  forget(id: string): boolean {
+    const key = id.toLowerCase();
+    if (this.#byKey.get(key)?.isConfigured !== false) return false;
+    return this.#byKey.delete(key);
+  }
+
+  /** What was spent before this start. */
+  restoreSpending(spending: readonly Spending[], now: number): void {
+    const month = monthOf(now);
+    for (const each of spending) {
+      const budget = this.find(each.detectorId)?.budget;
+      if (budget === undefined) continue;
+      budget.lastAt = Math.max(budget.lastAt, each.lastAt);
+      if (each.period === month) budget.restore(month, each.escalations);
+    }
+  }
+
+  #forgetOne(): boolean {
+    for (const [key, { isConfigured }] of this.#byKey) if (!isConfigured) return this.#byKey.delete(key);
+    return false;
+  }
+}

@@ -1,0 +1,47 @@
+/** `POST /image-queries`. */
+import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
+import { failure, isFailure } from "../../core/errors.ts";
+import { readPicture } from "../../dialects/groundlight/read-picture.ts";
+import { readSubmission } from "../../dialects/groundlight/read-submission.ts";
+import type { answerQuery } from "../answer-query.ts";
+import type { QueryCall } from "../query-deps.ts";
+import { apiRoutes, cloudToken } from "./edge-route.ts";
+
+/** The largest picture, with its form, bytes: what the cloud takes. */
+export const maxPictureBytes = 10 * 1024 * 1024;
+
+/** Answers a checked query. */
+export type Answering = (call: QueryCall) => ReturnType<typeof answerQuery>;
+
+/** The routes. */
+export function createSubmitRoutes(answer: Answering): Route[] {
+  return apiRoutes({
+    method: "POST",
+    path: "/image-queries",
+    scope: "infer",
+    body: "bytes",
+    handle: (call) => submit(answer, call),
+  });
+}
+
+function submit(answer: Answering, call: HttpCall): RouteResult | Promise<RouteResult> {
+  const submission = readSubmission(call.query, call.headers);
+  if (isFailure(submission)) return submission;
+  if (call.body.byteLength > maxPictureBytes)
+    return failure(
+      "body_too_large",
+      `The picture has ${call.body.byteLength} bytes; at most ${maxPictureBytes} are taken`,
+    );
+  const picture = readPicture(call.headers, call.body);
+  if (isFailure(picture)) return picture;
+  return answer({
+    submission,
+    picture: picture.bytes,
+    mediaType: picture.mediaType,
+    caller: call.caller,
+    requestId: call.requestId,
+    receivedAt: call.receivedAt,
+    cancellation: call.cancellation,
+    token: cloudToken(call),
+  });
+}
