@@ -1,5 +1,6 @@
 /** Every figure, in the order in which they run and are told. */
 import type { Figure } from "../harness/figure.ts";
+import { figure as calibration } from "./calibration.ts";
 import { figure as chatCancel } from "./chat-cancel.ts";
 import { figure as chatFirstToken } from "./chat-first-token.ts";
 import { figure as chatKill } from "./chat-kill.ts";
@@ -32,5 +33,6 @@ export const figures: readonly Figure[] = [
   chatFirstToken,
   chatCancel,
   chatKill,
+  calibration,
   generator,
 ];
