@@ -1,8 +1,10 @@
-/** Observations of the edge endpoint for tests: plausible, with what matters given. */
+/** Observations of the edge endpoint, and what its monitor is told, for tests: plausible, with what matters given. */
 import type {
   AgreementObservation,
   QueryObservation,
 } from "../../packages/gateway/src/contracts/edge-observer.ts";
+
+import type { MonitoredDetector, MonitoredParts } from "../../packages/gateway/src/edge/monitor/monitored.ts";
 
 /** A local answer of YES. */
 export function localAnswer(
@@ -48,5 +50,45 @@ export function agreementObservation(
     cloud: { finding, confidence: 0.99 },
     agreed: true,
     ...given,
+  };
+}
+
+/** A logger that says nothing. */
+export const quietLog = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+
+/** A detector that works. */
+export function monitoredDetector(id: string, given: Partial<MonitoredDetector> = {}): MonitoredDetector {
+  return {
+    id,
+    name: "Seated",
+    query: "Is the part seated?",
+    mode: "BINARY",
+    threshold: 0.9,
+    origin: "configuration",
+    policy: {
+      name: "default",
+      enabled: true,
+      alwaysReturnEdgePrediction: false,
+      disableCloudEscalation: false,
+      minTimeBetweenEscalationsMs: 2_000,
+    },
+    model: { name: "seated", version: "3" },
+    ready: true,
+    reason: "",
+    updater: { state: "current", reason: "", wanted: undefined, since: undefined },
+    calibration: undefined,
+    ...given,
+  };
+}
+
+/** A device with one detector and a cloud that answers. */
+export function monitoredParts(more: Partial<MonitoredParts> = {}): MonitoredParts {
+  return {
+    detectors: () => [monitoredDetector("det_a")],
+    cloud: () => ({ address: "https://cloud.example", health: { state: "reachable", since: 0, reason: "" } }),
+    device: { id: "dev", name: "line 3", createdAt: "2026-01-01T00:00:00.000Z", version: "0.1.0" },
+    outboxBytes: 1_000,
+    edgeConfig: () => ({}),
+    ...more,
   };
 }

@@ -19,6 +19,7 @@ const place = {
   queries: placeOf("queries"),
   queued: placeOf("queued"),
   below: placeOf("below"),
+  failed: placeOf("failed"),
   confidence: placeOf("confidence.0"),
   latency: placeOf("latency.0"),
   local: placeOf("local.0"),
@@ -53,6 +54,7 @@ export class Activity {
     detector.tick(at, "queries");
     if (withheld !== undefined) counters.addNamed(`withheld.${withheld}`);
     if (failure !== undefined) {
+      counters.add(place.failed);
       counters.addNamed(`failure.${failure}`);
       detector.touch(at, "failure");
       detector.tick(at, "failures");

@@ -6,7 +6,10 @@ import { describe, it, type TestContext } from "node:test";
 import {
   agreementObservation,
   localAnswer,
+  monitoredDetector as detector,
+  monitoredParts as parts,
   queryObservation,
+  quietLog as log,
 } from "../../../../../test/harness/edge-observations.ts";
 import type { QueryObservation } from "../../contracts/edge-observer.ts";
 import type { EdgeStore } from "../../contracts/edge-store.ts";
@@ -18,43 +21,6 @@ import { Activity, maxDetectors } from "./activity.ts";
 import { createEdgeMonitor, type EdgeMonitor } from "./create-edge-monitor.ts";
 import { hourMs } from "./detector-activity.ts";
 import { explain } from "./explain.ts";
-import type { MonitoredDetector, MonitoredParts } from "./monitored.ts";
-
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-
-function detector(id: string): MonitoredDetector {
-  return {
-    id,
-    name: "Seated",
-    query: "Is the part seated?",
-    mode: "BINARY",
-    threshold: 0.9,
-    origin: "configuration",
-    policy: {
-      name: "default",
-      enabled: true,
-      alwaysReturnEdgePrediction: false,
-      disableCloudEscalation: false,
-      minTimeBetweenEscalationsMs: 2_000,
-    },
-    model: { name: "seated", version: "3" },
-    ready: true,
-    reason: "",
-    updater: { state: "current", reason: "", wanted: undefined, since: undefined },
-    calibration: undefined,
-  };
-}
-
-function parts(more: Partial<MonitoredParts> = {}): MonitoredParts {
-  return {
-    detectors: () => [detector("det_a")],
-    cloud: () => ({ address: "https://cloud.example", health: { state: "reachable", since: 0, reason: "" } }),
-    device: { id: "dev", name: "line 3", createdAt: "2026-01-01T00:00:00.000Z", version: "0.1.0" },
-    outboxBytes: 1_000,
-    edgeConfig: () => ({}),
-    ...more,
-  };
-}
 
 function newFolder(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), "spm-"));
@@ -141,6 +107,7 @@ describe("the edge monitor", () => {
     assert.deepEqual(counted?.hour(at / hourMs - 1 / 6)?.toRecord(), {
       queries: 4,
       queued: 1,
+      failed: 1,
       below: 1,
       "answered.edge": 2,
       "answered.cloud": 1,

@@ -130,7 +130,8 @@ class Monitor implements EdgeMonitor {
   flush(): void {
     const now = this.#options.clock.wallNow();
     this.activity.drain(now, this.#write);
-    if (now - this.#upSince >= upMs) this.#countUp(now);
+    const isNewHour = Math.floor(now / hourMs) !== Math.floor(this.#upSince / hourMs);
+    if (isNewHour || now - this.#upSince >= upMs) this.#countUp(now);
   }
 
   close(): void {
@@ -147,9 +148,13 @@ class Monitor implements EdgeMonitor {
   }
 
   #countUp(now: number): void {
-    const seconds = (now - this.#upSince) / 1_000;
+    const hour = Math.floor(now / hourMs);
+    const before = Math.min(now, Math.max(this.#upSince, hour * hourMs));
+    const ofLast = (before - this.#upSince) / 1_000;
+    const seconds = (now - before) / 1_000;
     this.#upSince = now;
-    if (seconds > 0) this.note(Math.floor(now / hourMs), "up", seconds);
+    if (ofLast > 0) this.note(hour - 1, "up", ofLast);
+    if (seconds > 0) this.note(hour, "up", seconds);
   }
 
   #keep(detectorId: string, unwritten: Unwritten): void {

@@ -180,7 +180,7 @@ function minuteKindOf(name: string): MinuteKind | undefined {
   if (name === "queries") return "queries";
   if (name === "escalation.audit") return "audits";
   if (name.startsWith("escalation.")) return "escalations";
-  return name.startsWith("failure.") ? "failures" : undefined;
+  return name === "failed" ? "failures" : undefined;
 }
 
 function slotOf(slots: Map<number, Counters>, key: number): Counters {

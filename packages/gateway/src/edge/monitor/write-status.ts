@@ -1,0 +1,336 @@
+/** Turns what the monitor counted into what the status page shows. */
+import { escalationReasons, withheldReasons } from "../../core/detector.ts";
+import { classOf } from "./activity.ts";
+import {
+  comparisonKinds,
+  confidenceBuckets,
+  Counters,
+  lastKinds,
+  latencyOf,
+  quantileMs,
+} from "./counters.ts";
+import type { EdgeMonitor } from "./create-edge-monitor.ts";
+import { dayMs, hourMs, kept, minuteKinds, type DetectorActivity } from "./detector-activity.ts";
+import { explain } from "./explain.ts";
+import type { MachineMeter } from "./machine-meter.ts";
+import type { MonitoredDetector } from "./monitored.ts";
+import type { RecentQuery } from "./recent-queries.ts";
+import type {
+  StatusActivity,
+  StatusData,
+  StatusDetector,
+  StatusLatency,
+  StatusOutbox,
+  StatusQuery,
+  StatusReports,
+  StatusSlot,
+  StatusSummary,
+} from "./status-data.ts";
+
+const agreementDays = 7;
+const maxClasses = 12;
+
+/** What the page's data is made from. */
+export interface StatusSources {
+  readonly monitor: EdgeMonitor;
+  readonly machine: MachineMeter;
+  /** Undefined without a cloud. */
+  readonly reports: (() => StatusReports) | undefined;
+  /** Wall time, ms. */
+  readonly now: () => number;
+  readonly store: () => StatusData["store"];
+}
+
+/** Everything but charts. `recent`: how many of the last queries. */
+export function writeStatus(sources: StatusSources, recent: number): StatusData {
+  const { monitor, machine, reports, now: clock, store } = sources;
+  monitor.flush();
+  const now = clock();
+  const { device } = monitor.parts;
+  return {
+    now,
+    restored: monitor.restored,
+    device: {
+      id: device.id,
+      name: device.name,
+      version: device.version,
+      startedAt: monitor.startedAt,
+      ...machine.read(),
+    },
+    cloud: writeCloud(monitor),
+    outbox: writeOutbox(monitor),
+    reports: reports?.() ?? null,
+    store: store(),
+    totals: summarize(detectorsOf(monitor), now),
+    detectors: listDetectors(monitor, now),
+    recent: monitor.recent.list().slice(0, recent).map(writeQuery),
+  };
+}
+
+/** Charts of a detector, or of all. */
+export function writeActivity(
+  monitor: EdgeMonitor,
+  { span, detectorId, now }: { span: "hours" | "days"; detectorId: string | undefined; now: number },
+): StatusActivity {
+  monitor.flush();
+  const found = detectorId === undefined ? undefined : monitor.activity.find(detectorId);
+  const counted = detectorId === undefined ? detectorsOf(monitor) : found === undefined ? [] : [found];
+  const unitMs = span === "hours" ? hourMs : dayMs;
+  const last = Math.floor(now / unitMs);
+  const all = new Counters();
+  const slots = Array.from({ length: kept[span] }, (_, index) => {
+    const unit = last - kept[span] + 1 + index;
+    const slot = new Counters();
+    for (const each of counted) add(slot, span === "hours" ? each.hour(unit) : each.day(unit));
+    all.mergeFixed(slot);
+    return writeSlot(slot, unit * unitMs);
+  });
+  const known = monitor.parts.detectors().find(({ id }) => id === detectorId);
+  return {
+    span,
+    detectorId: detectorId ?? null,
+    slots,
+    confidence: all.series("confidence", confidenceBuckets),
+    threshold: known?.threshold ?? null,
+    classes: found === undefined ? [] : classesOf(found, span, last),
+  };
+}
+
+function detectorsOf({ activity }: EdgeMonitor): DetectorActivity[] {
+  return activity.ids.flatMap((id) => activity.find(id) ?? []);
+}
+
+function add(sum: Counters, counters: Counters | undefined): void {
+  if (counters !== undefined) sum.mergeFixed(counters);
+}
+
+function writeSlot(counters: Counters, start: number): StatusSlot {
+  const reasons = escalationReasons.map((each) => [each, counters.get(`escalation.${each}`)] as const);
+  const [agreed, compared] = comparedIn(counters, comparisonKinds);
+  return {
+    start,
+    answered: {
+      edge: counters.get("answered.edge"),
+      cloud: counters.get("answered.cloud"),
+      later: counters.get("answered.later"),
+      none: counters.get("answered.none"),
+    },
+    escalations: Object.fromEntries(reasons.filter(([, count]) => count > 0)),
+    withheld: sumOf(counters, withheldReasons, "withheld"),
+    agreed,
+    compared,
+    latency: latenciesOf(counters, "latency"),
+  };
+}
+
+function classesOf(
+  detector: DetectorActivity,
+  span: "hours" | "days",
+  last: number,
+): { name: string; count: number }[] {
+  const total = new Map<string, number>();
+  for (let unit = last - kept[span] + 1; unit <= last; unit += 1) {
+    const slot = span === "hours" ? detector.hour(unit) : detector.day(unit);
+    for (const [name, count] of Object.entries(slot?.named("class") ?? {}))
+      total.set(name, (total.get(name) ?? 0) + count);
+  }
+  return [...total]
+    .map(([name, count]) => ({ name, count }))
+    .sort((a, b) => b.count - a.count || a.name.localeCompare(b.name))
+    .slice(0, maxClasses);
+}
+
+function summarize(counted: readonly DetectorActivity[], now: number): StatusSummary {
+  const day = new Counters();
+  const week = new Counters();
+  const hour = Math.floor(now / hourMs);
+  const today = Math.floor(now / dayMs);
+  for (const each of counted) {
+    for (let back = 0; back < 24; back += 1) add(day, each.hour(hour - back));
+    for (let back = 0; back < agreementDays; back += 1) add(week, each.day(today - back));
+  }
+  const series = minuteKinds.map((kind) => sumSeries(counted, now, kind));
+  const [queries = 0, escalations = 0, audits = 0, failures = 0] = series.map((values) =>
+    values.reduce((sum, value) => sum + value, 0),
+  );
+  return {
+    lastHour: { queries, escalations, audits, failures },
+    lastDay: {
+      queries: day.get("queries"),
+      escalations: sumOf(day, escalationReasons, "escalation") - day.get("escalation.audit"),
+      audits: day.get("escalation.audit"),
+      failures: day.get("failed"),
+      below: day.get("below"),
+      withheld: sumOf(day, withheldReasons, "withheld"),
+    },
+    minutes: series[0] ?? [],
+    agreement: {
+      audit: agreementOf(week, "audit"),
+      escalation: agreementOf(week, "escalation"),
+      label: agreementOf(week, "label"),
+    },
+    latency: latenciesOf(day, "latency"),
+    local: latenciesOf(day, "local"),
+  };
+}
+
+function sumSeries(
+  counted: readonly DetectorActivity[],
+  now: number,
+  kind: (typeof minuteKinds)[number],
+): number[] {
+  const sum = Array.from({ length: 60 }, () => 0);
+  for (const each of counted)
+    for (const [index, value] of each.minuteSeries(now, kind).entries())
+      sum[index] = (sum[index] ?? 0) + value;
+  return sum;
+}
+
+function sumOf(counters: Counters, names: readonly string[], prefix: string): number {
+  return names.reduce((sum, name) => sum + counters.get(`${prefix}.${name}`), 0);
+}
+
+function comparedIn(counters: Counters, kinds: readonly string[]): [agreed: number, compared: number] {
+  const agreed = sumOf(counters, kinds, "agreed");
+  return [agreed, agreed + sumOf(counters, kinds, "differed")];
+}
+
+function agreementOf(counters: Counters, kind: string): { agreed: number; compared: number } {
+  const [agreed, compared] = comparedIn(counters, [kind]);
+  return { agreed, compared };
+}
+
+function latenciesOf(counters: Counters, which: "latency" | "local"): StatusLatency {
+  const buckets = latencyOf(counters, which);
+  return { p50: quantileMs(buckets, 0.5) ?? null, p95: quantileMs(buckets, 0.95) ?? null };
+}
+
+/** Those that are known, then those of which there are only counts. */
+function listDetectors(monitor: EdgeMonitor, now: number): StatusDetector[] {
+  const known = monitor.parts.detectors();
+  const ids = new Set(known.map(({ id }) => id));
+  const others = monitor.activity.ids.filter((id) => !ids.has(id));
+  return [
+    ...known.map((each) => writeDetector(monitor, toldOf(each), now)),
+    ...others.map((id) => writeDetector(monitor, unknownDetector(id), now)),
+  ];
+}
+
+type Told = Pick<
+  StatusDetector,
+  | "id"
+  | "name"
+  | "query"
+  | "mode"
+  | "threshold"
+  | "origin"
+  | "policy"
+  | "model"
+  | "ready"
+  | "reason"
+  | "updater"
+  | "calibration"
+>;
+
+function unknownDetector(id: string): Told {
+  const nothing = { threshold: null, origin: null, policy: null, model: null, updater: null };
+  return {
+    id,
+    name: id === "other" ? "Other detectors" : id,
+    query: "",
+    mode: "",
+    ...nothing,
+    ready: false,
+    reason: "Only counts of this detector are known",
+    calibration: null,
+  };
+}
+
+function toldOf(detector: MonitoredDetector): Told {
+  const { model, updater, calibration } = detector;
+  return {
+    ...detector,
+    model: model === undefined ? null : { name: model.name, version: model.version ?? null },
+    updater:
+      updater === undefined
+        ? null
+        : {
+            state: updater.state,
+            reason: updater.reason,
+            wanted: updater.wanted ?? null,
+            since: updater.since ?? null,
+          },
+    calibration: calibration ?? null,
+  };
+}
+
+function writeDetector({ activity }: EdgeMonitor, detector: Told, now: number): StatusDetector {
+  const counted = activity.find(detector.id);
+  const last = lastKinds.map((kind) => [kind, counted?.lastAt(kind) ?? null] as const);
+  return {
+    ...detector,
+    ...summarize(counted === undefined ? [] : [counted], now),
+    last: Object.fromEntries(last) as StatusDetector["last"],
+  };
+}
+
+function writeQuery({ observation, comparison }: RecentQuery): StatusQuery {
+  const { local, escalation } = observation;
+  return {
+    id: observation.queryId,
+    detectorId: observation.detectorId,
+    at: observation.at,
+    answeredBy: observation.answeredBy,
+    answer: local === undefined ? null : classOf(local.finding),
+    confidence: local?.confidence ?? null,
+    threshold: observation.threshold,
+    model: local?.model ?? null,
+    latencyMs: observation.latencyMs,
+    localMs: local?.latencyMs ?? null,
+    escalation: escalation ?? null,
+    withheld: observation.withheld ?? null,
+    failure: observation.failure ?? null,
+    why: explain(observation),
+    comparison:
+      comparison === undefined
+        ? null
+        : {
+            answer: classOf(comparison.finding),
+            confidence: comparison.confidence,
+            agreed: comparison.agreed,
+            kind: comparison.kind,
+          },
+  };
+}
+
+function writeCloud({ parts }: EdgeMonitor): StatusData["cloud"] {
+  const cloud = parts.cloud();
+  if (cloud === undefined) return null;
+  const { state, since, reason } = cloud.health;
+  return { address: cloud.address, dashboard: dashboardOf(cloud.address), state, since, reason };
+}
+
+/** Where people see the cloud's side: the API's host with `dashboard.` for `api.`. */
+export function dashboardOf(address: string): string {
+  const { host } = new URL(address);
+  return `https://dashboard.${host.replace(/^api\./, "")}`;
+}
+
+function writeOutbox({ outbox, rejected, parts }: EdgeMonitor): StatusOutbox | null {
+  if (outbox === undefined) return null;
+  return {
+    waiting: outbox.waiting,
+    bytes: outbox.bytes,
+    capacityBytes: parts.outboxBytes,
+    oldestAt: outbox.oldestAt ?? null,
+    rejected: outbox.rejected,
+    lastRejected: rejected.map(({ id, detectorId, kind, reason, attempts, rejectedAt }) => ({
+      id,
+      detectorId,
+      kind,
+      reason,
+      attempts,
+      rejectedAt,
+    })),
+  };
+}
