@@ -167,6 +167,73 @@ export interface QueryPage {
   readonly total: number;
 }
 
+/** Why the cloud gave an answer that the edge gave too: it was asked about every unsure one, or about a sample of the sure ones. */
+export type ComparedKind = "escalation" | "audit";
+
+/** An answer of the edge and whether the cloud's was the same. */
+export interface ComparedAnswer {
+  readonly kind: ComparedKind;
+  /** As the model gave it, 0 to 1. */
+  readonly confidence: number;
+  readonly agreed: boolean;
+  /** Against the others of its kind: how many answers it stands for. Above 0. */
+  readonly weight: number;
+}
+
+/** Comparisons to keep. */
+export interface ComparedAnswers {
+  readonly detectorId: string;
+  /** Name and version of the model that answered, as one text: what is known of one says nothing of another. */
+  readonly model: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+  readonly pairs: readonly ComparedAnswer[];
+  /** Answers of each kind since the last call, whether or not they were compared. */
+  readonly answers: Readonly<Record<ComparedKind, number>>;
+}
+
+/** Which comparisons to read. */
+export interface ComparedListing {
+  readonly detectorId: string;
+  readonly model: string;
+  readonly kind: ComparedKind;
+  /** `next` of the page before; undefined for the newest. */
+  readonly before: number | undefined;
+}
+
+/** Up to 4,096 comparisons, newest first, as columns. */
+export interface ComparedPage {
+  readonly confidence: Float64Array;
+  /** 1 where the cloud agreed. */
+  readonly agreed: Uint8Array;
+  readonly weight: Float64Array;
+  /** Undefined: there are no older ones. */
+  readonly next: number | undefined;
+  /** Answers of this kind, compared or not, since the model's first. */
+  readonly answers: number;
+}
+
+/** A calibration of one model for one detector. */
+export interface StoredCalibration {
+  readonly detectorId: string;
+  readonly model: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly fittedAt: number;
+  /** JSON text. */
+  readonly record: string;
+}
+
+/** What calibrations are made from, and the calibrations. Of each model the newest comparisons are kept. */
+export interface CalibrationStore {
+  /** Written behind. */
+  keepPairs(compared: ComparedAnswers): void;
+  pairs(listing: ComparedListing): Promise<ComparedPage | Failure>;
+  /** Promised; in place of an earlier one of the model. */
+  keep(calibration: StoredCalibration): Promise<undefined | Failure>;
+  /** The newest of all detectors, newest first, at most 2,000. */
+  all(): Promise<readonly StoredCalibration[] | Failure>;
+}
+
 /** What was lost or refused since the start, for metrics. */
 export interface StoreCounters {
   /** Written-behind records that a failure cost. */
@@ -180,6 +247,7 @@ export interface StoreCounters {
 /** The durable state of the edge endpoint. One process at a time owns it. */
 export interface EdgeStore {
   readonly outbox: EscalationOutbox;
+  readonly calibrations: CalibrationStore;
   readonly counters: StoreCounters;
   /** Promised. */
   keepDetector(detector: StoredDetector): Promise<undefined | Failure>;

@@ -3,6 +3,7 @@
  * data directory cannot be had answers all the same, and makes no folder that nobody needs.
  */
 import type {
+  CalibrationStore,
   EdgeStore,
   Enqueued,
   EscalationOutbox,
@@ -29,6 +30,7 @@ const noCounters: StoreCounters = { lostRecords: 0, skippedPictures: 0, restarts
 /** An `EdgeStore` over one that may not be there. */
 export class DeferredStore implements EdgeStore {
   readonly outbox: EscalationOutbox;
+  readonly calibrations: CalibrationStore;
   readonly #parts: DeferredStoreParts;
   #store: EdgeStore | undefined;
   #opening: Promise<EdgeStore | Failure> | undefined;
@@ -47,6 +49,13 @@ export class DeferredStore implements EdgeStore {
       reject: (id, reason) => this.#with((store) => store.outbox.reject(id, reason)),
       rejected: (limit) => this.#with((store) => store.outbox.rejected(limit)),
       state: () => this.#with((store) => store.outbox.state()),
+    };
+    this.calibrations = {
+      keepPairs: (compared) =>
+        void this.#with((store) => Promise.resolve(store.calibrations.keepPairs(compared))),
+      pairs: (listing) => this.#with((store) => store.calibrations.pairs(listing)),
+      keep: (calibration) => this.#with((store) => store.calibrations.keep(calibration)),
+      all: () => this.#with((store) => store.calibrations.all()),
     };
   }
 

@@ -34,6 +34,10 @@ export interface StoreLimits {
   readonly ringBytesPerSecond: number;
   /** Of activity and spending. Default 90 days. */
   readonly maxActivityAgeMs: number;
+  /** Comparisons of one model for one detector that are kept of each kind. Default 20,000. */
+  readonly maxPairsOfKind: number;
+  /** Comparisons of all detectors; beyond it those of the model that got none for longest go. Default 1,000,000. */
+  readonly maxPairs: number;
 }
 
 const day = 86_400_000;
@@ -56,4 +60,6 @@ export const defaultStoreLimits: StoreLimits = {
   ringBytes: 200e6,
   ringBytesPerSecond: 1e6,
   maxActivityAgeMs: 90 * day,
+  maxPairsOfKind: 20_000,
+  maxPairs: 1_000_000,
 };

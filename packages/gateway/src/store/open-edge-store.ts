@@ -1,5 +1,6 @@
 /** The store of the edge endpoint, through the thread that owns its database. */
 import type {
+  CalibrationStore,
   EdgeStore,
   Enqueued,
   Escalation,
@@ -48,6 +49,7 @@ export async function openEdgeStore(options: EdgeStoreOptions): Promise<EdgeStor
 
 class ThreadedStore implements EdgeStore {
   readonly outbox: EscalationOutbox;
+  readonly calibrations: CalibrationStore;
   readonly #link: ThreadLink;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -76,6 +78,12 @@ class ThreadedStore implements EdgeStore {
       reject: (id, reason) => this.#ask("reject", { id, reason }),
       rejected: (limit) => this.#ask("rejected", limit),
       state: () => this.#ask("outboxState", undefined),
+    };
+    this.calibrations = {
+      keepPairs: (compared) => this.#link.call("keepPairs", compared, this.#countLost),
+      pairs: (listing) => this.#ask("pairs", listing),
+      keep: (calibration) => this.#ask("keepCalibration", calibration),
+      all: () => this.#ask("calibrations", undefined),
     };
   }
 

@@ -2,6 +2,9 @@
 import type {
   Activity,
   Claim,
+  ComparedAnswers,
+  ComparedListing,
+  ComparedPage,
   Enqueued,
   Escalation,
   OutboxState,
@@ -9,12 +12,14 @@ import type {
   QueryPage,
   RejectedEscalation,
   Spending,
+  StoredCalibration,
   StoredDetector,
   StoredLabel,
   StoredPicture,
   StoredQuery,
 } from "../contracts/edge-store.ts";
 import type { Failure } from "../core/errors.ts";
+import type { CalibrationTables } from "./calibration-tables.ts";
 import type { OutboxTable } from "./outbox-table.ts";
 import { escalationBytes } from "./outbox-table.ts";
 import type { PictureFiles } from "./picture-files.ts";
@@ -46,6 +51,10 @@ export interface Operations {
   spending: [undefined, readonly Spending[]];
   count: [AddedCounts, undefined];
   activity: [{ readonly fromHour: number; readonly toHour: number }, readonly Activity[]];
+  keepPairs: [ComparedAnswers, undefined];
+  pairs: [ComparedListing, ComparedPage];
+  keepCalibration: [StoredCalibration, undefined];
+  calibrations: [undefined, readonly StoredCalibration[]];
 }
 
 /** A picture and its query. */
@@ -63,6 +72,7 @@ export interface StoreTables {
   readonly pictures: PictureTable;
   readonly records: RecordTables;
   readonly files: PictureFiles;
+  readonly calibrations: CalibrationTables;
 }
 
 /** What a group of operations shares. */
@@ -201,6 +211,14 @@ const writes = {
     durability: "behind",
     run: ({ records }, added, now) => records.count(added, now) as undefined,
   },
+  keepPairs: {
+    durability: "behind",
+    run: ({ calibrations }, compared) => calibrations.putPairs(compared) as undefined,
+  },
+  keepCalibration: {
+    durability: "promised",
+    run: ({ calibrations }, calibration) => calibrations.putCalibration(calibration) as undefined,
+  },
 } satisfies { [Name in OperationName]?: Operation<Name> };
 
 const reads = {
@@ -221,6 +239,8 @@ const reads = {
     durability: "read",
     run: ({ records }, { fromHour, toHour }) => records.activity(fromHour, toHour),
   },
+  pairs: { durability: "read", run: ({ calibrations }, listing) => calibrations.pairs(listing) },
+  calibrations: { durability: "read", run: ({ calibrations }) => calibrations.calibrations() },
 } satisfies { [Name in OperationName]?: Operation<Name> };
 
 /** Every operation. */

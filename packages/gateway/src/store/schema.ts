@@ -32,6 +32,18 @@ export const migrations: readonly string[] = [
     hour INTEGER NOT NULL, detector_id TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
     PRIMARY KEY (hour, detector_id, name)) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE calibration_strata (
+    detector_id TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL, answers REAL NOT NULL, last_seq INTEGER NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (detector_id, model, kind)) STRICT, WITHOUT ROWID;
+  CREATE TABLE calibration_pairs (
+    detector_id TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL, confidence REAL NOT NULL,
+    agreed INTEGER NOT NULL, weight REAL NOT NULL, PRIMARY KEY (detector_id, model, kind, seq)) STRICT, WITHOUT ROWID;
+  CREATE TABLE calibrations (
+    detector_id TEXT NOT NULL, model TEXT NOT NULL, fitted_at INTEGER NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (detector_id, model)) STRICT, WITHOUT ROWID;
+  CREATE INDEX calibrations_by_time ON calibrations (fitted_at);
+  `,
 ];
 
 /** The tables a damaged database is read for, with what was promised first. */
@@ -45,6 +57,9 @@ export const salvagedTables = [
   "pictures",
   "queries",
   "activity",
+  "calibrations",
+  "calibration_strata",
+  "calibration_pairs",
 ] as const;
 
 /** The version of a database; 0 for an empty one. */

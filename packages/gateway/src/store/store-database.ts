@@ -2,6 +2,7 @@
 import path from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { failure, isFailure, type Failure } from "../core/errors.ts";
+import { CalibrationTables } from "./calibration-tables.ts";
 import type { StoreLimits } from "./limits.ts";
 import { isDamage, openDatabase } from "./open-database.ts";
 import { operations } from "./operations.ts";
@@ -50,7 +51,8 @@ export class StoreDatabase {
       const files = new PictureFiles(path.join(folder, "pictures"));
       const outbox = new OutboxTable(db, limits);
       const pictures = new PictureTable(db, files, limits);
-      this.#tables = { outbox, pictures, files, records: new RecordTables(db, limits) };
+      const records = new RecordTables(db, limits);
+      this.#tables = { outbox, pictures, files, records, calibrations: new CalibrationTables(db, limits) };
       const aside = damagedAs === undefined ? undefined : `${damagedAs}.pictures`;
       const moved = files.sweep((id) => pictures.bytesOf(id) !== undefined, aside);
       this.notices =
@@ -152,12 +154,13 @@ export class StoreDatabase {
   }
 
   #prune(now: number, group: Group): void {
-    const { records, outbox, pictures } = this.#tables;
+    const { records, outbox, pictures, calibrations } = this.#tables;
     for (const id of records.pruneQueries(now))
       if (outbox.find(id) !== "already_queued") pictures.drop(id, group);
     if (now - this.#prunedAt < pruneEveryMs) return;
     this.#prunedAt = now;
     records.pruneOthers(now);
+    calibrations.prune(now);
   }
 
   #undo(): void {

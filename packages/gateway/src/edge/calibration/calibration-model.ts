@@ -23,9 +23,15 @@ export type CalibrationModel =
 export const MAX_KNOTS = 64;
 
 /** Confidences nearer to 0 or 1 count as this near: their logit has no end. */
-const NEAREST = 1e-7;
+const NEAREST = 1e-9;
 
-/** The probability of agreement that a model says for a confidence of 0..1. */
+/**
+ * Added of the confidence itself where an isotonic model is level: two confidences stay in their order, so that a threshold for one
+ * is a threshold for the other.
+ */
+const TILT = 1e-4;
+
+/** The probability of agreement that a model says for a confidence of 0..1; rises with it. */
 export function applyModel(model: CalibrationModel, confidence: number): number {
   switch (model.kind) {
     case "identity":
@@ -35,11 +41,11 @@ export function applyModel(model: CalibrationModel, confidence: number): number 
     case "platt":
       return sigmoid(model.slope * logit(confidence) + model.offset);
     case "isotonic":
-      return interpolate(model.confidences, model.values, confidence);
+      return (1 - TILT) * interpolate(model.confidences, model.values, confidence) + TILT * confidence;
   }
 }
 
-/** ln(c / (1 − c)), with c kept 1e-7 from 0 and 1. */
+/** ln(c / (1 − c)), with c kept 1e-9 from 0 and 1. */
 export function logit(confidence: number): number {
   const inside = Math.min(Math.max(confidence, NEAREST), 1 - NEAREST);
   return Math.log(inside / (1 - inside));

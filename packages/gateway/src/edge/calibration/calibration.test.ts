@@ -296,3 +296,17 @@ test("10,000 pairs take less than 5 ms at a time", () => {
   }
   assert.ok(Math.max(least.sort, least.fit, least.choose) < 5, JSON.stringify(least));
 });
+
+test("a threshold holds for calibrated confidences as for those of the model", () => {
+  for (const name of ["overconfident", "bent", "discrete"] as const) {
+    const pairs = drawAnswers(name, 4000, seededRandom(6));
+    const { model } = fitted(pairs);
+    const choice = chooseThreshold(pairs, { wishedAgreement: 0.97 });
+    if (choice.kind === "unreachable") assert.fail(choice.why);
+    const threshold = applyModel(model, choice.threshold);
+    for (const { confidence } of pairs)
+      assert.equal(confidence >= choice.threshold, applyModel(model, confidence) >= threshold);
+  }
+  const saturated: CalibrationModel = { kind: "temperature", temperature: 3 };
+  assert.ok(applyModel(saturated, 1) > applyModel(saturated, Math.fround(1 - 6e-8)));
+});
