@@ -1,0 +1,72 @@
+/** What the cloud's answer changes of a query that was answered here, and whether both say the same. Pure. */
+import type { AgreementObservation } from "../../contracts/edge-observer.ts";
+import type { LocalRecord, QueryRecord } from "../../contracts/edge-records.ts";
+import type { StoredQuery } from "../../contracts/edge-store.ts";
+import type { ImageQuery } from "../../core/detector.ts";
+import { sameFinding } from "../same-finding.ts";
+
+/** True once the cloud has said something of the picture. */
+export function isAnswered({ result }: ImageQuery): boolean {
+  return result !== null && result.source !== "STILL_PROCESSING";
+}
+
+/**
+ * The stored query with the cloud's answer: that of an escalation is the query's answer from now on, unless a person has
+ * labelled it here; that of an audit stands beside the edge's. Undefined where nothing changes or the record cannot be read.
+ */
+export function withCloudAnswer(stored: StoredQuery, answer: ImageQuery): StoredQuery | undefined {
+  const record = readRecord(stored.record);
+  if (record === undefined || !isAnswered(answer)) return undefined;
+  const { query, escalation } = record;
+  const keepsOwn = escalation?.reason === "audit" || query.result?.source === "USER";
+  const { result, rois, text, doneProcessing } = answer;
+  const merged: QueryRecord = {
+    ...record,
+    query: keepsOwn ? query : { ...query, result, rois, text, doneProcessing },
+    cloud: result ?? undefined,
+    pending: undefined,
+  };
+  return { ...stored, record: JSON.stringify(merged) };
+}
+
+/** The record of this store's own writing; undefined where it is damaged or another's. */
+function readRecord(text: string): QueryRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isRecord = typeof value === "object" && value !== null && "query" in value;
+    return isRecord && typeof value.query === "object" && value.query !== null
+      ? (value as QueryRecord)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What was asked, for a comparison. */
+export interface Compared {
+  readonly queryId: string;
+  readonly detectorId: string;
+  /** Of the query, milliseconds since the Unix epoch. */
+  readonly at: number;
+  readonly isAudit: boolean;
+  /** Undefined where no local model answered. */
+  readonly local: LocalRecord | undefined;
+}
+
+/** The comparison; undefined where one of both said nothing. */
+export function compare(
+  { queryId, detectorId, at, isAudit, local }: Compared,
+  { result }: ImageQuery,
+): AgreementObservation | undefined {
+  if (local === undefined || result === null || result.source === "STILL_PROCESSING") return undefined;
+  const { finding, rawConfidence, confidence, model } = local;
+  return {
+    queryId,
+    detectorId,
+    at,
+    kind: isAudit ? "audit" : "escalation",
+    edge: { finding, rawConfidence, confidence, model },
+    cloud: { finding: result.finding, confidence: result.confidence },
+    agreed: sameFinding(finding, result.finding),
+  };
+}
