@@ -131,7 +131,8 @@ export class SseReader implements FrameReader {
 
   push(chunk: Uint8Array): void {
     if (this.#isStopped) return;
-    const rest = this.#scan(chunk);
+    const isPlain = !this.#isAfterReturn && chunk.indexOf(carriageReturn) < 0;
+    const rest = isPlain ? this.#scanPlain(chunk) : this.#scan(chunk);
     if (this.#isStopped) return;
     this.#carry.hold(chunk, rest);
     if (this.#carry.length <= this.#maxBytes) return;
@@ -150,6 +151,29 @@ export class SseReader implements FrameReader {
 
   stop(): void {
     this.#isStopped = true;
+  }
+
+  /** As `#scan`, for a chunk whose lines all end in a line feed alone: most do, and their ends are searched natively. */
+  #scanPlain(chunk: Uint8Array): number {
+    let isLineEmpty = this.#isLineEmpty;
+    let start = 0;
+    let lineStart = 0;
+    for (let at = chunk.indexOf(lineFeed); at >= 0; at = chunk.indexOf(lineFeed, lineStart)) {
+      const isBlank = isLineEmpty && at === lineStart;
+      if (at > lineStart && isLineEmpty) this.#lines++;
+      isLineEmpty = true;
+      lineStart = at + 1;
+      if (!isBlank) continue;
+      this.#tell(chunk, start, lineStart);
+      if (this.#isStopped) return chunk.length;
+      start = lineStart;
+    }
+    if (lineStart < chunk.length) {
+      if (isLineEmpty) this.#lines++;
+      isLineEmpty = false;
+    }
+    this.#isLineEmpty = isLineEmpty;
+    return start;
   }
 
   /** Tells the events that end in the chunk; gives back where the rest begins. */
