@@ -24,6 +24,8 @@ export class Connection {
   /** When it was accepted or its last request arrived, ms on the door's clock. */
   lastSeenAt: number;
   #attached: Attached[] = [];
+  /** Its socket has a timeout of ours. */
+  #isTimed = false;
 
   constructor(socket: Socket, acceptedAt: number) {
     this.socket = socket;
@@ -34,6 +36,20 @@ export class Connection {
   /** Requests under way. */
   get size(): number {
     return this.#attached.length;
+  }
+
+  /**
+   * Gives the socket a timeout while its client has something to take, and takes it away again. One that is always
+   * there would be put off with every write of every stream.
+   */
+  watchStall(timeoutMs: number): void {
+    const { socket } = this;
+    const isWaiting = socket.writableLength > 0;
+    if (isWaiting === this.#isTimed) return;
+    this.#isTimed = isWaiting;
+    if (isWaiting) socket.setTimeout(timeoutMs);
+    // Between two requests Node sets another.
+    else if (socket.timeout === timeoutMs) socket.setTimeout(0);
   }
 
   attach(request: Attached): void {

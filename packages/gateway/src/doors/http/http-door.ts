@@ -33,7 +33,7 @@ export interface HttpDoorOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** A client that has an answer to take and takes nothing of it for this long is disconnected. Default 60,000 ms. */
+  /** A client that has an answer to take and takes nothing of it for this long, or a twelfth more, is disconnected. Default 60,000 ms. */
   readonly stallTimeoutMs?: number;
 }
 
@@ -76,6 +76,8 @@ class NodeHttpDoor implements HttpDoor {
   readonly #server: Server<typeof BodyRequest>;
   readonly #connections = new Map<Socket, Connection>();
   #port: number;
+  readonly #stallTimeoutMs: number;
+  #isLooking = false;
   #closing: Promise<void> | undefined;
   #whenEmpty: () => void = () => {};
 
@@ -84,6 +86,7 @@ class NodeHttpDoor implements HttpDoor {
     const { options, pipeline, clock, random, logger } = door;
     this.#options = options;
     this.#port = options.port;
+    this.#stallTimeoutMs = door.stallTimeoutMs ?? defaultStallTimeoutMs;
     this.#context = {
       router: new Router(door.routes, meters),
       pipeline,
@@ -142,7 +145,7 @@ class NodeHttpDoor implements HttpDoor {
     };
   }
 
-  #createServer({ certificate, stallTimeoutMs = defaultStallTimeoutMs }: HttpDoorOptions): DoorServer {
+  #createServer({ certificate }: HttpDoorOptions): DoorServer {
     const { receiveTimeoutMs, maxConnections } = this.#options;
     const options = {
       IncomingMessage: BodyRequest,
@@ -160,7 +163,6 @@ class NodeHttpDoor implements HttpDoor {
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = 0;
     server.maxConnections = maxConnections;
-    server.timeout = stallTimeoutMs;
     server.on("request", (request, response) => this.#serve(request, response, "nothing"));
     server.on("checkContinue", (request, response) => this.#serve(request, response, "continue"));
     kind.onConnection((socket) => this.#accept(socket));
@@ -174,6 +176,7 @@ class NodeHttpDoor implements HttpDoor {
   #accept(socket: Socket): void {
     const connection = new Connection(socket, this.#context.clock.now());
     this.#connections.set(socket, connection);
+    if (!this.#isLooking) this.#lookLater();
     socket.on("end", () => connection.lost());
     socket.on("drain", () => connection.drained());
     socket.on("close", () => {
@@ -181,6 +184,18 @@ class NodeHttpDoor implements HttpDoor {
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#whenEmpty();
     });
+  }
+
+  #lookLater(): void {
+    this.#isLooking = true;
+    this.#context.clock.after(this.#stallTimeoutMs / 12, () => this.#look());
+  }
+
+  /** Finds clients that have an answer to take; those that take nothing of it run into the timeout they get here. */
+  #look(): void {
+    this.#isLooking = false;
+    for (const connection of this.#connections.values()) connection.watchStall(this.#stallTimeoutMs);
+    if (this.#connections.size > 0) this.#lookLater();
   }
 
   #serve(request: BodyRequest, response: ServerResponse, expects: "nothing" | "continue"): void {

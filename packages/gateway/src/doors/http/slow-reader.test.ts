@@ -93,4 +93,25 @@ describe("a client that reads slowly", () => {
     sink.whole(wireAnswer(200, "text/plain", [Buffer.from("here")]));
     assert.equal((await waiting.answer()).body.toString(), "here");
   });
+
+  it("may idle as long as others once it has taken its answer", async (t) => {
+    const fixture = await startDoor(t, {
+      routes: [
+        route("/large", () => wireAnswer(200, "application/octet-stream", [Buffer.alloc(30_000_000)])),
+        route("/small", (call) => wireAnswer(200, "text/plain", [Buffer.from(call.body)])),
+      ],
+      stallTimeoutMs: 600,
+      options: { maxTotalBodyBytes: 100_000_000 },
+    });
+    const client = await fixture.connect();
+    client.socket.pause();
+    client.send("POST", "/large", { body: "x" });
+    await until(() => fixture.heldBytes() > 1_000_000);
+    await pause(150);
+    client.socket.resume();
+    assert.equal((await client.answer()).body.length, 30_000_000);
+    await pause(900);
+    client.send("POST", "/small", { body: "x" });
+    assert.equal((await client.answer()).status, 200);
+  });
 });
