@@ -1,15 +1,16 @@
 /** Anthropic's API: messages and the counting of their tokens. */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import type { Clock } from "../../core/clock.ts";
-import { isFailure } from "../../core/errors.ts";
+import { isFailure, type Failure } from "../../core/errors.ts";
 import type { ServerCodecs } from "../chat/codec.ts";
 import { ChatTranslation } from "../chat/translation.ts";
+import { inTurns, readAtOnceBytes } from "../json/in-turns.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
 import { createRequest } from "../request.ts";
 import { anthropicMessages } from "./codecs.ts";
 import { writeAnthropicFailure } from "./errors.ts";
 import { MessagesPayload } from "./payload.ts";
-import { readEnvelope } from "./read-envelope.ts";
+import { readEnvelope, readEnvelopeInTurns, type MessagesEnvelope } from "./read-envelope.ts";
 
 /** What the routes are built from. */
 export interface AnthropicDeps {
@@ -41,10 +42,24 @@ function post(path: string, handler: Route["handle"]): Route {
   };
 }
 
-function handle(deps: AnthropicDeps, call: HttpCall, operation: MessagesPayload["operation"]): RouteResult {
-  const { body, path, query, headers, requestId, receivedAt } = call;
-  const envelope = readEnvelope(body);
+function handle(
+  deps: AnthropicDeps,
+  call: HttpCall,
+  operation: MessagesPayload["operation"],
+): RouteResult | Promise<RouteResult> {
+  const { body } = call;
+  if (body.length <= readAtOnceBytes) return toRequest(deps, call, operation, readEnvelope(body));
+  return inTurns(readEnvelopeInTurns(body)).then((envelope) => toRequest(deps, call, operation, envelope));
+}
+
+function toRequest(
+  deps: AnthropicDeps,
+  call: HttpCall,
+  operation: MessagesPayload["operation"],
+  envelope: MessagesEnvelope | Failure,
+): RouteResult {
   if (isFailure(envelope)) return envelope;
+  const { body, path, query, headers, requestId, receivedAt } = call;
   const { model, estimate } = envelope;
   const { servers, clock, jsonThreads: threads } = deps;
   const translate = (): ChatTranslation =>

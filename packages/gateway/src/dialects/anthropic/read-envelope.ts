@@ -2,9 +2,9 @@
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { TokenEstimate } from "../../core/forward.ts";
 import { wrongField } from "../chat/cannot-carry.ts";
-import { MemberFinder } from "../json/member-spans.ts";
+import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
+import { ValueBytes } from "../json/value-bytes.ts";
 import { estimateTokens } from "../streams/estimate-tokens.ts";
-import { KeyFinder } from "../streams/key-finder.ts";
 
 /** A body that is passed on as it is. */
 export interface MessagesEnvelope {
@@ -17,13 +17,22 @@ export interface MessagesEnvelope {
 
 const names = ["model", "stream", "max_tokens"] as const;
 const finder = new MemberFinder(names);
-const dataFinder = new KeyFinder(["data"]);
-const quote = 0x22;
+/** Pictures and documents in base64. */
+const data = new ValueBytes("data", "strings");
 
 /** Reads the envelope of a body; a failure (400) that names the field. */
 export function readEnvelope(body: Uint8Array): MessagesEnvelope | Failure {
   const spans = finder.find(body);
-  if (isFailure(spans)) return spans;
+  return isFailure(spans) ? spans : envelopeOf(spans, data.of(body));
+}
+
+/** The same for a large body, which gives the event loop a turn again and again. */
+export function* readEnvelopeInTurns(body: Uint8Array): Generator<void, MessagesEnvelope | Failure> {
+  const spans = yield* finder.findInTurns(body);
+  return isFailure(spans) ? spans : envelopeOf(spans, yield* data.inTurns(body));
+}
+
+function envelopeOf(spans: MemberSpans, dataBytes: number): MessagesEnvelope | Failure {
   const model = spans.value(0);
   if (model === undefined) return { ...failure("bad_request", "model: Field required"), field: "model" };
   if (typeof model !== "string" || model === "") return wrongField("model", "the name of a model");
@@ -35,16 +44,8 @@ export function readEnvelope(body: Uint8Array): MessagesEnvelope | Failure {
     modelSpan: { start: spans.start(0), end: spans.end(0) },
     stream,
     estimate: {
-      promptTokens: estimateTokens(body.length - dataBytes(body)),
+      promptTokens: estimateTokens(spans.bytes.length - dataBytes),
       maxCompletionTokens: typeof limit === "number" && limit >= 0 ? limit : undefined,
     },
   };
-}
-
-/** Bytes of pictures and documents in base64, which say nothing about the number of tokens. */
-function dataBytes(bytes: Uint8Array): number {
-  let sum = 0;
-  dataFinder.begin(bytes, 0, bytes.length);
-  while (dataFinder.next() >= 0) if (bytes[dataFinder.valueAt] === quote) sum += dataFinder.skipString();
-  return sum;
 }

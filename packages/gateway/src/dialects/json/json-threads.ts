@@ -8,6 +8,7 @@ import type { Clock, Timer } from "../../core/clock.ts";
 import { failure, GatewayError, toFailure, type Failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { ThreadRequest } from "./json-thread.ts";
+import { nextTurn } from "./in-turns.ts";
 import { defaultJsonLimits, type JsonLimits } from "./scan-json.ts";
 import type { PredictionTensors } from "../tfserving/predictions-text.ts";
 import type { EncodedValues, ThreadTasks } from "./thread-tasks.ts";
@@ -287,8 +288,4 @@ async function copyInTurns(
     }
   }
   return copy;
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

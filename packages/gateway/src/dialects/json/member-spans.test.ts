@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFailure } from "../../core/errors.ts";
-import { MemberFinder, type MemberSpans } from "./member-spans.ts";
+import { createDraw } from "../../../test/support/random-chats.ts";
+import { endOfValue, MemberFinder, type MemberSpans } from "./member-spans.ts";
+import { ValueBytes } from "./value-bytes.ts";
+import { ValueEnd } from "./value-end.ts";
 
 const names = ["model", "stream", "messages", "max_tokens"];
 const finder = new MemberFinder(names);
@@ -76,4 +79,81 @@ test("a broken outline is no JSON, and every cut of a body is broken", () => {
   const whole = '{"model":"a\\"","messages":[{"content":"x"}],"stream":true}';
   for (let at = 0; at < whole.length; at++)
     assert.match(refusal(whole.slice(0, at)), /^invalid_json /, String(at));
+});
+
+/** Runs work to its end; the number of turns it took, and its result. */
+function run<Result>(work: Generator<void, Result>): readonly [turns: number, result: Result] {
+  for (let turns = 1; ; turns++) {
+    const { done, value } = work.next();
+    if (done === true) return [turns, value];
+  }
+}
+
+test("the end of a value is the same wherever the search pauses", () => {
+  const texts = [
+    '{"a":[1,{"b":"]}\\"x\\\\"}],"c":"\\\\\\""} ',
+    '"\\"\\"\\\\" ',
+    "-12.5e7,",
+    '["never ends',
+    '"never \\"',
+    "[[]",
+    "",
+    "}",
+    "123",
+  ];
+  const draw = createDraw(7);
+  for (let i = 0; i < 200; i++) {
+    texts.push(
+      Array.from({ length: 1 + draw.int(30) }, () =>
+        draw.pick(['"', "\\", "[", "]", "{", "}", "1", "a"]),
+      ).join(""),
+    );
+  }
+  for (const text of texts) {
+    const bytes = Buffer.from(text);
+    const expected = endOfValue(bytes, 0, bytes.length);
+    for (let step = 1; step <= bytes.length + 1; step++) {
+      const search = new ValueEnd(bytes);
+      search.begin(0);
+      let end = -1;
+      for (let limit = step; end < 0; limit += step) end = search.find(limit);
+      assert.equal(end, expected, `${text} by ${step}`);
+    }
+  }
+});
+
+test("a large body is found in turns as it is at once, whatever makes it large", () => {
+  const quotes = '\\"'.repeat(1_000_000);
+  const bodies = [
+    { model: "m", messages: Array.from({ length: 60_000 }, () => ({ content: "x" })), stream: true },
+    Object.fromEntries([...Array.from({ length: 200_000 }, (_, i) => [`k${i}`, 1]), ["model", "late"]]),
+    { messages: [{ content: "x".repeat(3_000_000), images: ["y".repeat(2_000_000)] }], max_tokens: 5 },
+    { messages: Array.from({ length: 1_000_000 }, () => 1), stream: false },
+  ].map((body) => JSON.stringify(body));
+  bodies.push(`{"stream":true,"x":"${quotes}","model":"m"}`, `{"${quotes}":1,"model":"m"}`);
+  const images = new ValueBytes("images", "any");
+  for (const text of bodies) {
+    const whole = Buffer.from(text);
+    for (const bytes of [
+      whole,
+      whole.subarray(0, -1),
+      whole.subarray(0, 1_500_000),
+      Buffer.from(`${text}x`),
+    ]) {
+      const expected = finder.find(bytes);
+      const [turns, found] = run(finder.findInTurns(bytes));
+      if (isFailure(expected)) assert.deepEqual(found, expected);
+      else {
+        assert.ok(!isFailure(found));
+        for (const index of names.keys())
+          assert.deepEqual(
+            [found.start(index), found.end(index)],
+            [expected.start(index), expected.end(index)],
+          );
+      }
+      const isOneString = text.includes("yyy");
+      assert.ok(isOneString || turns > 1, `${turns} turns for ${text.slice(0, 40)}`);
+      assert.equal(run(images.inTurns(bytes))[1], images.of(bytes));
+    }
+  }
 });

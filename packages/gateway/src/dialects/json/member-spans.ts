@@ -5,6 +5,7 @@
 import { failure, type Failure } from "../../core/errors.ts";
 import { endOfString, skipBlanks } from "../streams/key-finder.ts";
 import { asBuffer } from "./parse-json.ts";
+import { isScalar, TurnedSearch } from "./value-end.ts";
 
 const quote = 0x22;
 const comma = 0x2c;
@@ -12,6 +13,12 @@ const openBrace = 0x7b;
 const closeBrace = 0x7d;
 const openBracket = 0x5b;
 const closeBracket = 0x5d;
+
+/** Bytes of a value that is parsed on its own: names, numbers, options. A longer one is none of these. */
+const longestValue = 65_536;
+
+/** Bytes of a name in which every letter is escaped: no name looked for is longer. */
+const longestName = 6 * 64;
 
 /** Where the members looked for stand in one text. */
 export class MemberSpans {
@@ -43,11 +50,11 @@ export class MemberSpans {
     return true;
   }
 
-  /** The value, parsed; undefined without the member or where it is no JSON. */
+  /** The value, parsed; undefined without the member, where it is no JSON, and where it is longer than `longestValue`. */
   value(index: number): unknown {
     const start = this.start(index);
-    if (start < 0) return undefined;
     const end = this.end(index);
+    if (start < 0 || end - start > longestValue) return undefined;
     const isPlain = this.bytes[start] === quote && !hasBackslash(this.bytes, start, end);
     const text = asBuffer(this.bytes).toString("utf8", isPlain ? start + 1 : start, isPlain ? end - 1 : end);
     if (isPlain) return text;
@@ -82,37 +89,34 @@ export class MemberFinder {
   }
 
   find(bytes: Uint8Array): MemberSpans | Failure {
-    const spans: number[] = [];
-    for (let i = 0; i < this.#names.length; i++) spans.push(-1, -1);
+    const outline = new Outline(bytes, this.#names);
     const end = bytes.length;
-    let at = skipBlanks(bytes, 0, end);
-    if (bytes[at] !== openBrace) return failure("invalid_json", "The body is not a JSON object");
-    at = skipBlanks(bytes, at + 1, end);
-    while (bytes[at] !== closeBrace) {
-      if (bytes[at] !== quote) return broken(at);
-      const nameEnd = endOfString(bytes, at + 1, end);
-      const colon = skipBlanks(bytes, nameEnd + 1, end);
-      if (bytes[colon] !== 0x3a) return broken(colon);
-      const start = skipBlanks(bytes, colon + 1, end);
-      const stop = endOfValue(bytes, start, end);
-      if (stop <= start) return broken(start);
-      const index = this.#indexOf(bytes, at + 1, nameEnd);
-      if (index >= 0) {
-        if ((spans[index * 2] ?? -1) >= 0) return twice(this.#names[index] ?? "");
-        spans[index * 2] = start;
-        spans[index * 2 + 1] = stop;
-      }
-      at = skipBlanks(bytes, stop, end);
-      if (bytes[at] === comma) {
-        at = skipBlanks(bytes, at + 1, end);
-        if (bytes[at] === closeBrace) return broken(at);
-      } else if (bytes[at] !== closeBrace) return broken(at);
+    while (outline.isAtName()) {
+      const hasValue = outline.named(endOfString(bytes, outline.at + 1, end));
+      if (hasValue)
+        outline.valued(this.#indexOf(bytes, outline.from, outline.to), endOfValue(bytes, outline.at, end));
     }
-    return skipBlanks(bytes, at + 1, end) === end ? new MemberSpans(bytes, spans) : broken(at + 1);
+    return outline.result();
+  }
+
+  /** The same for a large text, which gives the event loop a turn again and again. */
+  *findInTurns(bytes: Uint8Array): Generator<void, MemberSpans | Failure> {
+    const outline = new Outline(bytes, this.#names);
+    const search = new TurnedSearch(bytes);
+    while (outline.isAtName()) {
+      const behind = yield* search.end(outline.at);
+      const hasValue = outline.named(behind === outline.at ? bytes.length : behind - 1);
+      if (hasValue) {
+        const stop = yield* search.end(outline.at);
+        outline.valued(this.#indexOf(bytes, outline.from, outline.to), stop);
+      }
+    }
+    return outline.result();
   }
 
   /** Index of the name that stands there, whatever its case and escapes; -1 for another. */
   #indexOf(bytes: Uint8Array, from: number, to: number): number {
+    if (to - from > longestName) return -1;
     if (hasBackslash(bytes, from, to)) {
       const written = Buffer.from(unescaped(asBuffer(bytes).toString("utf8", from, to)));
       return this.#indexOf(written, 0, hasBackslash(written, 0, written.length) ? 0 : written.length);
@@ -124,6 +128,78 @@ export class MemberFinder {
       candidate = this.#next[candidate] ?? -1;
     }
     return candidate;
+  }
+}
+
+/** The outermost object of a text, member by member. */
+class Outline {
+  readonly #bytes: Uint8Array;
+  readonly #names: readonly string[];
+  readonly #spans: number[] = [];
+  #failure: Failure | undefined;
+  /** The name found last, between its quotes. */
+  from = 0;
+  to = 0;
+  /** Where a name, its value, or the end of the object is to be. */
+  at: number;
+
+  constructor(bytes: Uint8Array, names: readonly string[]) {
+    this.#bytes = bytes;
+    this.#names = names;
+    for (let i = 0; i < names.length; i++) this.#spans.push(-1, -1);
+    this.at = skipBlanks(bytes, 0, bytes.length);
+    if (bytes[this.at] !== openBrace)
+      this.#failure = failure("invalid_json", "The body is not a JSON object");
+    else this.at = skipBlanks(bytes, this.at + 1, bytes.length);
+  }
+
+  /** False at the end of the object, and where it is broken. */
+  isAtName(): boolean {
+    const byte = this.#bytes[this.at];
+    if (this.#failure !== undefined || byte === closeBrace) return false;
+    if (byte !== quote) this.#failure = broken(this.at);
+    return byte === quote;
+  }
+
+  /** The name ends at this quote. False where no value can follow. */
+  named(end: number): boolean {
+    const bytes = this.#bytes;
+    this.from = this.at + 1;
+    this.to = end;
+    const colon = skipBlanks(bytes, end + 1, bytes.length);
+    if (bytes[colon] === 0x3a) this.at = skipBlanks(bytes, colon + 1, bytes.length);
+    else this.#failure = broken(colon);
+    return this.#failure === undefined;
+  }
+
+  /** The value ends before `stop`; its name is the one with this index, -1: another. */
+  valued(index: number, stop: number): void {
+    const bytes = this.#bytes;
+    if (stop <= this.at) return this.#break(this.at);
+    if (index >= 0) {
+      if ((this.#spans[index * 2] ?? -1) >= 0) {
+        this.#failure = twice(this.#names[index] ?? "");
+        return;
+      }
+      this.#spans[index * 2] = this.at;
+      this.#spans[index * 2 + 1] = stop;
+    }
+    this.at = skipBlanks(bytes, stop, bytes.length);
+    if (bytes[this.at] === comma) {
+      this.at = skipBlanks(bytes, this.at + 1, bytes.length);
+      if (bytes[this.at] === closeBrace) this.#break(this.at);
+    } else if (bytes[this.at] !== closeBrace) this.#break(this.at);
+  }
+
+  result(): MemberSpans | Failure {
+    if (this.#failure !== undefined) return this.#failure;
+    const bytes = this.#bytes;
+    const behind = skipBlanks(bytes, this.at + 1, bytes.length);
+    return behind === bytes.length ? new MemberSpans(bytes, this.#spans) : broken(this.at + 1);
+  }
+
+  #break(at: number): void {
+    this.#failure = broken(at);
   }
 }
 
@@ -181,17 +257,4 @@ function endOfNested(bytes: Uint8Array, from: number, end: number): number {
     else if ((byte === closeBrace || byte === closeBracket) && --depth === 0) return i + 1;
   }
   return from;
-}
-
-/** Letters, digits, points and signs: of numbers, `true`, `false` and `null`. */
-function isScalar(byte: number | undefined): boolean {
-  if (byte === undefined) return false;
-  return (
-    (byte >= 0x30 && byte <= 0x39) ||
-    (byte >= 0x61 && byte <= 0x7a) ||
-    byte === 0x2d ||
-    byte === 0x2e ||
-    byte === 0x2b ||
-    byte === 0x45
-  );
 }

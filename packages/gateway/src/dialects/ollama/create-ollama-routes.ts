@@ -1,10 +1,11 @@
 /** Ollama's API (https://docs.ollama.com/api): inference and what lists models. */
 import { type HttpCall, type Route, type RouteResult } from "../../contracts/route.ts";
-import { isFailure } from "../../core/errors.ts";
+import { isFailure, type Failure } from "../../core/errors.ts";
 import type { Operation } from "../../core/forward.ts";
 import { refuseForeign } from "../../core/may-use.ts";
 import type { AnswerContext, CallerCodec, CallerEmbeddings } from "../chat/codec.ts";
 import { ChatTranslation, EmbeddingsTranslation } from "../chat/translation.ts";
+import { inTurns, readAtOnceBytes } from "../json/in-turns.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { createRequest } from "../request.ts";
 import { ollamaChat, ollamaGenerate } from "./codecs.ts";
@@ -12,7 +13,12 @@ import type { OllamaDeps } from "./deps.ts";
 import { ollamaEmbed, ollamaEmbeddings } from "./embeddings.ts";
 import { answerLoad, answerShow, listModels, listRunning, servedElsewhere } from "./model-lists.ts";
 import { OllamaPayload, type OllamaPayloadParts } from "./payload.ts";
-import { readEnvelope, type PromptMember } from "./read-envelope.ts";
+import {
+  readEnvelope,
+  readEnvelopeInTurns,
+  type OllamaEnvelope,
+  type PromptMember,
+} from "./read-envelope.ts";
 import { writeOllamaFailure } from "./write-answer.ts";
 
 /**
@@ -76,10 +82,23 @@ const embeddingsCall: InferenceCall = {
   caller: { kind: "embeddings", codec: ollamaEmbeddings },
 };
 
-function infer(deps: OllamaDeps, call: HttpCall, { operation, prompt, caller }: InferenceCall): RouteResult {
+function infer(deps: OllamaDeps, call: HttpCall, asked: InferenceCall): RouteResult | Promise<RouteResult> {
   const { body } = call;
-  const envelope = readEnvelope(body, prompt);
+  const { prompt } = asked;
+  if (body.length <= readAtOnceBytes) return inferRead(deps, call, asked, readEnvelope(body, prompt));
+  return inTurns(readEnvelopeInTurns(body, prompt)).then((envelope) =>
+    inferRead(deps, call, asked, envelope),
+  );
+}
+
+function inferRead(
+  deps: OllamaDeps,
+  call: HttpCall,
+  { operation, caller }: InferenceCall,
+  envelope: OllamaEnvelope | Failure,
+): RouteResult {
   if (isFailure(envelope)) return envelope;
+  const { body } = call;
   if (envelope.isLoad && servedElsewhere(deps, envelope.model) !== undefined) {
     return refuseForeign(call.caller, envelope.model) ?? answerLoad(deps, operation, envelope.model);
   }

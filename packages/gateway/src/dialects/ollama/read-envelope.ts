@@ -3,9 +3,10 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { TokenEstimate } from "../../core/forward.ts";
 import { wrongField } from "../chat/cannot-carry.ts";
 import { isJsonObject } from "../chat/json-object.ts";
-import { endOfValue, MemberFinder, type MemberSpans } from "../json/member-spans.ts";
+import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
+import { ValueBytes } from "../json/value-bytes.ts";
 import { estimateTokens } from "../streams/estimate-tokens.ts";
-import { KeyFinder, skipBlanks } from "../streams/key-finder.ts";
+import { skipBlanks } from "../streams/key-finder.ts";
 
 /** A body that is passed on as it is. */
 export interface OllamaEnvelope {
@@ -23,12 +24,24 @@ export type PromptMember = "messages" | "prompt" | "input" | undefined;
 
 const names = ["model", "name", "stream", "options", "messages", "prompt", "input"] as const;
 const finder = new MemberFinder(names);
-const imagesFinder = new KeyFinder(["images"]);
+const images = new ValueBytes("images", "any");
 
 /** Reads the envelope of a body; a failure (400) that says what is wrong with it. */
 export function readEnvelope(body: Uint8Array, prompt: PromptMember): OllamaEnvelope | Failure {
   const spans = finder.find(body);
-  if (isFailure(spans)) return spans;
+  return isFailure(spans) ? spans : envelopeOf(spans, prompt, images.of(body));
+}
+
+/** The same for a large body, which gives the event loop a turn again and again. */
+export function* readEnvelopeInTurns(
+  body: Uint8Array,
+  prompt: PromptMember,
+): Generator<void, OllamaEnvelope | Failure> {
+  const spans = yield* finder.findInTurns(body);
+  return isFailure(spans) ? spans : envelopeOf(spans, prompt, yield* images.inTurns(body));
+}
+
+function envelopeOf(spans: MemberSpans, prompt: PromptMember, imageBytes: number): OllamaEnvelope | Failure {
   // Ollama's own command says "model": "" and the name under the older "name" when it asks to be shown a model.
   const isOlder = isEmpty(spans, names.indexOf("model")) && spans.start(names.indexOf("name")) >= 0;
   const at = names.indexOf(isOlder ? "name" : "model");
@@ -39,7 +52,13 @@ export function readEnvelope(body: Uint8Array, prompt: PromptMember): OllamaEnve
   if (typeof stream !== "boolean") return wrongField("stream", "true or false");
   const isLoad = prompt !== undefined && isEmpty(spans, names.indexOf(prompt));
   const modelSpan = { start: spans.start(at), end: spans.end(at) };
-  return { model, modelSpan, stream, isLoad, estimate: isLoad ? nothing : estimate(spans, prompt) };
+  return {
+    model,
+    modelSpan,
+    stream,
+    isLoad,
+    estimate: isLoad ? nothing : estimate(spans, prompt, imageBytes),
+  };
 }
 
 const nothing: TokenEstimate = { promptTokens: 0, maxCompletionTokens: 0 };
@@ -53,21 +72,10 @@ function isEmpty(spans: MemberSpans, index: number): boolean {
   return (first === 0x22 || first === 0x5b) && skipBlanks(spans.bytes, start + 1, end) === end - 1;
 }
 
-function estimate(spans: MemberSpans, prompt: PromptMember): TokenEstimate {
-  const { bytes } = spans;
-  const promptTokens = prompt === undefined ? 0 : estimateTokens(bytes.length - imageBytes(bytes));
+function estimate(spans: MemberSpans, prompt: PromptMember, imageBytes: number): TokenEstimate {
+  const promptTokens = prompt === undefined ? 0 : estimateTokens(spans.bytes.length - imageBytes);
   if (prompt === "input" || prompt === undefined) return { promptTokens, maxCompletionTokens: 0 };
   const options = spans.value(names.indexOf("options"));
   const limit = isJsonObject(options) ? options["num_predict"] : undefined;
   return { promptTokens, maxCompletionTokens: typeof limit === "number" && limit > 0 ? limit : undefined };
-}
-
-/** Bytes of pictures, which say nothing about the number of tokens. */
-function imageBytes(bytes: Uint8Array): number {
-  let sum = 0;
-  imagesFinder.begin(bytes, 0, bytes.length);
-  while (imagesFinder.next() >= 0) {
-    sum += endOfValue(bytes, imagesFinder.valueAt, bytes.length) - imagesFinder.valueAt;
-  }
-  return sum;
 }

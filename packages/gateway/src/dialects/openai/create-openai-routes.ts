@@ -1,14 +1,15 @@
 /** OpenAI's addresses that models answer. The listing of models is with that of predictive ones (`tfserving`). */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import type { Clock } from "../../core/clock.ts";
-import { isFailure } from "../../core/errors.ts";
+import { isFailure, type Failure } from "../../core/errors.ts";
 import type { CallerCodec, ServerCodecs } from "../chat/codec.ts";
+import { inTurns, readAtOnceBytes } from "../json/in-turns.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
 import { createRequest } from "../request.ts";
 import { openAiChat, openAiResponses } from "./openai-callers.ts";
 import { writeOpenAiFailure } from "./openai-errors.ts";
 import { OpenAiPayload, openAiPaths, type OpenAiOperation } from "./openai-payload.ts";
-import { readOpenAiCall } from "./read-call.ts";
+import { readOpenAiCall, readOpenAiCallInTurns, type OpenAiCall } from "./read-call.ts";
 
 /** What the routes are built from. */
 export interface OpenAiDeps {
@@ -39,8 +40,25 @@ export function createOpenAiRoutes(deps: OpenAiDeps): Route[] {
   }));
 }
 
-function handle(deps: OpenAiDeps, operation: OpenAiOperation, call: HttpCall): RouteResult {
-  const read = readOpenAiCall(call.body, operation);
+function handle(
+  deps: OpenAiDeps,
+  operation: OpenAiOperation,
+  call: HttpCall,
+): RouteResult | Promise<RouteResult> {
+  const { body } = call;
+  if (body.length <= readAtOnceBytes)
+    return toRequest(deps, operation, call, readOpenAiCall(body, operation));
+  return inTurns(readOpenAiCallInTurns(body, operation)).then((read) =>
+    toRequest(deps, operation, call, read),
+  );
+}
+
+function toRequest(
+  deps: OpenAiDeps,
+  operation: OpenAiOperation,
+  call: HttpCall,
+  read: OpenAiCall | Failure,
+): RouteResult {
   if (isFailure(read)) return read;
   const { clock, servers, defaults, jsonThreads: threads } = deps;
   const caller = callers[operation];

@@ -42,7 +42,19 @@ export interface OpenAiCall {
 /** Reads a body. Failures are `invalid_json` and 400s that name the field. */
 export function readOpenAiCall(body: Uint8Array, operation: Operation): OpenAiCall | Failure {
   const spans = finder.find(body);
-  if (isFailure(spans)) return spans;
+  return isFailure(spans) ? spans : callOf(spans, operation);
+}
+
+/** The same for a large body, which gives the event loop a turn again and again. */
+export function* readOpenAiCallInTurns(
+  body: Uint8Array,
+  operation: Operation,
+): Generator<void, OpenAiCall | Failure> {
+  const spans = yield* finder.findInTurns(body);
+  return isFailure(spans) ? spans : callOf(spans, operation);
+}
+
+function callOf(spans: MemberSpans, operation: Operation): OpenAiCall | Failure {
   const name = spans.value(model);
   if (typeof name !== "string" || name === "") return wrongField("model", "the name of a model");
   const isStream = spans.is(stream, "true");
@@ -51,7 +63,7 @@ export function readOpenAiCall(body: Uint8Array, operation: Operation): OpenAiCa
     model: name,
     stream: isStream && operation !== "embeddings",
     repeatable: isRepeatable(spans, operation),
-    estimate: { promptTokens: estimateTokens(body.length), maxCompletionTokens: maxTokens(spans) },
+    estimate: { promptTokens: estimateTokens(spans.bytes.length), maxCompletionTokens: maxTokens(spans) },
     spans,
   };
 }

@@ -37,10 +37,10 @@ export class KeyFinder {
     this.#end = end;
   }
 
-  /** Index of the next name found, or -1. The search goes on at its value. */
-  next(): number {
+  /** Index of the next name found; -1: none; -2: the search has come to `limit` and can go on. The search goes on at its value. */
+  next(limit = this.#end): number {
     const bytes = this.#bytes;
-    const end = this.#end;
+    const end = Math.min(this.#end, limit);
     for (let i = this.#at; i < end; i++) {
       if (bytes[i] !== quote) continue;
       let candidate = this.#first[bytes[i + 1] ?? 0] ?? -1;
@@ -52,8 +52,18 @@ export class KeyFinder {
         return candidate;
       }
     }
-    this.#at = end;
-    return -1;
+    this.#at = Math.max(this.#at, end);
+    return this.#at < this.#end ? -2 : -1;
+  }
+
+  /** How far the search is. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Goes on from here. */
+  goOn(at: number): void {
+    this.#at = at;
   }
 
   /** Goes on behind the string that begins at `valueAt`; gives back its length between the quotes in bytes. */
