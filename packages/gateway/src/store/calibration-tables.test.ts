@@ -39,7 +39,7 @@ function compared(
   model: string,
   kind: ComparedKind,
   confidences: readonly number[],
-  at = 0,
+  at = Date.UTC(2026, 0, 1),
 ): ComparedAnswers {
   return {
     detectorId: "det_a",
