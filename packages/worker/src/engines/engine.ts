@@ -4,7 +4,7 @@ import type { Tensor, TensorSpec } from "../tensor.ts";
 
 /**
  * A loaded model. Callers check names, datatypes, shapes and byte lengths against `inputs` first;
- * one inference runs at a time.
+ * one inference runs at a time, or `depth` are asked for at once.
  */
 export interface Engine {
   readonly kind: EngineKind;
@@ -14,6 +14,11 @@ export interface Engine {
   readonly outputs: readonly TensorSpec[];
   /** True when the first dimension of every input and output may have any size. */
   readonly dynamicRows: boolean;
+  /**
+   * Inferences to ask for at once. They run and are answered in order: with 2, the next is there when one ends. What
+   * has been asked for runs, whoever leaves meanwhile. Default 1.
+   */
+  readonly depth?: number;
   /**
    * Runs the model. Output bytes may be views of the engine's or the input's memory that nobody changes
    * afterwards. Rejects with an Error whose message tells what the model refused.

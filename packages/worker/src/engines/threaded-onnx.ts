@@ -22,8 +22,9 @@ const alignment = 64;
 const smallestBytes = 65_536;
 const largestKeptBytes = 16_777_216;
 
-/** One call runs and one is being filled. */
-const maxKept = 2;
+/** One call runs and one is there when it ends; another may be filled before the first one's memory is back. */
+const depth = 2;
+const maxKept = depth + 1;
 
 /** Loads an ONNX file on a new thread. Rejects with ONNX Runtime's reason when it cannot. */
 export async function loadThreadedOnnxEngine(file: string, config: OnnxConfig): Promise<Engine> {
@@ -59,6 +60,7 @@ class ThreadedOnnxEngine implements Engine {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly dynamicRows: boolean;
+  readonly depth = depth;
   readonly #thread: Worker;
   readonly #ended: Promise<void>;
   readonly #waiting: Waiting[] = [];

@@ -12,7 +12,7 @@ import type { InferResult, LoadedModelParts } from "./loaded-model.ts";
 import { LoadedModel } from "./loaded-model.ts";
 
 /** A model whose runs end when told, on a clock that stands still unless moved. */
-function createModel(parts: Partial<LoadedModelParts> = {}) {
+function createModel(parts: Partial<LoadedModelParts> = {}, depth = 1) {
   const control = {
     nowMs: 0,
     started: [] as Tensor[][],
@@ -25,6 +25,7 @@ function createModel(parts: Partial<LoadedModelParts> = {}) {
     inputs: [{ name: "x", datatype: "FP32", shape: [-1, 2] }],
     outputs: [{ name: "y", datatype: "FP32", shape: [-1, 2] }],
     dynamicRows: true,
+    depth,
     infer: (inputs) => {
       control.started.push([...inputs]);
       return new Promise((resolve, reject) =>
@@ -117,6 +118,25 @@ test("statistics keep waiting, decoding and computing apart", async () => {
     [inferenceCount, executionCount, batches.get(4)?.ns, lastInferenceMs],
     [5, 2, 20e6, 1_000],
   );
+});
+
+test("an engine that is asked ahead computes from the end of the run before", async () => {
+  const { model, control } = createModel({}, 2);
+  const answers = [ask(model, [x(1)]), ask(model, [x(1)]), ask(model, [x(1)])];
+  await turn();
+  assert.equal(control.started.length, 2);
+  const computed: number[] = [];
+  for (const [run, endMs] of [5, 25, 31].entries()) {
+    control.nowMs = endMs;
+    control.finish[run]?.();
+    const result = await answers[run];
+    assert.ok(result !== undefined && "computeNs" in result);
+    computed.push(result.computeNs);
+    await turn();
+  }
+  assert.deepEqual(computed, [5e6, 20e6, 6e6]);
+  const { queue, computeInfer } = model.statistics;
+  assert.deepEqual([queue.ns, computeInfer.ns], [(0 + 5 + 25) * 1e6, 31e6]);
 });
 
 test("what does not fit is refused at once, ahead of the line", async () => {

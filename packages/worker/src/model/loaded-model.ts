@@ -63,7 +63,9 @@ export class LoadedModel {
   readonly #pictureSpecs: readonly TensorSpec[];
   readonly #clock: WorkerClock;
   readonly #wallNow: () => number;
-  readonly #queue = new SerialQueue(maxWaiting);
+  readonly #queue: SerialQueue;
+  /** When the engine ended its last run. */
+  #engineFreeMs = 0;
   #closed = false;
 
   constructor(parts: LoadedModelParts) {
@@ -77,6 +79,7 @@ export class LoadedModel {
     this.#decoder = parts.decoder;
     this.#clock = parts.clock;
     this.#wallNow = parts.wallNow;
+    this.#queue = new SerialQueue(maxWaiting, parts.engine.depth);
     this.#pictureSpecs = parts.engine.inputs.map((spec) =>
       spec.name === parts.config.input.image?.tensor
         ? { name: imageInputName, datatype: "BYTES", shape: [spec.shape[0] ?? -1] }
@@ -90,8 +93,9 @@ export class LoadedModel {
   }
 
   /**
-   * Answers a request through `done`, once, in the order the requests came; not at all when it is
-   * cancelled before its turn. Pictures are decoded while earlier requests still run.
+   * Answers a request through `done`, once, in the order the requests came (where the engine is asked for several at
+   * once, pictures may be overtaken while they are decoded); not at all when it is cancelled before its turn. Pictures
+   * are decoded while earlier requests still run.
    */
   infer(request: InferRequest, done: (result: InferResult | Refusal) => void): void {
     const startMs = this.#clock.now();
@@ -155,14 +159,19 @@ export class LoadedModel {
     try {
       const outputs = await this.engine.infer(inputs, names);
       const endMs = this.#clock.now();
+      // A run that was asked for while another was under way has waited for its end in the engine.
+      const runStartMs = Math.max(computeStartMs, this.#engineFreeMs);
+      this.#engineFreeMs = endMs;
+      const preprocessMs = computeStartMs - turnMs;
       const times = {
-        queueMs: turnMs - startMs,
-        preprocessMs: computeStartMs - turnMs,
-        computeMs: endMs - computeStartMs,
+        queueMs: runStartMs - startMs - preprocessMs,
+        preprocessMs,
+        computeMs: endMs - runStartMs,
       };
       this.statistics.succeeded(this.batchable ? (inputs[0]?.shape[0] ?? 1) : 1, times, this.#wallNow());
       return { outputs, computeNs: toNs(times.computeMs), preprocessNs: toNs(times.preprocessMs) };
     } catch (error) {
+      this.#engineFreeMs = this.#clock.now();
       return refuse("internal", `model "${this.name}" failed: ${errorText(error)}`);
     }
   }

@@ -1,4 +1,4 @@
-/** A line of jobs that run one after another, in the order they came. */
+/** A line of jobs that begin in the order they came, one after another or a few at once. */
 
 /** A job in the line. */
 export interface SerialJob {
@@ -11,17 +11,22 @@ export interface SerialJob {
 /** Single writer: the line changes only in `push` and in the loop, never across an await. */
 export class SerialQueue {
   readonly #maxWaiting: number;
+  readonly #width: number;
   #waiting: SerialJob[] = [];
   #head = 0;
-  #running = false;
+  #running = 0;
   #idle: (() => void)[] = [];
 
-  /** @param maxWaiting jobs in the line besides the running one */
-  constructor(maxWaiting: number) {
+  /**
+   * @param maxWaiting jobs in the line besides those that run
+   * @param width jobs that run at once
+   */
+  constructor(maxWaiting: number, width = 1) {
     this.#maxWaiting = maxWaiting;
+    this.#width = width;
   }
 
-  /** Jobs in the line, the running one not counted. */
+  /** Jobs in the line, those that run not counted. */
   get waiting(): number {
     return this.#waiting.length - this.#head;
   }
@@ -35,21 +40,21 @@ export class SerialQueue {
   push(job: SerialJob): void {
     if (this.full) throw new RangeError(`the line holds ${this.#maxWaiting} jobs at most`);
     this.#waiting.push(job);
-    if (!this.#running) void this.#drain();
+    if (this.#running < this.#width) void this.#drain();
   }
 
   /** Resolves when nothing runs or waits. */
   idle(): Promise<void> {
-    if (!this.#running) return Promise.resolve();
+    if (this.#running === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
   async #drain(): Promise<void> {
-    this.#running = true;
+    this.#running++;
     for (let job = this.#next(); job !== undefined; job = this.#next()) {
       if (!job.isCancelled()) await job.run();
     }
-    this.#running = false;
+    if (--this.#running > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
