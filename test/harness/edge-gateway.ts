@@ -88,7 +88,8 @@ export async function startEdgeGateway(
   const send = async (path: string, init: RequestInit): Promise<EdgeAnswer> => {
     const response = await fetch(edgeUrl + path, init);
     const text = await response.text();
-    const body = text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+    const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
+    const body = isJson ? (JSON.parse(text) as Record<string, unknown>) : { text };
     return { status: response.status, headers: response.headers, body };
   };
   return {

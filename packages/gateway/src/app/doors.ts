@@ -49,7 +49,7 @@ export interface DoorParts {
   /** What became of the last requests. */
   readonly records: RequestRecords;
   /** Undefined: there is no edge endpoint. */
-  readonly edge: Pick<Edge, "routes"> | undefined;
+  readonly edge: Edge | undefined;
 }
 
 const services = ["inference.GRPCInferenceService", "inference.ModelInference"];
@@ -74,7 +74,7 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   try {
     for (const options of config.http) {
       const kept = await certificates.keep(options.tls);
-      const { routes } = addresses;
+      const routes = [...addresses.routes, ...((options.edge === true && parts.edge?.portRoutes) || [])];
       const { origins } = config.access;
       const { certificate } = kept ?? {};
       const door = createHttpDoor({ ...context, routes, pipeline, options, certificate, origins });

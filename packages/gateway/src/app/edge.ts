@@ -1,17 +1,28 @@
 /** Puts the edge endpoint together. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Cloud } from "../contracts/cloud.ts";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import type { Route } from "../contracts/route.ts";
-import { answerQuery, type AnswerDeps } from "../edge/answer-query.ts";
+import type { Secret } from "../core/secret.ts";
+import { isFailure, type Failure } from "../core/errors.ts";
+import { answerQuery, resumePromised, type AnswerDeps } from "../edge/answer-query.ts";
+import { createCloud } from "../edge/cloud/create-cloud.ts";
+import { createConfigFile } from "../edge/config-file.ts";
 import { Budget } from "../edge/detectors/budget.ts";
 import { DetectorRegistry } from "../edge/detectors/registry.ts";
+import { restoreDetectors } from "../edge/detectors/restore.ts";
+import { Forwarding } from "../edge/forward.ts";
+import { LaterQueries } from "../edge/later-queries.ts";
 import { createPipelineInference } from "../edge/local/pipeline-inference.ts";
 import { noObserver } from "../edge/no-observer.ts";
 import { createQueryIds } from "../edge/query-ids.ts";
-import { createSubmitRoutes } from "../edge/routes/submit-route.ts";
+import { createEdgePortRoutes, createEdgeRoutes } from "../edge/routes/create-edge-routes.ts";
+import { RuntimeConfig } from "../edge/runtime-config.ts";
+import { askServer } from "../endpoints/ask-server.ts";
+import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { DeferredStore } from "../store/deferred-store.ts";
 import { openEdgeStore } from "../store/open-edge-store.ts";
 import type { GatewayContext } from "./options.ts";
@@ -28,54 +39,126 @@ export interface EdgeParts {
 export interface Edge {
   /** On every HTTP listener. */
   readonly routes: readonly Route[];
+  /** On listeners for cameras, beside those. */
+  readonly portRoutes: readonly Route[];
+  /** Why nothing can be kept; undefined where it can, or nothing had to be yet. */
+  readonly storageProblem: Failure | undefined;
   /** Reads what was kept and begins to send what waits. Never rejects. */
   start(): Promise<void>;
+  /** A model came up, failed or went. */
+  modelsChanged(): void;
   /** Writes what waits and ends. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Starts nothing yet. */
-export function createEdge({ options, context, pipeline, catalog }: EdgeParts): Edge {
-  const { clock, logger, random } = context;
-  const store = new DeferredStore({
+/** Starts nothing yet. Throws a `GatewayError` where a file that the configuration names cannot be read. */
+export function createEdge(parts: EdgeParts): Edge {
+  const { options, context, catalog } = parts;
+  const folder = resolve(context.dataFolder ?? ".spillway");
+  const store = createStore(folder, parts);
+  const deps = createDeps(parts, store);
+  const { cloud, registry, settings, budget } = deps;
+  const { logger, clock } = context;
+  const file = createConfigFile(folder, options);
+  const config = new RuntimeConfig({
+    options,
+    registry,
+    settings,
+    logger,
+    save: (saved) => file.write(saved),
+  });
+  const { metrics } = context;
+  const forwarding = new Forwarding({ ...deps, metrics });
+  const deviceToken = (): string | undefined => options.cloud?.token && deps.reveal(options.cloud.token);
+  const routeDeps = { ...deps, answer: answerWith(deps), forwarding, config, deviceToken };
+  let isRestored = false;
+  let isResumed = false;
+  const resume = (): void => {
+    if (!isRestored || isResumed || !catalog.ready()) return;
+    isResumed = true;
+    void resumePromised(deps).then((count) => {
+      if (count > 0) logger.info("edge_queries_resumed", { count });
+    });
+  };
+  return {
+    routes: createEdgeRoutes(routeDeps),
+    portRoutes: createEdgePortRoutes(forwarding),
+    get storageProblem() {
+      return store.problem;
+    },
+    async start() {
+      const saved = await file.read();
+      if (saved !== undefined) {
+        const problem = isFailure(saved) ? saved : config.restore(saved);
+        if (problem !== undefined) logger.warn("edge_config_unreadable", { reason: problem.message });
+      }
+      // A folder that is not there holds nothing, and is made when there is something to keep.
+      if (cloud === undefined && !existsSync(folder)) return;
+      await restoreDetectors({ store, registry, budget, now: clock.wallNow() });
+      isRestored = true;
+      resume();
+    },
+    modelsChanged: resume,
+    async close() {
+      deps.later.close();
+      cloud?.close();
+      await store.close();
+    },
+  };
+}
+
+function answerWith(
+  deps: AnswerDeps,
+): (call: Parameters<typeof answerQuery>[1]) => ReturnType<typeof answerQuery> {
+  return (call) => answerQuery(deps, call);
+}
+
+function createStore(folder: string, { options, context }: EdgeParts): DeferredStore {
+  const { clock, logger } = context;
+  const limits = {
+    maxOutboxBytes: options.outboxBytes,
+    ringBytes: options.ring.bytes,
+    ringBytesPerSecond: options.ring.bytesPerSecond,
+  };
+  return new DeferredStore({
     clock,
-    open: () =>
-      openEdgeStore({
-        folder: resolve(context.dataFolder ?? ".spillway"),
-        clock,
-        log: logger,
-        limits: {
-          maxOutboxBytes: options.outboxBytes,
-          ringBytes: options.ring.bytes,
-          ringBytesPerSecond: options.ring.bytesPerSecond,
-        },
-      }),
+    open: () => openEdgeStore({ folder, clock, log: logger, limits }),
     onState: (problem) => {
-      if (problem === undefined) logger.info("edge_store_opened");
-      else logger.warn("edge_store_unavailable", { reason: problem.message });
+      if (problem === undefined) logger.info("edge_store_opened", { folder });
+      else logger.warn("edge_store_unavailable", { folder, reason: problem.message });
     },
   });
-  const deps: AnswerDeps = {
+}
+
+function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: DeferredStore): AnswerDeps {
+  const { clock, logger, random } = context;
+  return {
     clock,
     random,
     logger,
     registry: new DetectorRegistry(options),
     settings: { auditRate: options.auditRate, refreshMs: options.refreshMs },
     local: createPipelineInference({ pipeline, catalog, clock }),
-    cloud: undefined,
+    cloud: connectCloud(options, context),
     cloudTimeoutMs: options.cloud?.timeoutMs ?? 0,
     hasDeviceToken: options.cloud?.token !== undefined,
     store,
     observer: noObserver,
     budget: new Budget(options.escalationsPerMonth),
+    later: new LaterQueries(),
     nextId: createQueryIds({ clock, random }),
     calibrate: (_detector, { confidence }) => confidence,
-    reveal: (secret) => secret.reveal((path) => readFileSync(path, "utf8")),
+    reveal: revealSecret,
     rejectUnknown: options.rejectUnknownDetectors,
   };
-  return {
-    routes: [...createSubmitRoutes((call) => answerQuery(deps, call))],
-    async start() {},
-    close: () => store.close(),
-  };
+}
+
+function connectCloud({ cloud }: EdgeOptions, { clock, logger, version }: GatewayContext): Cloud | undefined {
+  if (cloud === undefined) return undefined;
+  const connect = createConnectionFactory({ clock });
+  return createCloud({ options: cloud, connect, ask: askServer, clock, logger, version });
+}
+
+function revealSecret(secret: Secret): string {
+  return secret.reveal((path) => readFileSync(path, "utf8"));
 }

@@ -38,8 +38,10 @@ export interface RunningGateway {
 export async function startGateway(config: GatewayConfig, context: GatewayContext): Promise<RunningGateway> {
   let modelsChanged = (): void => {};
   let doors: Doors | undefined;
+  let edgeChanged = (): void => {};
   const onChange = (): void => {
     doors?.notifyHealth();
+    edgeChanged();
     modelsChanged();
   };
   const workers = createModelWorkers({ config, context, onChange });
@@ -68,6 +70,8 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   const models = workers.catalog;
   const catalog: ModelCatalog = { ...models, ready: () => models.ready() && forwarding.catalog.ready() };
   const edge = config.edge && createEdge({ options: config.edge, context, pipeline, catalog: models });
+  if (edge !== undefined) edgeChanged = () => edge.modelsChanged();
+  const surfaces = { config, context, pipeline, catalog, forward: forwarding.catalog, records, edge };
   let keys: WatchedFiles | undefined;
   const endAll = async (): Promise<void> => {
     keys?.close();
@@ -78,15 +82,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   };
   try {
     keys = await keepKeys({ ...context, access: config.access, ring });
-    doors = await openDoors({
-      config,
-      context,
-      pipeline,
-      catalog,
-      forward: forwarding.catalog,
-      records,
-      edge,
-    });
+    doors = await openDoors(surfaces);
     forwarding.start();
     await llama?.start();
     await Promise.all([workers.start(), edge?.start()]);

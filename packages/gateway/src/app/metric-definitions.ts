@@ -2,6 +2,7 @@
 import type { MetricDefinition } from "../contracts/telemetry.ts";
 import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
 import { httpMetrics } from "../doors/http/http-metrics.ts";
+import { edgeForwardMetrics } from "../edge/forward.ts";
 import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
@@ -28,5 +29,6 @@ export const metricDefinitions: readonly ListedMetric[] = [
   keyMetrics,
   forwardMetrics,
   edgeMetrics,
+  edgeForwardMetrics,
   processMetrics,
 ].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));

@@ -12,6 +12,7 @@ import type { Caller } from "../core/request.ts";
 import type { Secret } from "../core/secret.ts";
 import type { Budget } from "./detectors/budget.ts";
 import type { DetectorRegistry, KnownDetector } from "./detectors/registry.ts";
+import type { LaterQueries } from "./later-queries.ts";
 
 /** What is set for all detectors and may change while the gateway runs. */
 export interface EdgeSettings {
@@ -39,6 +40,7 @@ export interface QueryDeps {
   readonly observer: EdgeObserver;
   /** Of all detectors together. */
   readonly budget: Budget;
+  readonly later: LaterQueries;
   readonly nextId: () => string;
   /** Confidence after calibration, 0 to 1. */
   readonly calibrate: (detector: KnownDetector, answer: LocalAnswer) => number;
@@ -57,4 +59,6 @@ export interface QueryCall {
   readonly cancellation: Cancellation;
   /** The caller's token of the cloud; undefined: none, or a key of this gateway. */
   readonly token: string | undefined;
+  /** Of a query that an earlier process promised to answer, ms since the Unix epoch. */
+  readonly promisedAt?: number;
 }

@@ -1,5 +1,5 @@
 /** What is told of an image query: to its caller, to the store, to whoever counts. */
-import type { QueryRecord } from "../contracts/edge-records.ts";
+import type { PendingQuery, QueryRecord } from "../contracts/edge-records.ts";
 import type { AgreementObservation, QueryObservation } from "../contracts/edge-observer.ts";
 import type { StoredQuery } from "../contracts/edge-store.ts";
 import type {
@@ -62,8 +62,13 @@ export function imageQueryOf(
   };
 }
 
-/** The query for the store. */
-export function storedQueryOf(facts: QueryFacts, query: ImageQuery, ending: Ending): StoredQuery {
+/** The query for the store; with what is needed to answer it later where that is promised. */
+export function storedQueryOf(
+  facts: QueryFacts,
+  query: ImageQuery,
+  ending: Ending,
+  pending?: PendingQuery,
+): StoredQuery {
   const { escalation, withheld, answeredBy, result } = ending;
   const record: QueryRecord = {
     query,
@@ -71,7 +76,7 @@ export function storedQueryOf(facts: QueryFacts, query: ImageQuery, ending: Endi
     escalation,
     withheld,
     cloud: answeredBy === "cloud" ? (result ?? undefined) : undefined,
-    pending: undefined,
+    pending,
   };
   return {
     id: query.id,

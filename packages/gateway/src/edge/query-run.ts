@@ -3,6 +3,7 @@ import { isCloudFailure, isTemporary, type CloudFailure } from "../contracts/clo
 import type { QueryObservation } from "../contracts/edge-observer.ts";
 import type { QueryPayload } from "../contracts/edge-records.ts";
 import type { StoredQuery } from "../contracts/edge-store.ts";
+import { Cancellation } from "../core/cancellation.ts";
 import { failure, isFailure, type ErrorCode, type Failure } from "../core/errors.ts";
 import type { EscalationReason, ImageQuery, LocalAnswer, QueryResult } from "../core/detector.ts";
 import type { WireAnswer } from "../core/wire-answer.ts";
@@ -42,13 +43,16 @@ export class QueryRun {
   #localFailure: Failure | undefined;
   #localMs = 0;
   #isSpent = false;
+  /** The caller has been told that the answer comes later. */
+  #isPromised = false;
 
   constructor(deps: QueryDeps, call: QueryCall, known: ReadyDetector) {
     this.#deps = deps;
-    this.#call = call;
+    // Who gets the answer later has left.
+    this.#call = call.submission.wantAsync ? { ...call, cancellation: new Cancellation() } : call;
     this.#known = known;
     this.#id = call.submission.imageQueryId ?? deps.nextId();
-    this.#createdAt = deps.clock.wallNow();
+    this.#createdAt = call.promisedAt ?? deps.clock.wallNow();
     this.#threshold = call.submission.confidenceThreshold ?? known.detector.confidenceThreshold;
   }
 
@@ -59,6 +63,39 @@ export class QueryRun {
     const outcome = await this.#askLocal();
     if (this.#call.cancellation.reason !== undefined) return this.#failed(failure("client_gone"));
     return this.#act(decide(this.#situation(outcome)));
+  }
+
+  /** Promises an answer: query and picture are on the disk when the caller hears so. */
+  async later(): Promise<WireAnswer | Failure> {
+    const early = refuseEarly(this.#early());
+    if (early !== undefined) return this.#refuse(early);
+    const { submission, picture, mediaType } = this.#call;
+    const { store, later } = this.#deps;
+    if (!later.hasRoom(picture.byteLength))
+      return this.#failed(failure("overloaded", "Too many image queries wait for their answer", 1_000));
+    const query = imageQueryOf(this.#facts, promised);
+    const { humanReview, inspectionId, metadata } = submission;
+    store.keepQuery(storedQueryOf(this.#facts, query, promised, { humanReview, inspectionId, metadata }));
+    const refused = await store.keepPicture(this.#id, { bytes: picture, mediaType });
+    if (refused !== undefined) return this.#failed(refused);
+    this.finishLater();
+    return writeQueryAnswer(query, { ...promised, escalation: undefined, local: undefined, localMs: 0 });
+  }
+
+  /** Answers what was promised, when its turn comes. */
+  finishLater(): void {
+    this.#deps.later.add({ bytes: this.#call.picture.byteLength, run: () => this.#finish() });
+  }
+
+  async #finish(): Promise<void> {
+    this.#isPromised = true;
+    try {
+      const outcome = await this.#askLocal();
+      await this.#act(decide(this.#situation(outcome)));
+    } catch (error) {
+      const text = error instanceof Error ? error.stack : String(error);
+      this.#deps.logger.error("edge_query_failed", { queryId: this.#id, error: text });
+    }
   }
 
   #act(verdict: Verdict): Promise<WireAnswer | Failure> | WireAnswer | Failure {
@@ -156,7 +193,7 @@ export class QueryRun {
     if (local === undefined) throw new TypeError("a local answer is given that is not there");
     const { finding, confidence } = local;
     const result: QueryResult = { finding, confidence, source: "ALGORITHM", fromEdge: true };
-    return { answeredBy: "edge", result, done };
+    return { answeredBy: this.#isLater ? "later" : "edge", result, done };
   }
 
   /** The cloud's answer, or the best that is to be had without. */
@@ -277,7 +314,8 @@ export class QueryRun {
       detectorId: this.#known.detector.id,
       kind: "query",
       payload: JSON.stringify(payload),
-      picture: { bytes: picture, mediaType },
+      // The picture of a promised answer is on the disk.
+      ...(!this.#isLater && { picture: { bytes: picture, mediaType } }),
       query,
     });
     if (typeof enqueued === "string") return undefined;
@@ -320,7 +358,7 @@ export class QueryRun {
     const query = imageQueryOf(this.#facts, ending);
     const { picture, mediaType } = this.#call;
     this.#deps.store.keepQuery(storedQueryOf(this.#facts, query, ending));
-    this.#deps.store.offerPicture(query.id, { bytes: picture, mediaType });
+    if (!this.#isLater) this.#deps.store.offerPicture(query.id, { bytes: picture, mediaType });
     return this.#tell(query, ending);
   }
 
@@ -336,7 +374,15 @@ export class QueryRun {
     });
   }
 
+  get #isLater(): boolean {
+    return this.#call.submission.wantAsync;
+  }
+
   #refuse(why: Refusal): Failure {
+    if (this.#isPromised) {
+      const query = imageQueryOf(this.#facts, { result: null, done: true });
+      this.#deps.store.keepQuery(storedQueryOf(this.#facts, query, { ...promised, done: true }));
+    }
     return this.#failed(refusalOf(why, { known: this.#known, localFailure: this.#localFailure }));
   }
 
@@ -362,6 +408,15 @@ export class QueryRun {
     };
   }
 }
+
+/** An answer that comes later. */
+const promised: Ending = {
+  answeredBy: "later",
+  result: null,
+  done: false,
+  escalation: undefined,
+  withheld: undefined,
+};
 
 /** The cloud gets at least so long, however long the local model took, ms. */
 const minCloudMs = 1_000;

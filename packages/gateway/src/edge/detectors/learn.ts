@@ -1,6 +1,7 @@
 /** Finds detectors: those that are known, and those that the cloud knows. */
 import { isCloudFailure, type Cloud, type CloudFailure } from "../../contracts/cloud.ts";
 import type { EdgeStore } from "../../contracts/edge-store.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { Detector } from "../../core/detector.ts";
 import { failure, type Failure } from "../../core/errors.ts";
@@ -11,6 +12,7 @@ export interface LearnDeps {
   readonly registry: DetectorRegistry;
   readonly store: EdgeStore;
   readonly cloud: Cloud | undefined;
+  readonly clock: Clock;
   /** Only listed detectors are answered. */
   readonly rejectUnknown: boolean;
 }
@@ -55,10 +57,10 @@ async function ask(deps: LearnDeps, id: string, call: LearnCall): Promise<ReadyD
 
 /** Remembers a detector, over restarts where the store can be written. */
 export async function keepDetector(
-  { registry, store }: Pick<LearnDeps, "registry" | "store">,
+  { registry, store, clock }: Pick<LearnDeps, "registry" | "store" | "clock">,
   detector: Detector,
 ): Promise<ReadyDetector | Failure> {
-  const known = registry.learn(detector);
+  const known = registry.learn(detector, clock.now());
   if (known === undefined || !isReady(known))
     return failure("overloaded", "Too many detectors are known here");
   // Kept or not, it can be answered now.

@@ -19,6 +19,8 @@ export interface KnownDetector {
   readonly auditRate: number | undefined;
   readonly calibration: EdgeOptions["defaults"]["calibration"];
   readonly budget: Budget;
+  /** When the cloud last told of it, monotonic ms; undefined: not since the start. */
+  learntAt: number | undefined;
   /** The configuration, or a document of `PUT /edge-config`, names it. */
   isConfigured: boolean;
 }
@@ -47,6 +49,7 @@ export class DetectorRegistry {
         auditRate,
         calibration,
         budget: new Budget(rest.escalationsPerMonth),
+        learntAt: undefined,
         isConfigured: true,
       });
     }
@@ -63,38 +66,39 @@ export class DetectorRegistry {
   }
 
   /**
-   * What the cloud, or the store, says of a detector. What the configuration says of a question stays. Undefined where there
+   * What the cloud, or with `learntAt` undefined the store, says of a detector. What the configuration says of a question stays. Undefined where there
    * is no room for another.
    */
-  learn(detector: Detector): KnownDetector | undefined {
+  learn(detector: Detector, learntAt: number | undefined): KnownDetector | undefined {
     const key = detector.id.toLowerCase();
     const known = this.#byKey.get(key);
     if (known !== undefined) {
       if (known.detector?.origin !== "configuration") known.detector = detector;
+      known.learntAt = learntAt;
       return known;
     }
-    if (this.#byKey.size >= maxDetectors && !this.#forgetOne()) return undefined;
-    const { defaults } = this.#options;
-    const made: KnownDetector = {
-      id: detector.id,
-      detector,
-      policy: defaults.policy,
-      model: undefined,
-      localTimeoutMs: defaults.localTimeoutMs,
-      auditRate: defaults.auditRate,
-      calibration: defaults.calibration,
-      budget: new Budget(defaults.escalationsPerMonth),
-      isConfigured: false,
-    };
-    this.#byKey.set(key, made);
-    return made;
+    return this.#add(detector.id, detector, learntAt);
   }
 
   /** False where the configuration names it. */
   forget(id: string): boolean {
     const key = id.toLowerCase();
-    if (this.#byKey.get(key)?.isConfigured !== false) return false;
-    return this.#byKey.delete(key);
+    const known = this.#byKey.get(key);
+    return known !== undefined && isForgettable(known) && this.#byKey.delete(key);
+  }
+
+  /** These have their policies from now on, all others that of detectors that nobody names. */
+  configure(assignments: readonly { readonly id: string; readonly policy: EdgePolicy }[]): void {
+    for (const known of this.#byKey.values()) {
+      known.policy = this.#options.defaults.policy;
+      known.isConfigured = false;
+    }
+    for (const { id, policy } of assignments) {
+      const known = this.find(id) ?? this.#add(id, undefined, undefined);
+      if (known === undefined) return;
+      known.policy = policy;
+      known.isConfigured = true;
+    }
   }
 
   /** What was spent before this start. */
@@ -108,8 +112,32 @@ export class DetectorRegistry {
     }
   }
 
+  #add(id: string, detector: Detector | undefined, learntAt: number | undefined): KnownDetector | undefined {
+    if (this.#byKey.size >= maxDetectors && !this.#forgetOne()) return undefined;
+    const { defaults } = this.#options;
+    const made: KnownDetector = {
+      id,
+      detector,
+      policy: defaults.policy,
+      model: undefined,
+      localTimeoutMs: defaults.localTimeoutMs,
+      auditRate: defaults.auditRate,
+      calibration: defaults.calibration,
+      budget: new Budget(defaults.escalationsPerMonth),
+      learntAt,
+      isConfigured: false,
+    };
+    this.#byKey.set(id.toLowerCase(), made);
+    return made;
+  }
+
   #forgetOne(): boolean {
-    for (const [key, { isConfigured }] of this.#byKey) if (!isConfigured) return this.#byKey.delete(key);
+    for (const [key, known] of this.#byKey) if (isForgettable(known)) return this.#byKey.delete(key);
     return false;
   }
+}
+
+/** Nobody here has said anything about it that is not the cloud's to tell again. */
+function isForgettable({ isConfigured, detector, model }: KnownDetector): boolean {
+  return !isConfigured && detector?.origin !== "configuration" && model === undefined;
 }

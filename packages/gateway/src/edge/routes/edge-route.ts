@@ -20,3 +20,8 @@ export function cloudToken({ headers }: Pick<HttpCall, "headers">): string | und
   const given = headerValue(headers, "x-api-token");
   return given === undefined || given === "" || given.startsWith("spw_") ? undefined : given;
 }
+
+/** Address of a list as the caller knows it, without its query. */
+export function listUrl({ headers, path }: Pick<HttpCall, "headers" | "path">): string {
+  return `http://${headerValue(headers, "host") ?? "localhost"}${path}`;
+}
