@@ -90,19 +90,6 @@ it("says why a chosen version cannot be served, while the preferred one goes on"
   assert.deepEqual([missing.ready, missing.version], [false, undefined]);
 });
 
-it("runs every version in a process of its own, whatever its group", async (test) => {
-  const { folder, workers, models } = await setup(test);
-  for (const version of ["1", "2"]) {
-    folder.write(`m/${version}/model.yaml`, `group: shared\n${linearYaml}`);
-    folder.write(`m/${version}/model.onnx`, linearModel(1));
-  }
-  await models.choose("m", { versions: ["1"], preferred: "1" });
-  const running = workers.catalog.find("m", "1");
-  await models.choose("m", { versions: ["1", "2"], preferred: "1" });
-  assert.equal(workers.catalog.find("m", "1"), running);
-  assert.equal(models.state("m", "2").ready, true);
-});
-
 it("is not ready with a preferred version that cannot be loaded", async (test) => {
   const { folder, models, preferred } = await setup(test);
   folder.write("m/2/model.onnx", "this is no model");

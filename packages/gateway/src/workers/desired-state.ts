@@ -1,10 +1,5 @@
 /** From what lies on disk to the worker processes that should run. Pure. */
-import type {
-  ModelConfig,
-  RepositorySnapshot,
-  ScannedModel,
-  ScannedVersion,
-} from "@spillway/worker/repository";
+import type { ModelConfig, RepositorySnapshot, ScannedModel } from "@spillway/worker/repository";
 import type { VersionChoice } from "../contracts/managed-models.ts";
 import type { RepositoryOptions } from "../contracts/options.ts";
 import { memberId, type Member } from "./deployment.ts";
@@ -83,10 +78,7 @@ export function selectedVersions(model: ScannedModel): ScannedModel["versions"] 
   return model.versions.filter((version) => model.selected.includes(version.version));
 }
 
-/**
- * The snapshot with the versions selected that are chosen and there, whatever the policies say. Each has a process of its own,
- * whatever its group: a new version that dies takes no other with it.
- */
+/** The snapshot with the versions selected that are chosen and there, whatever the policies say. */
 export function selectChosen(
   snapshot: RepositorySnapshot,
   choiceOf: (model: string) => VersionChoice,
@@ -95,13 +87,7 @@ export function selectChosen(
   for (const [name, model] of snapshot.models) {
     const chosen = choiceOf(name).versions;
     const selected = model.versions.map(({ version }) => version).filter((one) => chosen.includes(one));
-    models.set(name, { ...model, selected, versions: model.versions.map(alone) });
+    models.set(name, { ...model, selected });
   }
   return { ...snapshot, models };
-}
-
-function alone(version: ScannedVersion): ScannedVersion {
-  if (version.config?.group === undefined) return version;
-  const { group: _, ...config } = version.config;
-  return { ...version, config };
 }

@@ -187,6 +187,18 @@ describe("downloads", () => {
   });
 });
 
+it("takes out of model.yaml what is not a version's to say, and leaves the rest", async (test) => {
+  const rig = await setup(test);
+  const text = "# by hand\ngroup: small\nlabels: [a, b] # two\nversions: { policy: latest, count: 1 }\n";
+  rig.server.files.set("/good.tar.gz", { bytes: packageOf("x", text) });
+  assert.ok("sha256" in (await rig.install({ sha256: undefined })));
+  const kept = readFileSync(join(rig.repository, "m/1/model.yaml"), "utf8");
+  assert.equal(kept.trim(), "labels: [ a, b ] # two");
+  rig.server.files.set("/good.tar.gz", { bytes: packageOf("x", "labels: [") });
+  assert.ok("sha256" in (await rig.install({ sha256: undefined, version: "2" })));
+  assert.equal(readFileSync(join(rig.repository, "m/2/model.yaml"), "utf8"), "labels: [");
+});
+
 describe("servers that lie", () => {
   const lies: readonly [
     name: string,

@@ -1,9 +1,10 @@
 /** Fetches a model package, checks it and publishes it as a version folder that a model repository can load. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, open, rename, rm } from "node:fs/promises";
+import { access, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { isMap, parseDocument } from "yaml";
 import type { Clock } from "../../core/clock.ts";
 import { fetchFile, forgetParts } from "./fetch-file.ts";
 import { badPackage, isTransferFailure, reasonOf, transferFailure } from "./transfer-failure.ts";
@@ -61,6 +62,8 @@ export interface InstallOptions {
 
 /** Folder for packages that have not all arrived, inside the repository: its name hides it from the models. */
 export const partsFolder = ".parts";
+/** What a model repository reads of a `model.yaml`. */
+const maxConfigBytes = 1_048_576;
 /** Folder for versions that are being unpacked. */
 export const stagingFolder = ".staging";
 
@@ -121,6 +124,7 @@ async function publish(
   try {
     const problem = await unpackPackage({ file, folder: staging, maxBytes, signal });
     if (problem !== undefined) return problem;
+    await settleConfig(join(staging, "model.yaml"));
     if (await exists(target)) return badPackage(`There is a version ${version} of ${model} already`);
     await syncFolder(staging);
     await mkdir(dirname(target), { recursive: true });
@@ -131,6 +135,19 @@ async function publish(
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
+}
+
+/**
+ * Takes out what a `model.yaml` says of versions and groups, which is not a version's to say: the updater chooses versions,
+ * and each has a process of its own, so that a new one that dies takes no other with it. What cannot be read stays as it is:
+ * loading tells what is wrong with it.
+ */
+async function settleConfig(file: string): Promise<void> {
+  if ((await stat(file)).size > maxConfigBytes) return;
+  const document = parseDocument(await readFile(file, "utf8"));
+  if (document.errors.length > 0 || !isMap(document.contents)) return;
+  const removed = ["versions", "group"].map((key) => document.delete(key));
+  if (removed.includes(true)) await writeFile(file, document.toString(), { flush: true });
 }
 
 function exists(path: string): Promise<boolean> {
