@@ -70,8 +70,7 @@ async function tokenBySnippet(
   const unknown = failure("not_found", "Tokens are not managed here");
   if (cloud === undefined || !forwarding.isPossible || cloudToken(call) === undefined) return unknown;
   const answer = await forwarding.ask(call, "account");
-  if (isCloudFailure(answer)) return unknown;
+  if (isCloudFailure(answer) || isFailure(answer) || answer.status >= 500) return unknown;
   // Callers of a device with a token of its own are let in by this gateway: the cloud need not know theirs.
-  const isForeign = hasDeviceToken && !isFailure(answer) && answer.status === 401;
-  return isForeign ? unknown : answer;
+  return hasDeviceToken && answer.status === 401 ? unknown : answer;
 }
