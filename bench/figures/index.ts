@@ -7,6 +7,7 @@ import { figure as chatKill } from "./chat-kill.ts";
 import { figure as chatLatency } from "./chat-latency.ts";
 import { figure as chatProxy } from "./chat-proxy.ts";
 import { figure as chatStreams } from "./chat-streams.ts";
+import { figure as edgeOutbox } from "./edge-outbox.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
 import { figure as kill } from "./kill.ts";
@@ -34,5 +35,6 @@ export const figures: readonly Figure[] = [
   chatCancel,
   chatKill,
   calibration,
+  edgeOutbox,
   generator,
 ];

@@ -36,7 +36,7 @@ const say = (event: string, fields?: object): void =>
 const log = { error: say, warn: say, info: say, debug: say };
 
 // Its records are of simulated time; how long its thread may take is not.
-const clock = { ...systemClock, wallNow: simulated.wallNow };
+const clock = { ...systemClock, wallNow: () => simulated.wallNow() };
 const store = await openEdgeStore({ folder, clock, log });
 if (isFailure(store)) throw new Error(store.message);
 const cloud = createCloud({
