@@ -15,8 +15,7 @@ import type { Workload } from "../harness/workload.ts";
 /** The outbox over an hour without the cloud. */
 export const figure: Figure = {
   id: "edge-outbox",
-  title:
-    "10,000 escalations queued, cloud away 1 h (simulated clock), 5 kills, copies taken between any two writes",
+  title: "10,000 escalations over an hour without the cloud, 5 kills",
   target: "0 lost; each id once at the cloud, sent at least once",
   run,
 };

@@ -13,6 +13,8 @@ import { createCloud } from "../edge/cloud/create-cloud.ts";
 import { createConfigFile } from "../edge/config-file.ts";
 import { Budget } from "../edge/detectors/budget.ts";
 import { DetectorRegistry } from "../edge/detectors/registry.ts";
+import { CloudTokens } from "../edge/escalation/cloud-tokens.ts";
+import { EscalationDrain } from "../edge/escalation/escalation-drain.ts";
 import { restoreDetectors } from "../edge/detectors/restore.ts";
 import { Forwarding } from "../edge/forward.ts";
 import { LaterQueries } from "../edge/later-queries.ts";
@@ -55,9 +57,12 @@ export interface Edge {
 export function createEdge(parts: EdgeParts): Edge {
   const { options, context, catalog } = parts;
   const folder = resolve(context.dataFolder ?? ".spillway");
-  const store = createStore(folder, parts);
+  let drain: EscalationDrain | undefined;
+  const store = createStore(folder, parts, () => drain?.wake());
   const deps = createDeps(parts, store);
   const { cloud, registry, settings, budget } = deps;
+  const tokens = new CloudTokens({ ...deps, policyOf: (id) => registry.find(id)?.policy });
+  if (cloud !== undefined) drain = new EscalationDrain({ ...deps, cloud, tokenOf: (id) => tokens.of(id) });
   const { logger, clock } = context;
   const file = createConfigFile(folder, options);
   const config = new RuntimeConfig({
@@ -70,7 +75,7 @@ export function createEdge(parts: EdgeParts): Edge {
   const { metrics } = context;
   const forwarding = new Forwarding({ ...deps, metrics });
   const deviceToken = (): string | undefined => options.cloud?.token && deps.reveal(options.cloud.token);
-  const routeDeps = { ...deps, answer: answerWith(deps), forwarding, config, deviceToken };
+  const routeDeps = { ...deps, answer: answerWith(deps, tokens), forwarding, config, deviceToken };
   let isRestored = false;
   let isResumed = false;
   const resume = (): void => {
@@ -97,10 +102,12 @@ export function createEdge(parts: EdgeParts): Edge {
       await restoreDetectors({ store, registry, budget, now: clock.wallNow() });
       isRestored = true;
       resume();
+      drain?.start();
     },
     modelsChanged: resume,
     async close() {
       deps.later.close();
+      await drain?.close();
       cloud?.close();
       await store.close();
     },
@@ -109,11 +116,15 @@ export function createEdge(parts: EdgeParts): Edge {
 
 function answerWith(
   deps: AnswerDeps,
+  tokens: CloudTokens,
 ): (call: Parameters<typeof answerQuery>[1]) => ReturnType<typeof answerQuery> {
-  return (call) => answerQuery(deps, call);
+  return (call) => {
+    tokens.remember(call.submission.detectorId, call.token);
+    return answerQuery(deps, call);
+  };
 }
 
-function createStore(folder: string, { options, context }: EdgeParts): DeferredStore {
+function createStore(folder: string, { options, context }: EdgeParts, onQueued: () => void): DeferredStore {
   const { clock, logger } = context;
   const limits = {
     maxOutboxBytes: options.outboxBytes,
@@ -123,6 +134,7 @@ function createStore(folder: string, { options, context }: EdgeParts): DeferredS
   return new DeferredStore({
     clock,
     open: () => openEdgeStore({ folder, clock, log: logger, limits }),
+    onQueued,
     onState: (problem) => {
       if (problem === undefined) logger.info("edge_store_opened", { folder });
       else logger.warn("edge_store_unavailable", { folder, reason: problem.message });

@@ -6,6 +6,7 @@ import type {
   CalibrationStore,
   EdgeStore,
   Enqueued,
+  Escalation,
   EscalationOutbox,
   PictureToStore,
   StoreCounters,
@@ -20,6 +21,8 @@ export interface DeferredStoreParts {
   readonly clock: Clock;
   /** Called when opening failed and when it succeeded after that. */
   readonly onState: (problem: Failure | undefined) => void;
+  /** Called whenever the outbox has taken an escalation. */
+  readonly onQueued?: () => void;
   /** Between two attempts to open, ms. Default 10,000. */
   readonly retryMs?: number;
 }
@@ -41,7 +44,7 @@ export class DeferredStore implements EdgeStore {
   constructor(parts: DeferredStoreParts) {
     this.#parts = parts;
     this.outbox = {
-      enqueue: (escalation) => this.#with<Enqueued>((store) => store.outbox.enqueue(escalation)),
+      enqueue: (escalation) => this.#with<Enqueued>((store) => this.#enqueue(store, escalation)),
       claim: (limit) => this.#with((store) => store.outbox.claim(limit)),
       acknowledge: (id, query) => this.#with((store) => store.outbox.acknowledge(id, query)),
       postpone: (id, notBefore) => this.#with((store) => store.outbox.postpone(id, notBefore)),
@@ -141,6 +144,12 @@ export class DeferredStore implements EdgeStore {
     this.#isClosed = true;
     const store = await this.#opening;
     if (store !== undefined && !isFailure(store)) await store.close();
+  }
+
+  async #enqueue(store: EdgeStore, escalation: Escalation): Promise<Enqueued | Failure> {
+    const queued = await store.outbox.enqueue(escalation);
+    if (queued === "queued") this.#parts.onQueued?.();
+    return queued;
   }
 
   async #with<T>(use: (store: EdgeStore) => Promise<T | Failure>): Promise<T | Failure> {

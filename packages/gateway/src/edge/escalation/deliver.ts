@@ -23,7 +23,7 @@ export type Delivery =
 /** What sending needs. */
 export interface DeliveryParts {
   readonly cloud: Cloud;
-  /** Token of the detector's policy in place of the device's. */
+  /** Token in place of the device's. May throw: then the escalation waits. */
   readonly tokenOf: (detectorId: string) => string | undefined;
   readonly timeoutMs: number;
   readonly cancellation: Cancellation;
@@ -32,7 +32,9 @@ export interface DeliveryParts {
 /** Sends a query or a label under the id it has had from the beginning, so that a repetition changes nothing. */
 export async function deliver(item: ClaimedEscalation, parts: DeliveryParts): Promise<Delivery> {
   const { cloud, cancellation, timeoutMs } = parts;
-  const options = { timeoutMs, cancellation, token: parts.tokenOf(item.detectorId), requestId: item.id };
+  const token = readToken(item, parts);
+  if (typeof token === "object") return { kind: "later", failure: token };
+  const options = { timeoutMs, cancellation, token, requestId: item.id };
   if (item.kind === "label") {
     const label = readPayload<LabelPayload>(item.payload, "label");
     if (label === undefined) return unreadable();
@@ -45,6 +47,18 @@ export async function deliver(item: ClaimedEscalation, parts: DeliveryParts): Pr
   const { bytes: picture, mediaType } = item.picture;
   const answer = await cloud.submit({ ...payload, picture, mediaType, wantAsync: false }, options);
   return outcomeOf(answer, payload, cancellation);
+}
+
+function readToken(
+  { detectorId }: ClaimedEscalation,
+  { tokenOf }: DeliveryParts,
+): string | undefined | CloudFailure {
+  try {
+    return tokenOf(detectorId);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return { failed: true, kind: "unauthorized", status: undefined, detail, retryAfterMs: undefined };
+  }
 }
 
 function outcomeOf(

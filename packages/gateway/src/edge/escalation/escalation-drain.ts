@@ -26,7 +26,7 @@ export interface DrainParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly observer: EdgeObserver;
-  /** Token of the detector's policy in place of the device's. */
+  /** Token in place of the device's, of the policy or a caller. May throw: then the detector's escalations wait. */
   readonly tokenOf: (detectorId: string) => string | undefined;
   readonly limits?: Partial<DrainLimits>;
 }

@@ -1,5 +1,5 @@
 /** Fetches answers that the cloud had not found yet when it took a query, so that it is known whether the edge was right. */
-import { isCloudFailure, type Cloud } from "../../contracts/cloud.ts";
+import { isCloudFailure, type Cloud, type CloudFailure } from "../../contracts/cloud.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { ImageQuery } from "../../core/detector.ts";
@@ -73,16 +73,25 @@ export class LateAnswers {
   async #ask(): Promise<void> {
     const next = this.#takeDue();
     if (next === undefined) return this.#schedule();
-    const { cloud, tokenOf, timeoutMs, cancellation, onAnswer } = this.#parts;
+    const { cancellation, onAnswer } = this.#parts;
     this.#isAsking = true;
     const { asked, attempts } = next;
-    const token = tokenOf(asked.detectorId);
-    const answer = await cloud.imageQuery(asked.queryId, { timeoutMs, token });
+    const answer = await this.#fetch(asked);
     this.#isAsking = false;
     if (cancellation.reason !== undefined) return;
-    if (!isCloudFailure(answer) && isAnswered(answer)) onAnswer(asked, answer);
+    if (answer !== undefined && !isCloudFailure(answer) && isAnswered(answer)) onAnswer(asked, answer);
     else this.#wait(asked, attempts + 1);
     this.#schedule();
+  }
+
+  /** Undefined where there is no token. */
+  async #fetch({ queryId, detectorId }: Compared): Promise<ImageQuery | CloudFailure | undefined> {
+    const { cloud, tokenOf, timeoutMs } = this.#parts;
+    try {
+      return await cloud.imageQuery(queryId, { timeoutMs, token: tokenOf(detectorId) });
+    } catch {
+      return undefined;
+    }
   }
 
   #takeDue(): Waiting | undefined {

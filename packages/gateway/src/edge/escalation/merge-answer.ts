@@ -3,6 +3,7 @@ import type { AgreementObservation } from "../../contracts/edge-observer.ts";
 import type { LocalRecord, QueryRecord } from "../../contracts/edge-records.ts";
 import type { StoredQuery } from "../../contracts/edge-store.ts";
 import type { ImageQuery } from "../../core/detector.ts";
+import { readQueryRecord } from "../read-record.ts";
 import { sameFinding } from "../same-finding.ts";
 
 /** True once the cloud has said something of the picture. */
@@ -15,7 +16,7 @@ export function isAnswered({ result }: ImageQuery): boolean {
  * labelled it here; that of an audit stands beside the edge's. Undefined where nothing changes or the record cannot be read.
  */
 export function withCloudAnswer(stored: StoredQuery, answer: ImageQuery): StoredQuery | undefined {
-  const record = readRecord(stored.record);
+  const record = readQueryRecord(stored.record);
   if (record === undefined || !isAnswered(answer)) return undefined;
   const { query, escalation } = record;
   const keepsOwn = escalation?.reason === "audit" || query.result?.source === "USER";
@@ -27,19 +28,6 @@ export function withCloudAnswer(stored: StoredQuery, answer: ImageQuery): Stored
     pending: undefined,
   };
   return { ...stored, record: JSON.stringify(merged) };
-}
-
-/** The record of this store's own writing; undefined where it is damaged or another's. */
-function readRecord(text: string): QueryRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    const isRecord = typeof value === "object" && value !== null && "query" in value;
-    return isRecord && typeof value.query === "object" && value.query !== null
-      ? (value as QueryRecord)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** What was asked, for a comparison. */
