@@ -65,7 +65,11 @@ async function setup(test: TestContext): Promise<Setup> {
 }
 
 function assertInstalled({ repository }: Setup, answer: Installed | TransferFailure): void {
-  assert.deepEqual(answer, { sha256: sha256Of(good), bytes: good.length });
+  assert.deepEqual(answer, {
+    sha256: sha256Of(good),
+    bytes: good.length,
+    unpackedBytes: onnx.length + yaml.length,
+  });
   assert.deepEqual(readFileSync(join(repository, "m/1/model.onnx")), onnx);
   assert.equal(readFileSync(join(repository, "m/1/model.yaml"), "utf8"), yaml);
   assert.deepEqual(readdirSync(join(repository, ".parts")), [], "no download is left");

@@ -1,7 +1,7 @@
 /** Fetches a model package, checks it and publishes it as a version folder that a model repository can load. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { isMap, parseDocument } from "yaml";
@@ -51,6 +51,8 @@ export interface Installed {
   readonly sha256: string;
   /** Of the package. */
   readonly bytes: number;
+  /** Of what was in it. */
+  readonly unpackedBytes: number;
 }
 
 /** How it runs. */
@@ -102,10 +104,17 @@ async function install(job: InstallJob, options: InstallOptions): Promise<Instal
   }
   const problem = await publish(job, file, options.signal);
   if (problem === undefined || problem.isFinal) await forgetParts(file);
-  return problem ?? { sha256, bytes };
+  if (problem !== undefined) return problem;
+  return { sha256, bytes, unpackedBytes: await sizeOf(join(job.repository, job.model, job.version)) };
 }
 
-async function digestOf(file: string, signal: AbortSignal): Promise<Installed> {
+async function sizeOf(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(folder)) bytes += (await stat(join(folder, name))).size;
+  return bytes;
+}
+
+async function digestOf(file: string, signal: AbortSignal): Promise<Omit<Installed, "unpackedBytes">> {
   const hash = createHash("sha256");
   const stream = createReadStream(file, { highWaterMark: 2 ** 20 });
   await pipeline(stream, hash, { signal });

@@ -1,0 +1,474 @@
+/** The model of one detector: looks for a newer one, fetches it, tries it beside the old one, swaps, and goes back. */
+import type { ManagedModels } from "../../contracts/managed-models.ts";
+import type { LocalModel } from "../../contracts/local-inference.ts";
+import type { Logger } from "../../contracts/telemetry.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { InstallJob, InstallProgress, Installed } from "./install-package.ts";
+import { noteBad, type KeptModel, type KeptModels, type KeptVersion } from "./kept-models.ts";
+import type { Installation, ModelInstaller } from "./model-installer.ts";
+import type { DetectorInUse, ModelOffer, ModelSource } from "./model-source.ts";
+import { smokeTest, type SmokeTestParts } from "./smoke-test.ts";
+import { isTransferFailure, reasonOf, type TransferFailure } from "./transfer-failure.ts";
+import { faultOf, VersionWatch } from "./version-watch.ts";
+
+/** Where an update stands. `serving`: there is a model and nothing is amiss. */
+export type UpdateState =
+  | "idle"
+  | "checking"
+  | "downloading"
+  | "verifying"
+  | "warming"
+  | "serving"
+  | "failed"
+  | "unsupported"
+  | "rolled_back";
+
+/** Bounds and times. */
+export interface UpdateLimits {
+  /** Largest package, and what is in it, bytes. */
+  readonly packageBytes: number;
+  /** A connection without a byte for so long is given up, ms. */
+  readonly stallMs: number;
+  /** A download that takes longer is given up until the next check, ms. What has arrived is kept. */
+  readonly downloadMs: number;
+  /** How long the version before stays loaded after a swap, ms: for what was asked of it just before. */
+  readonly graceMs: number;
+  /** How long after a swap the new version is compared with the one before, ms. */
+  readonly probationMs: number;
+}
+
+/** What all updates share. */
+export interface UpdateDeps extends SmokeTestParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly source: ModelSource;
+  readonly installer: ModelInstaller;
+  readonly models: ManagedModels;
+  readonly files: KeptModels;
+  readonly limits: UpdateLimits;
+  /** PEM certificates of the authorities trusted for packages. */
+  readonly ca: string | undefined;
+  /** Names the process. */
+  readonly session: string;
+  /** What answers the detector from now on; undefined: nothing here. */
+  readonly serve: (detectorId: string, model: LocalModel | undefined) => void;
+  /** Makes room for so many bytes on the disk; why there is none. */
+  readonly makeRoom: (bytes: number, forModel: string) => Promise<string | undefined>;
+}
+
+interface Standing {
+  readonly state: UpdateState;
+  readonly reason: string;
+}
+
+/** Versions that come up or pass their test in none of so many tries are bad. */
+const maxTrials = 2;
+
+/** One detector's. */
+export class DetectorUpdate {
+  readonly name: string;
+  readonly kept: KeptModel;
+  state: UpdateState = "idle";
+  /** For people; empty when all is well. */
+  reason = "";
+  /** Since when it is in its state, ms since the Unix epoch. */
+  since: number;
+  progress: InstallProgress | undefined;
+  /** Checks that failed in a row. */
+  failures = 0;
+  /** What the source asked for after the last failure, ms. */
+  retryAfterMs: number | undefined;
+  /** The detector as it was last in use. */
+  subject: DetectorInUse;
+  readonly #deps: UpdateDeps;
+  #watch = new VersionWatch();
+  #installation: Installation | undefined;
+  /** Swaps and rollbacks, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isRollingBack = false;
+  #resumed = false;
+  /** Its version answers: failures before that are not the version's. */
+  #isAnswering = false;
+  /** Published, and not yet tried. */
+  #pending: string | undefined;
+  #closed = false;
+
+  constructor(deps: UpdateDeps, name: string, subject: DetectorInUse, kept: KeptModel) {
+    this.#deps = deps;
+    this.name = name;
+    this.subject = subject;
+    this.kept = kept;
+    this.since = deps.clock.wallNow();
+  }
+
+  /** Serves what is on the disk, the first time; then looks for something newer and swaps to it. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      if (!this.#resumed) await this.#inTurn(() => this.#resume());
+      this.#resumed = true;
+      if (!this.#closed) await this.#check();
+    } catch (error) {
+      this.#fail(reasonOf(error));
+    }
+  }
+
+  /** Ends a download. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#installation?.cancel();
+  }
+
+  /** The detector is no longer in use: its processes end, its files stay for a while. */
+  async retire(): Promise<void> {
+    this.close();
+    await this.#inTurn(async () => {
+      this.#deps.serve(this.subject.detector.id, undefined);
+      await this.#deps.models.choose(this.name, { versions: [], preferred: undefined });
+    });
+  }
+
+  /** The model was asked about a picture; of another version than the one that serves it counts nothing. */
+  asked(version: string | undefined, failed: boolean): void {
+    if (!this.#isAnswering || (version !== undefined && version !== this.kept.serving)) return;
+    this.#watch.asked(failed);
+    this.#judge();
+  }
+
+  /** Somebody else's answer became known. */
+  compared(version: string, agreed: boolean, confidence: number, isCheck: boolean): void {
+    if (version !== this.kept.serving) return;
+    this.#watch.compared(agreed, confidence, isCheck);
+    this.#judge();
+  }
+
+  get summary() {
+    return this.#watch.summary;
+  }
+
+  get serving(): KeptVersion | undefined {
+    return this.#versionOf(this.kept.serving);
+  }
+
+  #versionOf(version: string | undefined): KeptVersion | undefined {
+    return this.kept.versions.find((one) => one.version === version);
+  }
+
+  #enter(state: UpdateState, reason = ""): void {
+    if (state !== "downloading" && state !== "verifying") this.progress = undefined;
+    if (this.state !== state) this.since = this.#deps.clock.wallNow();
+    this.state = state;
+    this.reason = reason.slice(0, 1_000);
+  }
+
+  #fail(reason: string, retryAfterMs?: number): void {
+    if (this.#closed) return;
+    this.failures++;
+    this.retryAfterMs = retryAfterMs;
+    this.#enter("failed", reason);
+    const detector = this.subject.detector.id;
+    this.#deps.logger.warn("edge_model_update_failed", { detector, reason, failures: this.failures });
+  }
+
+  #settle(state: UpdateState, reason = ""): void {
+    this.failures = 0;
+    this.retryAfterMs = undefined;
+    this.#enter(state, reason);
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(action);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  /** What served before a restart serves again; where it does not come up, another one that is there. */
+  async #resume(): Promise<void> {
+    const { kept } = this;
+    const order = [kept.serving, kept.previous].filter((one) => this.#versionOf(one) !== undefined);
+    for (const version of order) {
+      if (version === undefined || this.#closed) continue;
+      this.#enter("warming");
+      await this.#deps.models.choose(this.name, { versions: [version], preferred: version });
+      const { ready, reason } = this.#deps.models.state(this.name, version);
+      if (ready) {
+        await this.#fallTo(version);
+        this.#tellServing();
+        return this.#settle("serving");
+      }
+      this.#enter("failed", reason);
+    }
+  }
+
+  /** Where it is not the version that served, that one is damaged: it is fetched again. */
+  async #fallTo(version: string): Promise<void> {
+    const damaged = this.serving;
+    if (damaged === undefined || damaged.version === version) return;
+    this.kept.serving = version;
+    delete this.kept.previous;
+    await this.#drop(damaged);
+  }
+
+  async #check(): Promise<void> {
+    const before: Standing = { state: this.state, reason: this.reason };
+    this.#enter("checking");
+    const isBad = (contentId: string): boolean => this.kept.bad.some((bad) => bad.contentId === contentId);
+    const offer = await this.#deps.source.latest(this.subject, isBad);
+    if (this.#closed) return;
+    if (offer.kind === "failed") return this.#fail(offer.reason, offer.retryAfterMs);
+    if (offer.kind === "offer") return this.#take(offer, before);
+    if (this.#isServing()) return this.#settleServing(before, offer.reason);
+    if (offer.kind === "unsupported") return this.#settle("unsupported", offer.reason);
+    // A bad version explains more than that there is none.
+    const last = this.kept.bad.at(-1);
+    if (last !== undefined) return this.#settle("failed", last.reason);
+    this.#settle("idle", offer.reason);
+  }
+
+  /** That a version was taken back is told until there is another one. */
+  #settleServing(before: Standing, reason: string): void {
+    if (before.state === "rolled_back") this.#settle("rolled_back", before.reason);
+    else this.#settle("serving", reason);
+  }
+
+  #isServing(): boolean {
+    const { serving } = this.kept;
+    return serving !== undefined && this.#deps.models.state(this.name, serving).ready;
+  }
+
+  async #take(offer: ModelOffer, before: Standing): Promise<void> {
+    if (offer.contentId === this.serving?.contentId && this.#isServing())
+      return this.#settleServing(before, "");
+    try {
+      const there = this.kept.versions.find(({ contentId }) => contentId === offer.contentId);
+      const version = there ?? (await this.#install(offer));
+      this.#pending = version?.version;
+      if (version !== undefined && !this.#closed) await this.#inTurn(() => this.#activate(version));
+    } finally {
+      this.#pending = undefined;
+    }
+  }
+
+  async #install(offer: ModelOffer): Promise<KeptVersion | undefined> {
+    const { limits, clock } = this.#deps;
+    const noRoom = await this.#deps.makeRoom(offer.bytes ?? 0, this.name);
+    if (noRoom !== undefined) return this.#refuse(noRoom);
+    const version = await this.#nextVersion(offer);
+    this.#pending = version;
+    const { source, contentId, labels } = offer;
+    this.#enter("downloading");
+    const deadline = clock.after(limits.downloadMs, () => this.#installation?.cancel());
+    const installed = await this.#download(offer, version);
+    deadline.cancel();
+    if (isTransferFailure(installed)) {
+      if (installed.isFinal) await this.#remember(contentId, installed.reason);
+      return this.#refuse(installed.reason, installed.retryAfterMs);
+    }
+    const kept: KeptVersion = {
+      version,
+      contentId,
+      source,
+      offered: offer.version,
+      bytes: installed.unpackedBytes,
+      labels: {
+        ...(labels.yes && { yes: [...labels.yes] }),
+        ...(labels.unclear && { unclear: [...labels.unclear] }),
+      },
+      installedAt: clock.wallNow(),
+      trials: 0,
+    };
+    this.kept.versions.push(kept);
+    await this.#save();
+    return kept;
+  }
+
+  #refuse(reason: string, retryAfterMs?: number): undefined {
+    this.#fail(reason, retryAfterMs);
+    return undefined;
+  }
+
+  #download(offer: ModelOffer, version: string): Promise<Installed | TransferFailure> {
+    const { limits, files, ca, session, installer } = this.#deps;
+    const { url, contentId, sha256, bytes } = offer;
+    const job: InstallJob = {
+      repository: files.folder,
+      model: this.name,
+      version,
+      url,
+      contentId,
+      sha256,
+      bytes,
+      ca,
+      session,
+      maxBytes: limits.packageBytes,
+      stallMs: limits.stallMs,
+    };
+    return new Promise((done) => {
+      this.#installation = installer.install(job, {
+        progress: (progress) => {
+          this.#enter(progress.phase);
+          this.progress = progress;
+        },
+        done: (answer) => {
+          this.#installation = undefined;
+          done(answer);
+        },
+      });
+      if (this.#closed) this.#installation.cancel();
+    });
+  }
+
+  /** The source's number where it is one and nothing newer is there, so that people meet it again; else the next. */
+  async #nextVersion(offer: ModelOffer): Promise<string> {
+    const there = await this.#deps.files.versionsOnDisk(this.name);
+    const highest = Math.max(
+      0,
+      ...there.map(Number),
+      ...this.kept.versions.map(({ version }) => Number(version)),
+    );
+    const own = /^[1-9]\d{0,13}$/.test(offer.version) ? Number(offer.version) : 0;
+    return String(own > highest ? own : highest + 1);
+  }
+
+  /** Loads the version beside the one that serves, tries it, and swaps. */
+  async #activate(version: KeptVersion): Promise<void> {
+    const { models, limits, clock, logger } = this.#deps;
+    const { kept } = this;
+    const old = this.#isServing() ? kept.serving : undefined;
+    const beside = old === undefined || old === version.version ? [] : [old];
+    this.#enter("warming");
+    await models.choose(this.name, { versions: [...beside, version.version], preferred: old });
+    const problem = await this.#tryOut(version);
+    if (this.#closed) return;
+    if (problem !== undefined) {
+      await models.choose(this.name, { versions: beside, preferred: old });
+      return this.#reject(version, problem);
+    }
+    if (old !== undefined && old !== version.version) kept.before = this.#watch.summary;
+    if (old !== version.version) kept.previous = old;
+    kept.serving = version.version;
+    kept.servingSince = clock.wallNow();
+    this.#watch = new VersionWatch();
+    await this.#save();
+    await models.choose(this.name, { versions: [...beside, version.version], preferred: version.version });
+    this.#tellServing();
+    this.#settle("serving");
+    logger.info("edge_model_swapped", { detector: kept.detectorId, from: old, to: version.version });
+    clock.after(limits.graceMs, () => void this.#inTurn(() => this.#letGo()).catch(() => {}));
+  }
+
+  async #tryOut(version: KeptVersion): Promise<string | undefined> {
+    const { models } = this.#deps;
+    const { ready, reason } = models.state(this.name, version.version);
+    if (!ready) return `version ${version.offered} cannot be loaded: ${reason}`;
+    const { problem } = await smokeTest(this.#deps, this.subject.detector, this.#modelOf(version));
+    return problem === undefined ? undefined : `version ${version.offered} failed its test ${problem}`;
+  }
+
+  async #reject(version: KeptVersion, problem: string): Promise<void> {
+    // One that has served before is damaged here; it is fetched again.
+    if (version.version === this.kept.serving) await this.#drop(version);
+    else version.trials++;
+    if (version.trials >= maxTrials) await this.#discard(version, problem);
+    else await this.#save();
+    this.#fail(problem);
+  }
+
+  /** Only the version that serves stays loaded, and only it and the one before stay on the disk. */
+  async #letGo(): Promise<void> {
+    const { serving, previous } = this.kept;
+    if (this.#closed || serving === undefined) return;
+    await this.#deps.models.choose(this.name, { versions: [serving], preferred: serving });
+    await this.prune([serving, previous]);
+  }
+
+  /** Deletes all versions but these. */
+  async prune(stay: readonly (string | undefined)[]): Promise<void> {
+    const { files } = this.#deps;
+    const there = await files.versionsOnDisk(this.name);
+    const gone = there.filter((version) => !stay.includes(version) && version !== this.#pending);
+    if (gone.length === 0) return;
+    this.kept.versions = this.kept.versions.filter(({ version }) => !gone.includes(version));
+    if (gone.includes(this.kept.previous ?? "")) delete this.kept.previous;
+    await this.#save();
+    for (const version of gone) await files.removeVersion(this.name, version);
+  }
+
+  async #remember(contentId: string, reason: string): Promise<void> {
+    noteBad(this.kept, contentId, reason, this.#deps.clock.wallNow());
+    await this.#save();
+  }
+
+  async #discard(version: KeptVersion, reason: string): Promise<void> {
+    await this.#remember(version.contentId, reason);
+    await this.#drop(version);
+  }
+
+  async #drop({ version }: KeptVersion): Promise<void> {
+    this.kept.versions = this.kept.versions.filter((one) => one.version !== version);
+    if (this.kept.previous === version) delete this.kept.previous;
+    if (this.kept.serving === version) delete this.kept.serving;
+    await this.#save();
+    await this.#deps.files.removeVersion(this.name, version);
+  }
+
+  #save(): Promise<void> {
+    return this.#deps.files.write(this.name, this.kept);
+  }
+
+  #modelOf({ version, labels }: KeptVersion): LocalModel {
+    const { yes, unclear } = labels;
+    const mapping = { ...(yes !== undefined && { yes }), ...(unclear !== undefined && { unclear }) };
+    return { name: this.name, version, outOfDomain: undefined, labels: mapping };
+  }
+
+  #tellServing(): void {
+    const version = this.serving;
+    this.#isAnswering = version !== undefined;
+    if (version !== undefined) this.#deps.serve(this.subject.detector.id, this.#modelOf(version));
+  }
+
+  /** Goes back where the version that serves does worse than the one before it. */
+  #judge(): void {
+    const { kept } = this;
+    const { clock, limits } = this.#deps;
+    if (this.#isRollingBack || this.#closed || this.#versionOf(kept.previous) === undefined) return;
+    if (clock.wallNow() - kept.servingSince > limits.probationMs) return;
+    const fault = faultOf(this.#watch.summary, kept.before);
+    if (fault === undefined) return;
+    this.#isRollingBack = true;
+    const bad = kept.serving;
+    void this.#inTurn(() => this.#rollBack(bad, fault))
+      .catch((error: unknown) => this.#fail(reasonOf(error)))
+      .finally(() => (this.#isRollingBack = false));
+  }
+
+  async #rollBack(bad: string | undefined, fault: string): Promise<void> {
+    const { models, logger, clock } = this.#deps;
+    const { kept } = this;
+    const [from, to] = [this.#versionOf(bad), this.#versionOf(kept.previous)];
+    if (from === undefined || to === undefined || kept.serving !== bad || this.#closed) return;
+    await models.choose(this.name, { versions: [to.version, from.version], preferred: from.version });
+    if (!models.state(this.name, to.version).ready) {
+      await models.choose(this.name, { versions: [from.version], preferred: from.version });
+      return logger.warn("edge_model_not_rolled_back", { detector: kept.detectorId, reason: fault });
+    }
+    const reason = `version ${from.offered} was taken back: ${fault}`;
+    kept.serving = to.version;
+    kept.servingSince = clock.wallNow();
+    delete kept.previous;
+    delete kept.before;
+    this.#watch = new VersionWatch();
+    noteBad(kept, from.contentId, reason, clock.wallNow());
+    await this.#save();
+    await models.choose(this.name, { versions: [to.version, from.version], preferred: to.version });
+    this.#tellServing();
+    this.#settle("rolled_back", reason);
+    logger.warn("edge_model_rolled_back", {
+      detector: kept.detectorId,
+      from: bad,
+      to: to.version,
+      reason: fault,
+    });
+    clock.after(this.#deps.limits.graceMs, () => void this.#inTurn(() => this.#letGo()).catch(() => {}));
+  }
+}
