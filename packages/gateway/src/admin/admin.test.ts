@@ -46,6 +46,7 @@ describe("health", () => {
     let ready = false;
     let draining = false;
     const routes = createHealthRoutes({
+      storageProblem: () => undefined,
       catalog: { ...catalog(false, [status("a", "READY"), status("b", "LOADING")]), ready: () => ready },
       clock,
       version: "1.2.3",

@@ -12,6 +12,8 @@ export interface HealthDeps {
   readonly version: string;
   /** True once the gateway shuts down. */
   readonly draining: () => boolean;
+  /** Why the edge endpoint can keep nothing; undefined where it can, or where there is none. */
+  readonly storageProblem: () => string | undefined;
 }
 
 /** Never kept by anybody on the way: it is true for this moment only. */
@@ -21,7 +23,7 @@ function json(status: number, value: object): WireAnswer {
 }
 
 /**
- * `/health` for people, `/health/live` and `/ping` while the process answers, `/health/ready` once
+ * `/health` for people, with what is wrong though the gateway answers, `/health/live` and `/ping` while the process answers, `/health/ready` once
  * every model has come up or failed, until a shutdown begins.
  */
 export function createHealthRoutes(deps: HealthDeps): Route[] {
@@ -33,11 +35,13 @@ export function createHealthRoutes(deps: HealthDeps): Route[] {
     route("/health", () => {
       const state = stateOf(deps);
       const models = deps.catalog.list();
+      const storage = deps.storageProblem();
       return json(state === "ready" ? 200 : 503, {
         status: state,
         version: deps.version,
         uptime_seconds: Math.round((deps.clock.now() - startedAt) / 1_000),
         models: { ready: models.filter((model) => model.state === "READY").length, total: models.length },
+        ...(storage !== undefined && { storage }),
       });
     }),
     route("/health/live", () => json(200, { status: "live" })),

@@ -49,6 +49,7 @@ function page({ catalog, pooled, version }: WelcomeParts): string {
     "  POST /v2/models/MODEL/infer        KServe Open Inference Protocol v2",
     "  POST /v1/models/MODEL:predict      instances to predictions",
     "  GET  /v2/models/MODEL              inputs and outputs of a model",
+    "  POST /device-api/v1/image-queries  Groundlight's API: a picture for a detector",
     "  GET  /health  /health/ready        health",
     "  GET  /metrics                      Prometheus",
     "",

@@ -40,7 +40,7 @@ export interface AddressParts {
   /** What became of the last requests. */
   readonly records: RequestRecords;
   readonly draining: () => boolean;
-  readonly edge: Pick<Edge, "routes"> | undefined;
+  readonly edge: Pick<Edge, "routes" | "storageProblem"> | undefined;
 }
 
 /** Collects the addresses. A new API is a line here. */
@@ -56,7 +56,13 @@ export function collectAddresses(parts: AddressParts): Addresses {
   return {
     routes: [
       createWelcomeRoute({ catalog, pooled, version }),
-      ...createHealthRoutes({ catalog, clock, version, draining }),
+      ...createHealthRoutes({
+        catalog,
+        clock,
+        version,
+        draining,
+        storageProblem: () => edge?.storageProblem?.message,
+      }),
       createMetricsRoute(metrics, expositionContentType),
       createDecisionRoute(records),
       ...createMonitoringRoutes(config.monitoring, { clock }),

@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, "../../../..");
 const folder = mkdtempSync(join(tmpdir(), "spillway-guides-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const environment = { OPENAI_API_KEY: "o", VLLM_API_KEY: "v" };
+const environment = { OPENAI_API_KEY: "o", VLLM_API_KEY: "v", GROUNDLIGHT_API_TOKEN: "g" };
 /** Of `model.yaml`, which is another file. */
 const others = new Set(["model-yaml.md"]);
 const guides = readdirSync(join(root, "docs/guides")).filter(
@@ -18,7 +18,7 @@ const guides = readdirSync(join(root, "docs/guides")).filter(
 );
 
 const isConfig = (block: string): boolean =>
-  /^(#.*\n)*(listen|auth|pools|routes|llama|monitoring|flow|grpc):/.test(block);
+  /^(#.*\n)*(listen|auth|edge|pools|routes|llama|monitoring|flow|grpc):/.test(block);
 
 let count = 0;
 for (const page of ["README.md", ...guides.map((name) => `docs/guides/${name}`)]) {

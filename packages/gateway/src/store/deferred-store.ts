@@ -19,7 +19,7 @@ import { failure, isFailure, type Failure } from "../core/errors.ts";
 export interface DeferredStoreParts {
   readonly open: () => Promise<EdgeStore | Failure>;
   readonly clock: Clock;
-  /** Called when opening failed and when it succeeded after that. */
+  /** Called with a problem when nothing can be kept, and without one when it can again. */
   readonly onState: (problem: Failure | undefined) => void;
   /** Called whenever the outbox has taken an escalation. */
   readonly onQueued?: () => void;
@@ -62,7 +62,7 @@ export class DeferredStore implements EdgeStore {
     };
   }
 
-  /** Why there is no store; undefined where there is one or none was needed yet. */
+  /** Why nothing can be kept, by the last call; undefined where it can, or where nothing had to be yet. */
   get problem(): Failure | undefined {
     return this.#problem;
   }
@@ -153,9 +153,20 @@ export class DeferredStore implements EdgeStore {
   }
 
   async #with<T>(use: (store: EdgeStore) => Promise<T | Failure>): Promise<T | Failure> {
-    if (this.#store !== undefined) return use(this.#store);
-    const store = await this.#opened();
-    return isFailure(store) ? store : use(store);
+    const store = this.#store ?? (await this.#opened());
+    if (isFailure(store)) return store;
+    const answer = await use(store);
+    this.#noteAnswer(answer);
+    return answer;
+  }
+
+  /** An open store says by its answers whether its disk can be used. */
+  #noteAnswer(answer: unknown): void {
+    const failed = typeof answer === "object" && answer !== null && isFailure(answer) ? answer : undefined;
+    if (failed !== undefined && failed.code !== "storage_unavailable") return;
+    const before = this.#problem;
+    this.#problem = failed;
+    if ((failed === undefined) !== (before === undefined)) this.#parts.onState(failed);
   }
 
   /** One attempt at a time; none soon after one that failed. */
