@@ -154,11 +154,11 @@ function declarationPaths({ folder, manifest }: Package, out: string): [string, 
   ]);
 }
 
-/** Everything of a package that is not compiled: generated JavaScript, entries, licence, models, package.json. */
+/** Everything of a package that is not compiled: generated JavaScript, pages for browsers, entries, licence, models, package.json. */
 function copyRest({ folder, manifest }: Package, out: string): void {
   const from = path.join(root, "packages", folder);
   const to = path.join(out, folder);
-  for (const file of listFiles(["**/*.js", "**/*.d.ts"], path.join(from, "src"))) {
+  for (const file of listFiles(["**/*.{js,d.ts,html,css}"], path.join(from, "src"))) {
     cpSync(path.join(from, "src", file), path.join(to, "dist", file));
   }
   for (const file of listFiles(["bin/*"], from)) cpSync(path.join(from, file), path.join(to, file));

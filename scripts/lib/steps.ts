@@ -29,7 +29,7 @@ const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
 
 /** What `npm test -- --help` prints. */
 export const usage = `npm test                          everything
-npm test -- --only unit,lint      some steps: format lint types docs unit system
+npm test -- --only unit,lint      some steps: format lint types page docs unit system
 npm test -- FILE or FOLDER …      these tests only
 npm test -- --name PATTERN        tests whose name matches
 
@@ -45,6 +45,8 @@ function allChecks(): Check[] {
     { name: "format", program: "oxfmt", args: ["--check"] },
     { name: "lint", program: "oxlint", args: ["--type-aware"] },
     { name: "types", program: "tsc", args: ["-p", "tsconfig.json"] },
+    // What runs in browsers knows other globals.
+    { name: "page", program: "tsc", args: ["-p", "packages/gateway/src/edge/monitor/page"] },
   ];
   const generator = path.join(root, "scripts/generate.ts");
   if (existsSync(generator)) {

@@ -11,6 +11,11 @@ export interface StatusCounts {
   readonly failures: number;
 }
 
+/** How often the cloud, or a person, said the same: of sure answers, of unsure ones, of those that somebody labelled. */
+export type StatusAgreement = Readonly<
+  Record<"audit" | "escalation" | "label", { readonly agreed: number; readonly compared: number }>
+>;
+
 /** What a detector, or all of them, did lately. */
 export interface StatusSummary {
   /** The last 60 minutes. */
@@ -20,9 +25,7 @@ export interface StatusSummary {
   /** Queries by minute, the oldest of 60 first. */
   readonly minutes: readonly number[];
   /** Of the last 7 days, by kind; `agreed` of `compared`. */
-  readonly agreement: Readonly<
-    Record<"audit" | "escalation" | "label", { readonly agreed: number; readonly compared: number }>
-  >;
+  readonly agreement: StatusAgreement;
   /** Of the last day: from receipt to answer, and of the local model. */
   readonly latency: StatusLatency;
   readonly local: StatusLatency;
@@ -74,7 +77,7 @@ export interface StatusQuery {
   readonly confidence: number | null;
   readonly threshold: number;
   readonly model: { readonly name: string; readonly version: string } | null;
-  readonly latencyMs: number;
+  readonly latencyMs: number | null;
   readonly localMs: number | null;
   readonly escalation: { readonly reason: string; readonly how: "asked" | "queued" } | null;
   readonly withheld: string | null;
@@ -166,8 +169,7 @@ export interface StatusSlot {
   /** Audits included, by reason; what is 0 is left out. */
   readonly escalations: Readonly<Record<string, number>>;
   readonly withheld: number;
-  readonly agreed: number;
-  readonly compared: number;
+  readonly agreement: StatusAgreement;
   readonly latency: StatusLatency;
 }
 

@@ -17,6 +17,7 @@ import type { MonitoredDetector } from "./monitored.ts";
 import type { RecentQuery } from "./recent-queries.ts";
 import type {
   StatusActivity,
+  StatusAgreement,
   StatusData,
   StatusDetector,
   StatusLatency,
@@ -106,7 +107,6 @@ function add(sum: Counters, counters: Counters | undefined): void {
 
 function writeSlot(counters: Counters, start: number): StatusSlot {
   const reasons = escalationReasons.map((each) => [each, counters.get(`escalation.${each}`)] as const);
-  const [agreed, compared] = comparedIn(counters, comparisonKinds);
   return {
     start,
     answered: {
@@ -117,8 +117,7 @@ function writeSlot(counters: Counters, start: number): StatusSlot {
     },
     escalations: Object.fromEntries(reasons.filter(([, count]) => count > 0)),
     withheld: sumOf(counters, withheldReasons, "withheld"),
-    agreed,
-    compared,
+    agreement: agreementIn(counters),
     latency: latenciesOf(counters, "latency"),
   };
 }
@@ -164,11 +163,7 @@ function summarize(counted: readonly DetectorActivity[], now: number): StatusSum
       withheld: sumOf(day, withheldReasons, "withheld"),
     },
     minutes: series[0] ?? [],
-    agreement: {
-      audit: agreementOf(week, "audit"),
-      escalation: agreementOf(week, "escalation"),
-      label: agreementOf(week, "label"),
-    },
+    agreement: agreementIn(week),
     latency: latenciesOf(day, "latency"),
     local: latenciesOf(day, "local"),
   };
@@ -190,14 +185,12 @@ function sumOf(counters: Counters, names: readonly string[], prefix: string): nu
   return names.reduce((sum, name) => sum + counters.get(`${prefix}.${name}`), 0);
 }
 
-function comparedIn(counters: Counters, kinds: readonly string[]): [agreed: number, compared: number] {
-  const agreed = sumOf(counters, kinds, "agreed");
-  return [agreed, agreed + sumOf(counters, kinds, "differed")];
-}
-
-function agreementOf(counters: Counters, kind: string): { agreed: number; compared: number } {
-  const [agreed, compared] = comparedIn(counters, [kind]);
-  return { agreed, compared };
+function agreementIn(counters: Counters): StatusAgreement {
+  const entries = comparisonKinds.map((kind) => {
+    const agreed = counters.get(`agreed.${kind}`);
+    return [kind, { agreed, compared: agreed + counters.get(`differed.${kind}`) }] as const;
+  });
+  return Object.fromEntries(entries) as StatusAgreement;
 }
 
 function latenciesOf(counters: Counters, which: "latency" | "local"): StatusLatency {
