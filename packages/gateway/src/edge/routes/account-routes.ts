@@ -21,7 +21,7 @@ const timeoutMs = 3_000;
 const nobody: JsonObject = {
   email: "edge@localhost",
   username: "edge",
-  group: "edge",
+  group: { id: 0, name: "edge" },
   is_superuser: false,
 };
 
