@@ -111,6 +111,8 @@ export class Seat implements Lease, Exchange {
 /** Seats that share a call. */
 export class Batch {
   readonly seats: readonly Seat[];
+  /** Of all its seats, wanted or not. */
+  readonly rows: number;
   #unboarded: number;
   /** Ends the running call; set while one runs. */
   cancelCall: (() => void) | undefined;
@@ -123,7 +125,12 @@ export class Batch {
   constructor(seats: readonly Seat[]) {
     this.seats = seats;
     this.#unboarded = seats.length;
-    for (const seat of seats) seat.batch = this;
+    let rows = 0;
+    for (const seat of seats) {
+      seat.batch = this;
+      rows += seat.waiter.bound.rows;
+    }
+    this.rows = rows;
   }
 
   /** Counts a seat as boarded; the last one sends the batch. */

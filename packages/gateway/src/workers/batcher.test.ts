@@ -206,6 +206,41 @@ describe("Batcher", () => {
     assert.deepEqual(sent(), [["3", "4"], ["5"]]);
   });
 
+  it("halves all rows there are between two long calls, full batches while many wait", async () => {
+    const { batcher, ask, clock } = setup({ maxBatch: 8 });
+    const instance = new HandInstance("a");
+    batcher.attach(instance);
+    const askFor = (count: number): void => {
+      for (let index = 0; index < count; index++) ask("r");
+    };
+    const sizes = (): number[] => instance.calls.map((call) => call.names.length);
+    askFor(1);
+    await turn();
+    clock.advance(20);
+    instance.answer();
+    await turn();
+    askFor(1);
+    await turn();
+    // One runs, seven come at once: a call of seven would leave the instance without work when it comes back.
+    askFor(7);
+    await turn();
+    assert.deepEqual(sizes(), [1, 4]);
+    clock.advance(20);
+    instance.answer();
+    askFor(1);
+    await turn();
+    assert.deepEqual(sizes(), [4, 4]);
+    askFor(30);
+    clock.advance(20);
+    instance.answer();
+    await turn();
+    assert.deepEqual(sizes(), [4, 8]);
+    clock.advance(20);
+    instance.answer();
+    await turn();
+    assert.deepEqual(sizes(), [8, 8]);
+  });
+
   it("lets what waits grow while short calls run", async () => {
     const { batcher, ask, clock } = setup({ maxBatch: 100 });
     const instance = new HandInstance("a");

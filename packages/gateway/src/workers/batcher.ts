@@ -54,6 +54,8 @@ interface Attached {
   readonly stopListening: () => void;
   readonly pace: CallPace;
   calls: number;
+  /** Of those calls. */
+  rows: number;
 }
 
 /** Drains one line into the instances of one model version. */
@@ -87,7 +89,7 @@ export class Batcher implements SeatOwner {
 
   attach(instance: ModelInstance): void {
     const stopListening = instance.host.onChange(() => this.#schedule());
-    this.#attached.push({ instance, stopListening, pace: new CallPace(), calls: 0 });
+    this.#attached.push({ instance, stopListening, pace: new CallPace(), calls: 0, rows: 0 });
     this.#schedule();
   }
 
@@ -134,18 +136,18 @@ export class Batcher implements SeatOwner {
 
   #pump(): void {
     this.#pumpSuspects();
-    const { line, model } = this.#options;
+    const { line } = this.#options;
     while (line.length > 0 && !this.#heldBack()) {
       const entry = this.#freeInstance();
       if (entry === undefined) return;
-      const waiters = line.take({ maxRows: model.maxBatch, maxBytes: this.#maxBytes });
+      const waiters = line.take({ maxRows: this.#callRows(entry), maxBytes: this.#maxBytes });
       if (waiters.length === 0) return;
       const now = this.#options.clock.now();
       const batch = new Batch(waiters.map((waiter) => new Seat(waiter, now, this)));
       // Held in a constant first, see #send.
       const send = (): void => this.#send(batch, entry, "shared");
       batch.whenBoarded = send;
-      this.#begin(entry, "shared");
+      this.#begin(entry, "shared", batch);
       for (const seat of batch.seats) seat.waiter.grant(seat);
     }
     if (!this.busy) this.#options.onIdle();
@@ -200,6 +202,19 @@ export class Batcher implements SeatOwner {
     });
   }
 
+  /**
+   * Rows of the next call at most. Where calls are long, callers who wait for their answers fall into two groups that
+   * take turns. A small group's call is over before the large one is back, so each call takes half of all rows there
+   * are, but not less than half a batch.
+   */
+  #callRows({ pace, rows }: Attached): number {
+    const { line, model } = this.#options;
+    const alone = this.#concurrency === 1 && this.#attached.length === 1;
+    if (!alone || pace.nearlyDoneAt === undefined) return model.maxBatch;
+    const half = Math.max(line.rows + rows, model.maxBatch) / 2;
+    return Math.min(model.maxBatch, Math.ceil(half));
+  }
+
   /** How many calls what waits would fill, in rows or in bytes. */
   #waitingShare(): number {
     const { line, model } = this.#options;
@@ -212,8 +227,9 @@ export class Batcher implements SeatOwner {
       if (entry === undefined) return this.#reserve();
       const seat = this.#suspects.shift();
       if (seat === undefined || seat.settledAlready) continue;
-      this.#begin(entry, "exclusive");
-      this.#send(new Batch([seat]), entry, "exclusive");
+      const batch = new Batch([seat]);
+      this.#begin(entry, "exclusive", batch);
+      this.#send(batch, entry, "exclusive");
     }
     this.#unreserve();
   }
@@ -237,15 +253,17 @@ export class Batcher implements SeatOwner {
     reserved?.instance.host.release();
   }
 
-  #begin(entry: Attached, kind: "shared" | "exclusive"): void {
+  #begin(entry: Attached, kind: "shared" | "exclusive", { rows }: Batch): void {
     entry.calls++;
+    entry.rows += rows;
     this.#calls++;
     entry.pace.began(this.#options.clock.now());
     entry.instance.host.begin(kind);
   }
 
-  #finish(entry: Attached, kind: "shared" | "exclusive"): void {
+  #finish(entry: Attached, kind: "shared" | "exclusive", { rows }: Batch): void {
     entry.calls--;
+    entry.rows -= rows;
     this.#calls--;
     entry.pace.ended(this.#options.clock.now());
     entry.instance.host.finish(kind);
@@ -253,7 +271,7 @@ export class Batcher implements SeatOwner {
 
   #send(batch: Batch, entry: Attached, kind: "shared" | "exclusive"): void {
     const seats = batch.wanted();
-    if (seats.length === 0) return this.#finish(entry, kind);
+    if (seats.length === 0) return this.#finish(entry, kind, batch);
     const requests = seats.map((seat) => seat.waiter.bound);
     for (const seat of seats) seat.sends++;
     let rows = 0;
@@ -264,7 +282,7 @@ export class Batcher implements SeatOwner {
     const ended = (): void => {
       deadline.cancel();
       batch.cancelCall = undefined;
-      this.#finish(entry, kind);
+      this.#finish(entry, kind, batch);
     };
     const call = entry.instance.infer(
       { requests, rows },
@@ -329,8 +347,9 @@ export class Batcher implements SeatOwner {
       for (const seat of seats) this.#decideAgain(seat, seats.length + 1, reason);
       return;
     }
-    this.#begin(entry, "shared");
-    this.#send(new Batch(seats), entry, "shared");
+    const batch = new Batch(seats);
+    this.#begin(entry, "shared", batch);
+    this.#send(batch, entry, "shared");
   }
 
   /** What becomes of a request whose call failed. */
