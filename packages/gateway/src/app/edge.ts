@@ -9,6 +9,7 @@ import type { Route } from "../contracts/route.ts";
 import type { Secret } from "../core/secret.ts";
 import { isFailure, type Failure } from "../core/errors.ts";
 import { answerQuery, resumePromised, type AnswerDeps } from "../edge/answer-query.ts";
+import { Calibrator } from "../edge/calibration/calibrator.ts";
 import { createCloud } from "../edge/cloud/create-cloud.ts";
 import { createConfigFile } from "../edge/config-file.ts";
 import { Budget } from "../edge/detectors/budget.ts";
@@ -19,10 +20,10 @@ import { restoreDetectors } from "../edge/detectors/restore.ts";
 import { Forwarding } from "../edge/forward.ts";
 import { LaterQueries } from "../edge/later-queries.ts";
 import { createPipelineInference } from "../edge/local/pipeline-inference.ts";
-import { noObserver } from "../edge/no-observer.ts";
 import { createQueryIds } from "../edge/query-ids.ts";
 import { createEdgePortRoutes, createEdgeRoutes } from "../edge/routes/create-edge-routes.ts";
 import { RuntimeConfig } from "../edge/runtime-config.ts";
+import { tellAll } from "../edge/tell-all.ts";
 import { askServer } from "../endpoints/ask-server.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { DeferredStore } from "../store/deferred-store.ts";
@@ -60,7 +61,7 @@ export function createEdge(parts: EdgeParts): Edge {
   let drain: EscalationDrain | undefined;
   const store = createStore(folder, parts, () => drain?.wake());
   const deps = createDeps(parts, store);
-  const { cloud, registry, settings, budget } = deps;
+  const { cloud, registry, settings, budget, calibrator } = deps;
   const tokens = new CloudTokens({ ...deps, policyOf: (id) => registry.find(id)?.policy });
   if (cloud !== undefined) drain = new EscalationDrain({ ...deps, cloud, tokenOf: (id) => tokens.of(id) });
   const { logger, clock } = context;
@@ -99,6 +100,7 @@ export function createEdge(parts: EdgeParts): Edge {
       }
       // A folder that is not there holds nothing, and is made when there is something to keep.
       if (cloud === undefined && !existsSync(folder)) return;
+      await calibrator.start();
       await restoreDetectors({ store, registry, budget, now: clock.wallNow() });
       isRestored = true;
       resume();
@@ -109,6 +111,7 @@ export function createEdge(parts: EdgeParts): Edge {
       deps.later.close();
       await drain?.close();
       cloud?.close();
+      calibrator.close();
       await store.close();
     },
   };
@@ -142,27 +145,38 @@ function createStore(folder: string, { options, context }: EdgeParts, onQueued: 
   });
 }
 
-function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: DeferredStore): AnswerDeps {
+function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: DeferredStore) {
   const { clock, logger, random } = context;
+  const registry = new DetectorRegistry(options);
+  const calibrator = new Calibrator({
+    store,
+    clock,
+    random,
+    logger,
+    // Without a cloud there is nothing to be compared with.
+    options: (id) => (options.cloud === undefined ? undefined : registry.find(id)?.calibration),
+  });
   return {
     clock,
     random,
     logger,
-    registry: new DetectorRegistry(options),
+    registry,
+    calibrator,
     settings: { auditRate: options.auditRate, refreshMs: options.refreshMs },
     local: createPipelineInference({ pipeline, catalog, clock }),
     cloud: connectCloud(options, context),
     cloudTimeoutMs: options.cloud?.timeoutMs ?? 0,
     hasDeviceToken: options.cloud?.token !== undefined,
     store,
-    observer: noObserver,
+    observer: tellAll(calibrator),
     budget: new Budget(options.escalationsPerMonth),
     later: new LaterQueries(),
     nextId: createQueryIds({ clock, random }),
-    calibrate: (_detector, { confidence }) => confidence,
+    calibrate: ({ id, detector, calibration }, answer) =>
+      calibrator.calibrated({ id, mode: detector.mode, options: calibration }, answer),
     reveal: revealSecret,
     rejectUnknown: options.rejectUnknownDetectors,
-  };
+  } satisfies AnswerDeps & { readonly calibrator: Calibrator };
 }
 
 function connectCloud({ cloud }: EdgeOptions, { clock, logger, version }: GatewayContext): Cloud | undefined {

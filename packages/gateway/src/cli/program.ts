@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { logLevels } from "../contracts/telemetry.ts";
 import { isMoment } from "../core/api-key.ts";
+import type { CalibrateOptions } from "./commands/calibrate.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { EnginesOptions } from "./commands/engines.ts";
@@ -57,6 +58,7 @@ export function createProgram(context: ProgramContext): Command {
   addKeys(program, context);
   addModels(program, context);
   addPredict(program, context);
+  addCalibrate(program, context);
   addEngines(program, context);
   addSimulate(program, context);
   addDoctor(program, context);
@@ -244,6 +246,19 @@ function addPredict(program: Command, { terminal, done }: ProgramContext): void 
       }
       const { predict } = await import("./commands/predict.ts");
       done(await predict(model, options, terminal));
+    });
+}
+
+function addCalibrate(program: Command, { terminal, done }: ProgramContext): void {
+  remote(define(program, "calibrate"))
+    .description(
+      "Fit what a detector's confidence is worth to the answers of the cloud, and the threshold for the agreement that is wished",
+    )
+    .argument("<detector>", "the detector's id")
+    .option("--show", "fit nothing, tell what was fitted last and whether it still holds")
+    .action(async (detector: string, options: CalibrateOptions) => {
+      const { calibrate } = await import("./commands/calibrate.ts");
+      done(await calibrate(detector, options, terminal));
     });
 }
 

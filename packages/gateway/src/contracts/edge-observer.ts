@@ -39,6 +39,8 @@ export interface AgreementObservation {
   readonly at: number;
   /** `audit`: of a random sample of sure answers. `escalation`: of unsure ones. `label`: given by a person. */
   readonly kind: "audit" | "escalation" | "label";
+  /** Of an escalation: why the cloud was asked. */
+  readonly reason?: EscalationReason;
   readonly edge: {
     readonly finding: Finding;
     readonly rawConfidence: number;

@@ -199,6 +199,8 @@ export interface ComparedListing {
   readonly kind: ComparedKind;
   /** `next` of the page before; undefined for the newest. */
   readonly before: number | undefined;
+  /** Milliseconds since the Unix epoch: none older; undefined: all that are kept. */
+  readonly since?: number | undefined;
 }
 
 /** Up to 4,096 comparisons, newest first, as columns. */

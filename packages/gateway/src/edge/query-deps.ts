@@ -10,8 +10,9 @@ import type { LocalAnswer, QuerySubmission } from "../core/detector.ts";
 import type { Random } from "../core/random.ts";
 import type { Caller } from "../core/request.ts";
 import type { Secret } from "../core/secret.ts";
+import type { CalibratedAnswer } from "./calibration/calibrator.ts";
 import type { Budget } from "./detectors/budget.ts";
-import type { DetectorRegistry, KnownDetector } from "./detectors/registry.ts";
+import type { DetectorRegistry, ReadyDetector } from "./detectors/registry.ts";
 import type { LaterQueries } from "./later-queries.ts";
 
 /** What is set for all detectors and may change while the gateway runs. */
@@ -42,8 +43,8 @@ export interface QueryDeps {
   readonly budget: Budget;
   readonly later: LaterQueries;
   readonly nextId: () => string;
-  /** Confidence after calibration, 0 to 1. */
-  readonly calibrate: (detector: KnownDetector, answer: LocalAnswer) => number;
+  /** Confidence after calibration, and the threshold that comes with it where the query names none. */
+  readonly calibrate: (detector: ReadyDetector, answer: LocalAnswer) => CalibratedAnswer;
   readonly reveal: (secret: Secret) => string;
 }
 

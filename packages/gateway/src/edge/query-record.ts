@@ -3,6 +3,7 @@ import type { PendingQuery, QueryRecord } from "../contracts/edge-records.ts";
 import type { AgreementObservation, QueryObservation } from "../contracts/edge-observer.ts";
 import type { StoredQuery } from "../contracts/edge-store.ts";
 import type {
+  EscalationReason,
   ImageQuery,
   LocalAnswer,
   QueryResult,
@@ -110,7 +111,11 @@ export function observationOf(
 }
 
 /** What the cloud says beside what was said here; undefined where one of them says nothing. */
-export function agreementOf(facts: QueryFacts, cloud: QueryResult | null): AgreementObservation | undefined {
+export function agreementOf(
+  facts: QueryFacts,
+  cloud: QueryResult | null,
+  reason: EscalationReason,
+): AgreementObservation | undefined {
   const { local } = facts;
   if (local === undefined || cloud === null || cloud.source === "STILL_PROCESSING") return undefined;
   return {
@@ -118,6 +123,7 @@ export function agreementOf(facts: QueryFacts, cloud: QueryResult | null): Agree
     detectorId: facts.known.detector.id,
     at: facts.createdAt,
     kind: "escalation",
+    reason,
     edge: {
       finding: local.finding,
       rawConfidence: local.rawConfidence,

@@ -38,7 +38,7 @@ export class QueryRun {
   readonly #known: ReadyDetector;
   readonly #id: string;
   readonly #createdAt: number;
-  readonly #threshold: number;
+  #threshold: number;
   #local: LocalAnswer | undefined;
   #localFailure: Failure | undefined;
   #localMs = 0;
@@ -165,7 +165,9 @@ export class QueryRun {
       this.#localFailure = answer;
       return localOutcomeOf(answer);
     }
-    this.#local = { ...answer, confidence: calibrate(this.#known, answer) };
+    const { confidence, threshold } = calibrate(this.#known, answer);
+    this.#local = { ...answer, confidence };
+    this.#threshold = this.#call.submission.confidenceThreshold ?? threshold ?? this.#threshold;
     return { kind: "answer", confidence: this.#local.confidence };
   }
 
@@ -239,7 +241,7 @@ export class QueryRun {
     const { picture, mediaType } = this.#call;
     this.#deps.store.keepQuery(storedQueryOf(this.#facts, answer, ending));
     void this.#deps.store.keepPicture(answer.id, { bytes: picture, mediaType });
-    const agreement = agreementOf(this.#facts, answer.result);
+    const agreement = agreementOf(this.#facts, answer.result, reason);
     if (agreement !== undefined) this.#deps.observer.compared(agreement);
     return this.#tell(answer, ending);
   }

@@ -31,16 +31,16 @@ export class CalibrationTables {
     for (const kind of kinds) addAnswers.run(detectorId, model, kind, answers[kind], Math.trunc(at));
     for (const { kind, confidence, agreed, weight } of pairs) {
       const seq = Number(nextSeq.get(detectorId, model, kind)?.["last_seq"]);
-      putPair.run(detectorId, model, kind, seq, confidence, agreed ? 1 : 0, weight);
+      putPair.run(detectorId, model, kind, seq, confidence, agreed ? 1 : 0, weight, Math.trunc(at));
       dropPairs.run(detectorId, model, kind, seq - this.#limits.maxPairsOfKind);
     }
   }
 
   /** A page of comparisons, newest first. */
-  pairs({ detectorId, model, kind, before }: ComparedListing): ComparedPage {
+  pairs({ detectorId, model, kind, before, since }: ComparedListing): ComparedPage {
     const { stratum, page } = this.#statements;
     const answers = Number(stratum.get(detectorId, model, kind)?.["answers"] ?? 0);
-    const rows = page.all(detectorId, model, kind, before ?? Number.MAX_SAFE_INTEGER, pageRows);
+    const rows = page.all(detectorId, model, kind, before ?? Number.MAX_SAFE_INTEGER, since ?? 0, pageRows);
     return {
       confidence: Float64Array.from(rows, (row) => Number(row["confidence"])),
       agreed: Uint8Array.from(rows, (row) => Number(row["agreed"])),
@@ -88,9 +88,9 @@ const statements = {
     "answers = answers + excluded.answers, at = max(at, excluded.at)",
   nextSeq: `UPDATE calibration_strata SET last_seq = last_seq + 1 WHERE ${ofKind} RETURNING last_seq`,
   stratum: `SELECT answers FROM calibration_strata WHERE ${ofKind}`,
-  putPair: "INSERT OR REPLACE INTO calibration_pairs VALUES (?, ?, ?, ?, ?, ?, ?)",
+  putPair: "INSERT OR REPLACE INTO calibration_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
   dropPairs: `DELETE FROM calibration_pairs WHERE ${ofKind} AND seq <= ?`,
-  page: `SELECT * FROM calibration_pairs WHERE ${ofKind} AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  page: `SELECT * FROM calibration_pairs WHERE ${ofKind} AND seq < ? AND at >= ? ORDER BY seq DESC LIMIT ?`,
   putCalibration: "INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)",
   dropModels:
     "DELETE FROM calibrations WHERE detector_id = ? AND model IN " +

@@ -38,7 +38,8 @@ export const migrations: readonly string[] = [
     at INTEGER NOT NULL, PRIMARY KEY (detector_id, model, kind)) STRICT, WITHOUT ROWID;
   CREATE TABLE calibration_pairs (
     detector_id TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL, confidence REAL NOT NULL,
-    agreed INTEGER NOT NULL, weight REAL NOT NULL, PRIMARY KEY (detector_id, model, kind, seq)) STRICT, WITHOUT ROWID;
+    agreed INTEGER NOT NULL, weight REAL NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (detector_id, model, kind, seq)) STRICT, WITHOUT ROWID;
   CREATE TABLE calibrations (
     detector_id TEXT NOT NULL, model TEXT NOT NULL, fitted_at INTEGER NOT NULL, record TEXT NOT NULL,
     PRIMARY KEY (detector_id, model)) STRICT, WITHOUT ROWID;

@@ -283,5 +283,5 @@ function isAway({ kind, status }: CloudFailure): boolean {
 
 function askedOf({ id, detectorId, enqueuedAt }: ClaimedEscalation, payload: QueryPayload): Compared {
   const { reason, local } = payload;
-  return { queryId: id, detectorId, at: enqueuedAt, isAudit: reason === "audit", local };
+  return { queryId: id, detectorId, at: enqueuedAt, reason, local };
 }

@@ -2,7 +2,7 @@
 import type { AgreementObservation } from "../../contracts/edge-observer.ts";
 import type { LocalRecord, QueryRecord } from "../../contracts/edge-records.ts";
 import type { StoredQuery } from "../../contracts/edge-store.ts";
-import type { ImageQuery } from "../../core/detector.ts";
+import type { EscalationReason, ImageQuery } from "../../core/detector.ts";
 import { readQueryRecord } from "../read-record.ts";
 import { sameFinding } from "../same-finding.ts";
 
@@ -36,14 +36,15 @@ export interface Compared {
   readonly detectorId: string;
   /** Of the query, milliseconds since the Unix epoch. */
   readonly at: number;
-  readonly isAudit: boolean;
+  /** Why the cloud was asked. */
+  readonly reason: EscalationReason;
   /** Undefined where no local model answered. */
   readonly local: LocalRecord | undefined;
 }
 
 /** The comparison; undefined where one of both said nothing. */
 export function compare(
-  { queryId, detectorId, at, isAudit, local }: Compared,
+  { queryId, detectorId, at, reason, local }: Compared,
   { result }: ImageQuery,
 ): AgreementObservation | undefined {
   if (local === undefined || result === null || result.source === "STILL_PROCESSING") return undefined;
@@ -52,7 +53,8 @@ export function compare(
     queryId,
     detectorId,
     at,
-    kind: isAudit ? "audit" : "escalation",
+    kind: reason === "audit" ? "audit" : "escalation",
+    reason,
     edge: { finding, rawConfidence, confidence, model },
     cloud: { finding: result.finding, confidence: result.confidence },
     agreed: sameFinding(finding, result.finding),

@@ -2,6 +2,7 @@
 import type { Route } from "../../contracts/route.ts";
 import type { Forwarding } from "../forward.ts";
 import { createAccountRoutes, type AccountRouteDeps } from "./account-routes.ts";
+import { createCalibrationRoutes, type CalibrationRouteDeps } from "./calibration-routes.ts";
 import { createConfigRoutes, type ConfigRouteDeps } from "./config-routes.ts";
 import { createDetectorRoutes, type DetectorRouteDeps } from "./detector-routes.ts";
 import { createDeviceApiForwards, createForwards } from "./forward-routes.ts";
@@ -14,6 +15,7 @@ export type EdgeRouteDeps = QueryRouteDeps &
   LabelDeps &
   DetectorRouteDeps &
   AccountRouteDeps &
+  CalibrationRouteDeps &
   ConfigRouteDeps & { readonly answer: Answering };
 
 /** On every listener; what is not known below `/device-api/` goes to the cloud. */
@@ -25,6 +27,7 @@ export function createEdgeRoutes(deps: EdgeRouteDeps): Route[] {
     ...createDetectorRoutes(deps),
     ...createAccountRoutes(deps),
     ...createConfigRoutes(deps),
+    ...createCalibrationRoutes(deps),
   ];
   return [...known, ...createDeviceApiForwards(deps.forwarding, known)];
 }

@@ -1,0 +1,87 @@
+/** `/admin/edge/detectors/{id}/calibration`: what a detector's confidence is worth, for operators. */
+import { writePlainFailure } from "../../contracts/plain-failure.ts";
+import type { Route, RouteResult } from "../../contracts/route.ts";
+import { failure, isFailure } from "../../core/errors.ts";
+import { jsonAnswer } from "../../dialects/json-answer.ts";
+import type { Calibration } from "../calibration/fit-calibration.ts";
+import type { CalibrationReport, Calibrator } from "../calibration/calibrator.ts";
+import type { ThresholdOutcome } from "../calibration/choose-threshold.ts";
+
+/** What the routes need. */
+export interface CalibrationRouteDeps {
+  readonly calibrator: Pick<Calibrator, "fit" | "report">;
+}
+
+const path = "/admin/edge/detectors/{id}/calibration";
+
+/** `GET` tells, `POST` fits first. */
+export function createCalibrationRoutes({ calibrator }: CalibrationRouteDeps): Route[] {
+  const common = { path, scope: "admin", body: "none", writeFailure: writePlainFailure } as const;
+  return [
+    { ...common, method: "GET", handle: ({ params }) => tell(calibrator, params["id"] ?? "") },
+    { ...common, method: "POST", handle: ({ params }) => fit(calibrator, params["id"] ?? "") },
+  ];
+}
+
+async function fit(calibrator: Pick<Calibrator, "fit" | "report">, id: string): Promise<RouteResult> {
+  const result = await calibrator.fit(id);
+  return isFailure(result) ? result : tell(calibrator, id);
+}
+
+function tell(calibrator: Pick<Calibrator, "report">, id: string): RouteResult {
+  const report = calibrator.report(id);
+  return report === undefined
+    ? failure("not_found", `No detector ${id} is known here`)
+    : jsonAnswer(200, toldReport(id, report));
+}
+
+function toldReport(id: string, report: CalibrationReport): object {
+  const { options, model, calibration, inUse, drift, newPairs, problem } = report;
+  return {
+    detector_id: id,
+    mode: options.mode,
+    wished_agreement: options.agreement,
+    model: model ?? null,
+    in_use: inUse,
+    fitted_at: calibration === undefined ? null : new Date(calibration.fittedAt).toISOString(),
+    calibration: calibration === undefined ? null : toldCalibration(calibration.calibration),
+    threshold: calibration?.threshold ?? null,
+    choice: calibration === undefined ? null : toldChoice(calibration.choice),
+    drift:
+      drift === undefined
+        ? null
+        : {
+            drifting: drift.drifting,
+            why: drift.why ?? null,
+            since: drift.since === undefined ? null : new Date(drift.since).toISOString(),
+            score: drift.score,
+            score_limit: drift.scoreLimit,
+            stability_index: drift.stability,
+          },
+    new_pairs: newPairs,
+    problem: problem ?? null,
+  };
+}
+
+function toldCalibration({ model, before, after, pairs, effectivePairs }: Calibration): object {
+  const scores = ({ logLoss, brier, ece }: typeof before): object => ({ log_loss: logLoss, brier, ece });
+  return { model, pairs, effective_pairs: effectivePairs, before: scores(before), after: scores(after) };
+}
+
+function toldChoice(choice: NonNullable<CalibrationReport["calibration"]>["choice"]): object {
+  const reached = choice.kind === "reached";
+  const outcome: ThresholdOutcome | undefined = reached ? choice : choice.best;
+  return {
+    reached,
+    why: reached ? null : choice.why,
+    level: choice.level,
+    ...(outcome === undefined
+      ? {}
+      : {
+          model_confidence: outcome.threshold,
+          agreement: outcome.agreement,
+          escalations: outcome.escalations,
+          kept_pairs: outcome.keptPairs,
+        }),
+  };
+}
