@@ -27,6 +27,8 @@ export interface ServerRequest {
   readonly path: string;
   readonly headers: HeaderList;
   readonly body: Uint8Array | undefined;
+  /** What follows `body`, where a large one is not joined. */
+  readonly rest?: readonly Uint8Array[];
   /** Not to be sent over a kept connection, which the server may be closing just now. */
   readonly needsNewConnection?: boolean;
   /**

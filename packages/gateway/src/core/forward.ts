@@ -62,6 +62,8 @@ export interface Attempt {
   /** `content-type`, `accept` and what the dialect itself asks for, such as `anthropic-version`. Never credentials or framing. */
   readonly headers: HeaderList;
   readonly body: Uint8Array;
+  /** What follows `body`, where a large one is not joined. */
+  readonly rest?: readonly Uint8Array[];
   readonly reader: AnswerReader;
 }
 

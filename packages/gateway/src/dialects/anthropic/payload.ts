@@ -14,7 +14,7 @@ import { nameAt } from "../../core/model-name.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import { passRefusal } from "../chat/refusal.ts";
 import type { ChatTranslation } from "../chat/translation.ts";
-import { replaceSpan } from "../json/replace-span.ts";
+import { editBody } from "../json/replace-span.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { writeAnthropicRefusal } from "./errors.ts";
@@ -87,7 +87,9 @@ export class MessagesPayload implements ForwardPayload {
       method: "POST",
       path: isTheirs && query !== "" ? `${path}?${query}` : path,
       headers: this.#headers(isTheirs),
-      body: model === envelope.model ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model)),
+      ...(model === envelope.model
+        ? { body }
+        : editBody(body, [{ ...envelope.modelSpan, text: JSON.stringify(model) }])),
       reader: this.#reader(out),
     };
   }

@@ -14,7 +14,7 @@ import type {
 import type { AnswerContext } from "../chat/codec.ts";
 import { passRefusal } from "../chat/refusal.ts";
 import { notOffered, type Translator } from "../chat/translation.ts";
-import { replaceSpan } from "../json/replace-span.ts";
+import { editBody } from "../json/replace-span.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { nameAt } from "../../core/model-name.ts";
@@ -74,8 +74,10 @@ export class OllamaPayload implements ForwardPayload {
     const { path, body, envelope } = this.#parts;
     const model = nameAt(target, envelope.model);
     const sent =
-      model === envelope.model ? body : replaceSpan(body, envelope.modelSpan, JSON.stringify(model));
-    return { method: "POST", path, headers: ollamaHeaders, body: sent, reader: this.#reader(out) };
+      model === envelope.model
+        ? { body }
+        : editBody(body, [{ ...envelope.modelSpan, text: JSON.stringify(model) }]);
+    return { method: "POST", path, headers: ollamaHeaders, ...sent, reader: this.#reader(out) };
   }
 
   #reader(out: AnswerSink): AnswerReader {

@@ -120,7 +120,7 @@ export class OpenAiPayload implements ForwardPayload {
       method: "POST",
       path: openAiPaths[this.operation],
       headers: this.stream ? streamRequest : jsonRequest,
-      body: bodyFor(call, { model, addsUsage }),
+      ...bodyFor(call, { model, addsUsage }),
       reader: this.stream ? this.#streamReader(out, addsUsage) : this.#wholeReader(out),
     };
   }

@@ -5,6 +5,7 @@ import { wrongField } from "../chat/cannot-carry.ts";
 import { isJsonObject } from "../chat/json-object.ts";
 import { defaultJsonLimits, scanJson } from "../json/scan-json.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
+import { editBody, type Edit, type EditedBody } from "../json/replace-span.ts";
 import { estimateTokens } from "../streams/estimate-tokens.ts";
 
 const names = [
@@ -101,26 +102,11 @@ export interface BodyChanges {
 }
 
 /** The body as it goes to a server: the caller's bytes where nothing is to be changed. */
-export function bodyFor({ spans }: OpenAiCall, { model: renamed, addsUsage }: BodyChanges): Uint8Array {
+export function bodyFor({ spans }: OpenAiCall, { model: renamed, addsUsage }: BodyChanges): EditedBody {
   const edits: Edit[] = [];
   if (renamed !== undefined) edits.push(replace(spans, model, JSON.stringify(renamed)));
   if (addsUsage) edits.push(usageEdit(spans));
-  if (edits.length === 0) return spans.bytes;
-  edits.sort((a, b) => a.start - b.start);
-  const parts: Uint8Array[] = [];
-  let at = 0;
-  for (const { start, end, text } of edits) {
-    parts.push(spans.bytes.subarray(at, start), Buffer.from(text));
-    at = end;
-  }
-  parts.push(spans.bytes.subarray(at));
-  return Buffer.concat(parts);
-}
-
-interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
+  return edits.length === 0 ? { body: spans.bytes } : editBody(spans.bytes, edits);
 }
 
 function replace(spans: MemberSpans, at: number, text: string): Edit {

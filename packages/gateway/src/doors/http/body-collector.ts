@@ -4,6 +4,9 @@ import { freeMemory } from "@spillway/grpc";
 /** Memory that is set aside at once for a body, whatever length it claims to have. */
 const firstReserve = 1_048_576;
 
+/** How much more of an announced body than has come is set aside: memory that nothing was written to costs next to nothing. */
+const announcedFactor = 16;
+
 const empty = new Uint8Array(0);
 
 /** Whose the memory of the pieces is: the collector's, which frees what it has copied, or somebody else's. */
@@ -47,8 +50,10 @@ export class BodyCollector {
     return this.#bytes.length === this.#length ? this.#bytes : this.#bytes.subarray(0, this.#length);
   }
 
+  /** An announced body grows in few steps: each copies what has come, and megabytes take longer than the loop may be held. */
   #grow(used: number): void {
-    const wanted = Math.max(2 * this.#length, firstReserve);
+    const factor = this.#expected === undefined ? 2 : announcedFactor;
+    const wanted = this.#length <= firstReserve / 2 ? firstReserve : factor * this.#length;
     const capacity = Math.max(this.#length, Math.min(wanted, this.#expected ?? wanted));
     const grown = Buffer.allocUnsafeSlow(capacity);
     grown.set(this.#bytes.subarray(0, used));

@@ -1,6 +1,5 @@
 /** Puts a request on its socket: head and small body in one write, uploads as they come. */
 import type { Socket } from "node:net";
-import type { ServerRequest } from "../../contracts/connection.ts";
 import type { BodyStream } from "../../contracts/body-stream.ts";
 
 /** Bodies up to this are copied behind their head: one small write is cheaper than two buffers in one. */
@@ -87,6 +86,6 @@ export class UploadWriter {
 }
 
 /** Whether nothing of the request is left to send. */
-export function isSent(socket: Socket, { upload }: ServerRequest, writer: UploadWriter | undefined): boolean {
-  return socket.writableLength === 0 && (upload === undefined || writer?.isComplete === true);
+export function isSent(socket: Socket, upload: UploadWriter | undefined): boolean {
+  return socket.writableLength === 0 && (upload === undefined || upload.isComplete);
 }

@@ -1,5 +1,6 @@
 /** The head of an HTTP/1.1 request (RFC 9112) as it goes to a server. */
 import type { ServerRequest } from "../../contracts/connection.ts";
+import { bodyBytes } from "./held-body.ts";
 import type { HeaderList } from "../../core/headers.ts";
 
 const target = /^\/[\x21-\x7e\x80-\xff]*$/;
@@ -68,8 +69,8 @@ export class RequestHeads {
   }
 }
 
-function lengthField({ method, body, upload }: ServerRequest): string {
-  if (body !== undefined) return `content-length: ${body.length}\r\n`;
+function lengthField({ method, body, rest, upload }: ServerRequest): string {
+  if (body !== undefined) return `content-length: ${bodyBytes(body, rest)}\r\n`;
   if (upload === undefined) return mayHaveBody.has(method) ? "content-length: 0\r\n" : "";
   return upload.length === undefined
     ? "transfer-encoding: chunked\r\n"

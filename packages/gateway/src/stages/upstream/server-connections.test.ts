@@ -267,6 +267,25 @@ describe("an upload", () => {
     });
   }
 
+  test("of a body that is there and large arrives as it was, a part a turn, with what follows it", async (t) => {
+    const server = await startScriptedServer(t, good);
+    const connection = open(t, server.origin);
+    for (const rest of [undefined, [Buffer.from("x"), whole.subarray(0, 3_000_000)], []]) {
+      let turns = 0;
+      const count = setInterval(() => turns++, 0);
+      const { seen, done } = send(connection, { body: whole, ...(rest === undefined ? {} : { rest }) });
+      await done();
+      clearInterval(count);
+      assert.equal(seen.body, "ok");
+      assert.ok(turns > 1);
+      assert.ok(server.requests.at(-1)?.body.equals(Buffer.concat([whole, ...(rest ?? [])])));
+    }
+    const small = send(connection, { body: Buffer.from("a"), rest: [Buffer.from("b")] });
+    await small.done();
+    assert.equal(server.requests.at(-1)?.body.toString(), "ab");
+    assert.equal(server.connections, 1);
+  });
+
   test("that is shorter than it said is no request", async (t) => {
     const server = await startScriptedServer(t, good);
     const body = upload([Buffer.alloc(10)], 20);

@@ -1,12 +1,16 @@
 /** A running request on a connection of its own. */
 import type { Socket } from "node:net";
 import type { ServerCall, ServerHandler, ServerRequest } from "../../contracts/connection.ts";
+import { HeldBody } from "./held-body.ts";
 import { isSent, UploadWriter, writeRequest } from "./request-body.ts";
 import type { ResponseHead } from "./response-head.ts";
 import type { ServerWire, WireUser } from "./server-wire.ts";
 
 /** Bodies from this size on may still be on their way when the call is called off; smaller ones have left at once. */
 const largeBodyBytes = 65_536;
+
+/** Larger bodies are handed to the system in turns. */
+const sentAtOnceBytes = 1_048_576;
 
 /** The user of a connection on one side, the caller's handle on the other. */
 export class WireCall implements ServerCall, WireUser {
@@ -32,7 +36,7 @@ export class WireCall implements ServerCall, WireUser {
 
   get isSent(): boolean {
     const socket = this.#socket;
-    return socket !== undefined && isSent(socket, this.#request, this.#upload);
+    return socket !== undefined && isSent(socket, this.#upload);
   }
 
   /** Begins. */
@@ -58,15 +62,18 @@ export class WireCall implements ServerCall, WireUser {
   cancel(): void {
     if (this.#hasEnded) return;
     this.#finish();
-    const { body, upload } = this.#request;
-    const isLarge = upload !== undefined || (body !== undefined && body.length >= largeBodyBytes);
+    const { body, rest, upload } = this.#request;
+    const isLarge =
+      upload !== undefined || rest !== undefined || (body !== undefined && body.length >= largeBodyBytes);
     this.#wire?.leave(isLarge && this.sent && !this.#isAnswered ? "reset" : "close");
   }
 
   connected(socket: Socket): void {
     this.#socket = socket;
-    const { body, upload } = this.#request;
-    writeRequest(socket, this.#head, body);
+    const { body, rest } = this.#request;
+    const isInTurns = body !== undefined && (rest !== undefined || body.length > sentAtOnceBytes);
+    writeRequest(socket, this.#head, isInTurns ? undefined : body);
+    const upload = isInTurns ? new HeldBody(body, rest) : this.#request.upload;
     if (upload === undefined) return;
     this.#upload = new UploadWriter(socket, upload, () => socket.destroy());
     this.#upload.start();
