@@ -3,8 +3,9 @@ import { failure, type Failure } from "../../core/errors.ts";
 import type { TokenUsage } from "../../core/forward.ts";
 import { asBuffer } from "../json/parse-json.ts";
 import type { Frame } from "../streams/frame.ts";
+import { endOfValue } from "../json/member-spans.ts";
 import { KeyFinder, readCount, skipBlanks } from "../streams/key-finder.ts";
-import { frameMarks, type FrameInspector } from "../streams/stream-relay.ts";
+import { frameMarks, type ByteRange, type FrameInspector } from "../streams/stream-relay.ts";
 import { readOpenAiError } from "./openai-errors.ts";
 
 const names = [
@@ -29,6 +30,7 @@ const names = [
 const finder = new KeyFinder(names);
 
 const quote = 0x22;
+const comma = 0x2c;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 const openBracket = 0x5b;
@@ -39,9 +41,12 @@ export class ChatInspector implements FrameInspector {
   failure: Failure | undefined;
   usage: TokenUsage | undefined;
   contentBytes = 0;
+  trimmed: ByteRange = { start: 0, end: 0 };
   readonly #hidesUsage: boolean;
   #hasContent = false;
   #hasUsage = false;
+  /** Where its value stands in the event. */
+  #usageAt = 0;
   #hasNoChoices = false;
   #mayBeError = false;
   #promptTokens = 0;
@@ -53,7 +58,7 @@ export class ChatInspector implements FrameInspector {
     this.#hidesUsage = hidesUsage;
   }
 
-  inspect({ data, dataStart, dataEnd }: Frame): number {
+  inspect({ bytes, data, dataStart, dataEnd }: Frame): number {
     if (isDone(data, dataStart, dataEnd)) return frameMarks.last;
     if (data[dataStart] !== openBrace || data[dataEnd - 1] !== closeBrace) return this.#malformed();
     this.#hasContent = this.#hasUsage = this.#hasNoChoices = this.#mayBeError = false;
@@ -61,8 +66,12 @@ export class ChatInspector implements FrameInspector {
     for (let key = finder.next(); key >= 0; key = finder.next()) this.#member(names[key], data, dataEnd);
     if (this.#mayBeError && this.#isError(data, dataStart, dataEnd)) return frameMarks.failed;
     if (this.#hasUsage) this.#tell();
-    if (this.#hidesUsage && this.#hasUsage && this.#hasNoChoices) return frameMarks.hidden;
-    return this.#hasContent ? frameMarks.content : 0;
+    const marks = this.#hasContent ? frameMarks.content : 0;
+    if (!this.#hidesUsage || !this.#hasUsage) return marks;
+    if (this.#hasNoChoices) return frameMarks.hidden;
+    if (data !== bytes) return marks;
+    this.trimmed = memberAt(data, this.#usageAt, dataEnd);
+    return marks | frameMarks.trimmed;
   }
 
   #member(name: (typeof names)[number] | undefined, data: Uint8Array, end: number): void {
@@ -81,7 +90,9 @@ export class ChatInspector implements FrameInspector {
         if (first === openBrace) this.#hasContent = true;
         return;
       case "usage":
-        if (first === openBrace) this.#hasUsage = true;
+        if (first !== openBrace) return;
+        this.#hasUsage = true;
+        this.#usageAt = at;
         return;
       case "error":
         if (first === openBrace || first === quote) this.#mayBeError = true;
@@ -106,7 +117,9 @@ export class ChatInspector implements FrameInspector {
     this.#hasContent = true;
   }
 
+  /** Ollama's completions say nothing but zeros beside each piece of text when they are asked for usage. */
   #tell(): void {
+    if (!this.#hasNoChoices && this.#promptTokens === 0 && this.#completionTokens === 0) return;
     this.usage = {
       promptTokens: this.#promptTokens,
       cachedTokens: this.#cachedTokens,
@@ -127,6 +140,25 @@ export class ChatInspector implements FrameInspector {
     this.failure = malformedEvent();
     return frameMarks.failed | frameMarks.hidden;
   }
+}
+
+/** The member whose value begins at `at`, with one of the commas beside it. */
+function memberAt(data: Uint8Array, at: number, dataEnd: number): ByteRange {
+  let start = at - 1;
+  // Back over the colon, the name's last quote, the name.
+  while (data[start] !== quote) start--;
+  start--;
+  while (data[start] !== quote) start--;
+  const end = endOfValue(data, at, dataEnd);
+  let before = start - 1;
+  while (isBlank(data[before])) before--;
+  if (data[before] === comma) return { start: before, end };
+  const behind = skipBlanks(data, end, dataEnd);
+  return { start, end: data[behind] === comma ? behind + 1 : end };
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
 /** True for `[DONE]`. */

@@ -179,6 +179,30 @@ describe("streams, cut everywhere", () => {
   const cut = failure("bad_upstream_answer", "cut");
   const withUsage = { ...asked, stream_options: { include_usage: true } };
 
+  test("usage beside the text, which Ollama's completions send as zeros, is left out where nobody asked for it", () => {
+    const zeros = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+    const event = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+    const choices = [{ index: 0, text: "a", finish_reason: null }];
+    for (const [sent, passed] of [
+      [event({ id: "c", choices, usage: zeros }), event({ id: "c", choices })],
+      [event({ usage: zeros, id: "c", choices }), event({ id: "c", choices })],
+      [event({ id: "c", usage: zeros, choices }), event({ id: "c", choices })],
+      [
+        'data: {"choices":[{"text":"a"}] , "usage" : {"prompt_tokens":0} }\n\n',
+        'data: {"choices":[{"text":"a"}]  }\n\n',
+      ],
+    ] as const) {
+      run(sent + sent + usage + done, asked, "end", (sink) => {
+        assert.equal(sink.text, passed + passed + done);
+        assert.equal(sink.tokens?.completionTokens, told.completion_tokens);
+        assert.equal(sink.tokens?.estimated, false);
+      });
+      run(sent + sent + usage + done, withUsage, "end", (sink) => {
+        assert.equal(sink.text, sent + sent + usage + done);
+      });
+    }
+  });
+
   test("the bytes pass unchanged; the usage that the caller did not ask for stays", () => {
     run(opening + hello + usage + done, asked, "end", (sink) => {
       assert.equal(sink.text, opening + hello + done);

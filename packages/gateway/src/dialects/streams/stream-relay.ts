@@ -19,6 +19,8 @@ export const frameMarks = {
   hidden: 4,
   /** An error, or unreadable: `failure` of the inspector says what. Passed on unless also `hidden`. */
   failed: 8,
+  /** Passed on without the bytes that `trimmed` of the inspector tells. */
+  trimmed: 16,
 } as const;
 
 /** Looks at the frames of one stream. */
@@ -31,6 +33,14 @@ export interface FrameInspector {
   readonly usage: TokenUsage | undefined;
   /** Bytes of text, reasoning and tool arguments seen. */
   readonly contentBytes: number;
+  /** Of the frame marked `trimmed`: the part of its bytes that is left out. */
+  readonly trimmed?: ByteRange;
+}
+
+/** The bytes from `start` to before `end`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** A dialect's streams. */
@@ -122,7 +132,10 @@ export class StreamRelay implements AnswerReader, FrameHandler {
     const marks = frame.dataEnd === 0 ? 0 : this.#parts.inspector.inspect(frame);
     if ((marks & frameMarks.failed) !== 0) return this.#fail(this.#parts.inspector.failure, frame, marks);
     if ((marks & (frameMarks.content | frameMarks.last)) !== 0 && !this.#isCommitted) this.#commit();
-    if ((marks & frameMarks.hidden) === 0) this.#pass(frame);
+    if ((marks & frameMarks.hidden) === 0) {
+      if ((marks & frameMarks.trimmed) === 0) this.#pass(frame);
+      else this.#passTrimmed(frame, this.#parts.inspector.trimmed);
+    }
     if ((marks & frameMarks.last) !== 0) this.#isComplete = true;
   }
 
@@ -136,15 +149,24 @@ export class StreamRelay implements AnswerReader, FrameHandler {
     this.#parts.out.commit();
   }
 
-  #pass(frame: Frame): void {
-    if (this.#run === frame.bytes && this.#runEnd === frame.start) {
-      this.#runEnd = frame.end;
+  #pass({ bytes, start, end }: Frame): void {
+    this.#passBytes(bytes, start, end);
+  }
+
+  #passTrimmed({ bytes, start, end }: Frame, left: ByteRange | undefined): void {
+    this.#passBytes(bytes, start, left?.start ?? end);
+    if (left !== undefined) this.#passBytes(bytes, left.end, end);
+  }
+
+  #passBytes(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#run === bytes && this.#runEnd === start) {
+      this.#runEnd = end;
       return;
     }
     this.#flush();
-    this.#run = frame.bytes;
-    this.#runStart = frame.start;
-    this.#runEnd = frame.end;
+    this.#run = bytes;
+    this.#runStart = start;
+    this.#runEnd = end;
   }
 
   #flush(): void {
