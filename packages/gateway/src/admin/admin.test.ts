@@ -9,6 +9,7 @@ import { httpCall } from "../../test/support/dialect-calls.ts";
 import { createHealthRoutes } from "./health.ts";
 import { createMetricsRoute } from "./metrics-route.ts";
 import type { PooledModel } from "../contracts/http-endpoint.ts";
+import type { Caller } from "../core/request.ts";
 import { createWelcomeRoute } from "./welcome.ts";
 
 function status(name: string, state: ModelStatus["state"], reason = ""): ModelStatus {
@@ -30,11 +31,12 @@ function catalog(ready: boolean, models: readonly ModelStatus[] = []): ModelCata
 }
 
 /** Asks the route at a path without going through a door. */
-function ask(routes: readonly Route[], path: string) {
+function ask(routes: readonly Route[], path: string, caller?: Caller) {
   const route = routes.find((each) => each.path === path && each.method === "GET");
   assert.ok(route, path);
-  assert.equal(route.scope, path === "/" || path === "/metrics" ? "status" : "open");
-  const answer = route.handle(httpCall(""));
+  assert.equal(route.scope, { "/": "any", "/metrics": "status" }[path] ?? "open");
+  const call = httpCall("");
+  const answer = route.handle(caller === undefined ? call : { ...call, caller });
   assert.ok(!(answer instanceof Promise) && !isFailure(answer) && "status" in answer);
   const text = Buffer.concat(answer.body).toString();
   return { status: answer.status, headers: Object.fromEntries(answer.headers), text };
@@ -103,6 +105,10 @@ describe("the welcome page", () => {
     ]) {
       assert.match(page.text, part);
     }
+    const bound = ask([createWelcomeRoute(parts)], "/", { id: "a", scopes: ["infer"], models: ["bad"] }).text;
+    assert.match(bound, /Ollama is running/);
+    assert.doesNotMatch(bound, /iris|qwen|cannot be read/);
+    assert.match(bound, /bad 1 {2}unavailable$/m);
     const nothing = { catalog: catalog(true), pooled: () => [], version: "1" };
     assert.match(ask([createWelcomeRoute(nothing)], "/").text, /none/);
   });

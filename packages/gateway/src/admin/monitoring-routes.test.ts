@@ -53,7 +53,7 @@ function startProxy(
     routes: createMonitoringRoutes({ grafana: undefined, prometheus: undefined, ...monitoring }, { clock }),
     admit: ({ scope }) =>
       scopes.includes(scope)
-        ? { id: "caller", scopes: scopes.filter((each) => each !== "open") }
+        ? { id: "caller", scopes: scopes.filter((each) => each !== "open" && each !== "any") }
         : failure("forbidden"),
   });
 }

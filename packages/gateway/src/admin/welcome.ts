@@ -3,6 +3,8 @@ import type { PooledModel } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
+import { mayUse } from "../core/may-use.ts";
+import type { Caller } from "../core/request.ts";
 
 /** What the page tells of. */
 export interface WelcomeParts {
@@ -23,18 +25,21 @@ export function createWelcomeRoute(parts: WelcomeParts): Route {
   return {
     method: "GET",
     path: "/",
-    scope: "status",
+    scope: "any",
     body: "none",
     writeFailure: writePlainFailure,
-    handle: () => wireAnswer(200, "text/plain; charset=utf-8", [Buffer.from(page(parts))]),
+    handle: ({ caller }) => wireAnswer(200, "text/plain; charset=utf-8", [Buffer.from(page(parts, caller))]),
   };
 }
 
-function page({ catalog, pooled, version }: WelcomeParts): string {
-  const own = catalog.list().map(({ name, version: number, state, reason }) => {
-    return `  ${name} ${number}  ${state.toLowerCase()}${reason === "" ? "" : `: ${reason}`}`;
+/** A key sees the models it may use; why one could not be loaded is for those who may see the status. */
+function page({ catalog, pooled, version }: WelcomeParts, caller: Caller): string {
+  const own = catalog.list().filter(({ name }) => mayUse(caller, name));
+  const told = own.map(({ name, version: number, state, reason }) => {
+    const why = reason === "" || !caller.scopes.includes("status") ? "" : `: ${reason}`;
+    return `  ${name} ${number}  ${state.toLowerCase()}${why}`;
   });
-  const models = [...own, ...listPooled(pooled())];
+  const models = [...told, ...listPooled(pooled().filter(({ name }) => mayUse(caller, name)))];
   return [
     `Spillway ${version}: an inference gateway.`,
     "",

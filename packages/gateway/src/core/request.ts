@@ -13,8 +13,11 @@ export type { WireAnswer };
 /** What a caller may do. */
 export type Scope = "infer" | "status" | "admin";
 
-/** What a route asks of its caller: a scope, or nothing (`open`: health, which load balancers ask for without a key). */
-export type RouteScope = Scope | "open";
+/**
+ * What a route asks of its caller: a scope, any key at all (`any`: where clients look whether there is a server), or
+ * nothing (`open`: health, which load balancers ask for without a key).
+ */
+export type RouteScope = Scope | "any" | "open";
 
 /** Who calls. */
 export interface Caller {

@@ -50,7 +50,7 @@ function admitByKey(keys: KeyRing, head: RequestHead): Caller | Failure {
 }
 
 function withScope(caller: Caller, { scope }: RequestHead): Caller | Failure {
-  if (scope === "open" || caller.scopes.includes(scope)) return caller;
+  if (scope === "open" || scope === "any" || caller.scopes.includes(scope)) return caller;
   const scopes = caller.scopes.join(" and ");
   const has =
     caller.meter === undefined
