@@ -42,6 +42,17 @@ export interface TokenEstimate {
   readonly maxCompletionTokens: number | undefined;
 }
 
+/** Makes of servers that are told apart. `other`: speaks its dialect, and that is all that is known. */
+export type ServerMake =
+  | "ollama"
+  | "openai"
+  | "vllm"
+  | "sglang"
+  | "llama.cpp"
+  | "lm-studio"
+  | "anthropic"
+  | "other";
+
 /** The server an attempt is for, as far as its wire format depends on it. */
 export interface AttemptTarget {
   readonly dialect: ChatDialect;
@@ -52,6 +63,8 @@ export interface AttemptTarget {
    * of an Ollama or a vLLM: a call to one of these goes there as bytes.
    */
   readonly serves: readonly Operation[];
+  /** What the server is; absent until it has said so. */
+  readonly make?: ServerMake;
 }
 
 /** One attempt's request to a server, and the reader of its answer. */

@@ -5,10 +5,11 @@
 import type { ConnectionFactory, ServerConnection } from "../contracts/connection.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
+import type { ServerMake } from "../core/forward.ts";
 import { parseHttpAddress } from "../core/http-address.ts";
 import { isAnswer, type Question } from "../contracts/ask-server.ts";
 import { askServer } from "./ask-server.ts";
-import { isSurveyFailure, surveyServer, type ServerMake } from "./survey.ts";
+import { isSurveyFailure, surveyServer } from "./survey.ts";
 
 /** Makes that are looked for, with their usual ports. */
 export const usualPorts: readonly DiscoverySpot[] = [

@@ -293,7 +293,8 @@ export class ServerEndpoint implements HttpEndpoint {
     if (dialect !== undefined) {
       const serves = survey?.serves ?? pool.serves ?? [];
       const offered = offeredNames(pool.models, survey, dialect);
-      for (const model of offered) targets.set(model, { dialect, model, serves });
+      const known = survey === undefined ? { dialect, serves } : { dialect, serves, make: survey.make };
+      for (const model of offered) targets.set(model, { ...known, model });
       if (dialect === "ollama") addLatest(targets);
     }
     this.#targets = targets;

@@ -62,6 +62,7 @@ describe("models", limit, () => {
       dialect: "openai",
       model: "Qwen/Qwen2.5-7B",
       serves: ["chat", "completions", "embeddings", "responses"],
+      make: "vllm",
     });
     assert.equal(endpoint?.isLoaded("Qwen/Qwen2.5-7B"), true, "a server that does not tell has it in memory");
     assert.ok(

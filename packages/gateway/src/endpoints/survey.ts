@@ -1,6 +1,6 @@
 /** What a server is and what it serves, learnt by questions that cost no tokens. */
 import type { HttpPoolOptions } from "../contracts/options.ts";
-import type { ChatDialect, Operation } from "../core/forward.ts";
+import type { ChatDialect, Operation, ServerMake } from "../core/forward.ts";
 import type { HeaderList } from "../core/headers.ts";
 import { asRecord, readJson } from "./ask-server.ts";
 import { isAnswer, type NoAnswer, type Question, type ServerAnswer } from "../contracts/ask-server.ts";
@@ -8,9 +8,6 @@ import { retryAfterMs } from "./retry-after.ts";
 
 /** A fact sheet as the server gave it. */
 export type Card = Readonly<Record<string, unknown>>;
-
-/** Makes of servers that are told apart. `other`: speaks its dialect, and that is all that is known. */
-export type ServerMake = "ollama" | "vllm" | "sglang" | "llama.cpp" | "lm-studio" | "anthropic" | "other";
 
 /** What a server said of itself. */
 export interface Survey {
@@ -175,6 +172,10 @@ async function recogniseMake(
       return { make: "llama.cpp", version: undefined };
     case "organization_owner":
       return { make: "lm-studio", version: undefined };
+    case "openai":
+    case "openai-internal":
+    case "system":
+      return { make: "openai", version: undefined };
     default:
       return { make: "other", version: undefined };
   }

@@ -9,10 +9,10 @@ export class PreparedFor<Made extends object> {
 
   /** Runs the task unless its result is there. The promise never rejects. */
   prepare(
-    { dialect, model, serves }: AttemptTarget,
+    { dialect, model, serves, make }: AttemptTarget,
     run: (target: AttemptTarget) => Promise<Made | Failure>,
   ): Promise<void> | undefined {
-    const target: AttemptTarget = { dialect, model, serves };
+    const target: AttemptTarget = { dialect, model, serves, ...(make === undefined ? {} : { make }) };
     if (this.#made !== undefined && this.#isFor(target)) return undefined;
     return run(target).then((made) => {
       this.#target = target;
@@ -28,11 +28,12 @@ export class PreparedFor<Made extends object> {
     return made;
   }
 
-  #isFor({ dialect, model, serves }: AttemptTarget): boolean {
+  #isFor({ dialect, model, serves, make }: AttemptTarget): boolean {
     const kept = this.#target;
     return (
       kept?.dialect === dialect &&
       kept.model === model &&
+      kept.make === make &&
       kept.serves.length === serves.length &&
       kept.serves.every((each, index) => each === serves[index])
     );

@@ -166,11 +166,23 @@ describe("what no other API has is refused by name", () => {
   });
 });
 
-test("the limit of tokens by its later name where the server is known to know it", () => {
-  const made = writeOpenAiChatRequest(read({ max_tokens: 5 }), { ...target, serves: ["responses"] });
-  assert.ok(!isFailure(made));
-  const body = JSON.parse(Buffer.from(made.body).toString()) as object;
-  assert.deepEqual(body, { model: "m", messages: [], max_completion_tokens: 5 });
+test("the limit of tokens by its later name where the server's make wants it, or is unknown and likely to know it", () => {
+  const later = "max_completion_tokens";
+  for (const [make, serves, name] of [
+    [undefined, [], "max_tokens"],
+    [undefined, ["responses"], later],
+    ["other", ["responses"], later],
+    ["other", [], "max_tokens"],
+    ["openai", [], later],
+    ["vllm", ["responses"], "max_tokens"],
+    ["ollama", ["responses"], "max_tokens"],
+  ] as const) {
+    const known = make === undefined ? {} : { make };
+    const made = writeOpenAiChatRequest(read({ max_tokens: 5 }), { ...target, serves, ...known });
+    assert.ok(!isFailure(made));
+    const body = JSON.parse(Buffer.from(made.body).toString()) as object;
+    assert.deepEqual(body, { model: "m", messages: [], [name]: 5 });
+  }
 });
 
 test("what the model declined to say is what it said", () => {

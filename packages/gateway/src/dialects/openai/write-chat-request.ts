@@ -31,11 +31,9 @@ export function writeOpenAiChatRequest(
     (message) => message.role === "tool" && message.content.some(isImage),
   );
   if (hasToolImage) return cannotCarry(request, "images", "openai");
-  // OpenAI's own newer models refuse `max_tokens`; servers that serve responses know its later name.
-  const knowsLaterName = target.serves.includes("responses");
   return written("/v1/chat/completions", request, {
     model: target.model,
-    [knowsLaterName ? "max_completion_tokens" : "max_tokens"]: request.maxTokens,
+    [limitName(target)]: request.maxTokens,
     messages: request.messages.map(writeMessage),
     ...writeTools(request),
     response_format: writeFormat(request.format),
@@ -43,6 +41,15 @@ export function writeOpenAiChatRequest(
     logprobs: request.topLogprobs === undefined ? undefined : true,
     top_logprobs: request.topLogprobs,
   });
+}
+
+/**
+ * OpenAI's own newer models refuse `max_tokens`; every other make that is known takes it, and its later name only in
+ * newer versions. Of an unknown one it is guessed by whether it serves responses, which are younger than the name.
+ */
+function limitName({ make = "other", serves }: AttemptTarget): "max_completion_tokens" | "max_tokens" {
+  const isLater = make === "openai" || (make === "other" && serves.includes("responses"));
+  return isLater ? "max_completion_tokens" : "max_tokens";
 }
 
 function writeCompletion(request: ChatRequest, target: AttemptTarget): WrittenRequest | Failure {
