@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { startCloud } from "@spillway/simulator";
 import { createDataFolder, startEdgeGateway } from "../../harness/edge-gateway.ts";
+import { until } from "../../harness/until.ts";
 import { options, recordedNames, replay, steps, token } from "./replay.ts";
 
 test("what the client sent is answered by the simulated cloud as it was, with all that the client reads", async (t) => {
@@ -57,6 +58,16 @@ test("what the client sent is answered by an edge endpoint in front of that clou
     }
     simulator.faults.set([]);
   }
+  await until("every label has reached the cloud", () =>
+    Promise.resolve(simulator.cloud.labels().length === 5),
+  );
+  assert.deepEqual(
+    simulator.cloud
+      .labels()
+      .map(({ label }) => label)
+      .toSorted(),
+    ["3", "AB 12", "BOUNDING_BOX", "YES", "green"],
+  );
 });
 
 test("the client itself is content with the simulated cloud", async (t) => {

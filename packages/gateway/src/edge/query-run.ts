@@ -335,7 +335,9 @@ export class QueryRun {
     budget.spend(period);
     own.spend(period);
     if (lastAt !== undefined) own.lastAt = lastAt;
-    void store.spend({ detectorId: this.#known.detector.id, period, escalations: 1, lastAt: own.lastAt });
+    // The store forgets what was long ago: it is told when this was, whether or not a pause begins.
+    const at = this.#createdAt;
+    void store.spend({ detectorId: this.#known.detector.id, period, escalations: 1, lastAt: at });
   }
 
   #metadataForCloud(kind: "query" | "audit") {
