@@ -4,7 +4,7 @@ import { applyModel } from "./calibration-model.ts";
 import { chooseThreshold } from "./choose-threshold.ts";
 import type { ThresholdChoice } from "./choose-threshold.ts";
 import { driftReference } from "./drift-monitor.ts";
-import type { DriftReference } from "./drift-monitor.ts";
+import type { DriftReference, DriftState } from "./drift-monitor.ts";
 import { fitCalibration } from "./fit-calibration.ts";
 import type { Calibration, TooFewPairs } from "./fit-calibration.ts";
 import { sortPairs } from "./pairs.ts";
@@ -44,6 +44,8 @@ export interface DetectorCalibration {
   /** The threshold as a calibrated confidence; undefined where none was proven. */
   readonly threshold?: number;
   readonly reference: DriftReference;
+  /** What the drift monitor knew when it last stopped; absent in a fresh one. */
+  readonly drift?: DriftState;
 }
 
 /**
@@ -89,11 +91,13 @@ export function readDetectorCalibration(text: string): DetectorCalibration | und
 /** Checks what decisions depend on: that the model can be applied and which threshold holds. */
 function isDetectorCalibration(value: unknown): value is DetectorCalibration {
   if (typeof value !== "object" || value === null) return false;
-  const { format, model, calibration, choice, threshold, reference } = value as Partial<DetectorCalibration>;
+  const { format, model, calibration, choice, threshold, reference, drift } =
+    value as Partial<DetectorCalibration>;
   if (format !== 1 || typeof model?.name !== "string" || typeof model.version !== "string") return false;
   if (choice?.kind !== "reached" && choice?.kind !== "unreachable") return false;
   if (threshold !== undefined && !isShare(threshold)) return false;
   if (!Array.isArray(reference?.edges) || !Array.isArray(reference.shares)) return false;
+  if (drift !== undefined && !(typeof drift.score === "number" && Array.isArray(drift.counts))) return false;
   if (calibration?.model === undefined || reference.model === undefined) return false;
   return [0, 0.5, 1].every(
     (at) => isShare(applyModel(calibration.model, at)) && isShare(applyModel(reference.model, at)),

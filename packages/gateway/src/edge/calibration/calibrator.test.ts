@@ -160,13 +160,18 @@ describe("in automatic mode", () => {
     assert.equal(threshold, made.threshold);
     const report = first.calibrator.report("det_a");
     assert.deepEqual([report?.inUse, report?.model, report?.drift?.drifting], [true, "seated@3", false]);
+    await runLine(first, "overconfident", 1000, 2);
     first.calibrator.close();
     await store.close();
 
     const again = await openStore(test, folder);
     const second = bench(again.calibrations);
     await second.calibrator.start();
+    assert.match(first.calibrator.summary("det_a") ?? "", /^automatic, temperature, fitted to \d+ pairs$/);
     assert.deepEqual(second.calibrator.calibrated(detector, answerOf(0.99)), { confidence, threshold });
+    const { stability = 0 } = second.calibrator.report("det_a")?.drift ?? {};
+    assert.equal(stability, first.calibrator.report("det_a")?.drift?.stability);
+    assert.ok(stability > 0, "what the monitor knew is gone");
   });
 
   it("it is fitted again by itself as comparisons come, one fit at a time, a minute apart", async (test) => {

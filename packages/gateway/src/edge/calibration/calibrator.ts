@@ -167,11 +167,34 @@ export class Calibrator implements Pick<EdgeObserver, "answered" | "compared"> {
     };
   }
 
+  /** A detector's calibration in a few words, such as `automatic, isotonic, fitted to 412 pairs`; undefined where it is off. */
+  summary(detectorId: string): string | undefined {
+    const options = this.#parts.options(detectorId);
+    if (options === undefined || options.mode === "off") return undefined;
+    const state = this.#states.get(detectorId.toLowerCase());
+    const fitted = state?.calibration?.calibration;
+    if (fitted === undefined)
+      return `${options.mode}, not fitted${state?.problem ? `: ${state.problem}` : ""}`;
+    const drift = state?.drift?.why;
+    const drifting = drift === undefined ? "" : `, ${drift.replaceAll("_", " ")}`;
+    return `${options.mode}, ${fitted.model.kind}, fitted to ${fitted.pairs} pairs${drifting}`;
+  }
+
   /** Hands what was gathered to the store. Idempotent. */
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     const at = this.#parts.clock.wallNow();
-    for (const state of this.#states.values()) state.flush(at);
+    const { calibrations } = this.#parts.store;
+    for (const state of this.#states.values()) {
+      state.flush(at);
+      const paused = state.paused();
+      if (paused === undefined) continue;
+      const { detectorId, model, fittedAt } = paused;
+      const record = JSON.stringify(paused);
+      // The store finishes what was asked of it before it closes; what a full disk refuses here is counted anew.
+      void calibrations.keep({ detectorId, model: modelKey(model), fittedAt, record });
+    }
   }
 
   #isOn(detectorId: string): boolean {

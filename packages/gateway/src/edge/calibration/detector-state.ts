@@ -108,13 +108,14 @@ export class DetectorState {
 
   /** A fit succeeded. */
   take(calibration: DetectorCalibration): void {
-    const key = modelKey(calibration.model);
-    const place = this.#calibrations.findIndex((one) => modelKey(one.model) === key);
-    if (place >= 0) this.#calibrations.splice(place, 1);
-    else if (this.#calibrations.length >= maxModels) this.#calibrations.shift();
-    this.#calibrations.push(calibration);
+    this.#put(calibration);
     if (this.#isCurrent(calibration.model)) this.#use(calibration);
     this.#newPairs = 0;
+  }
+
+  /** The calibration in use with what its drift monitor knows, to go on later. */
+  paused(): DetectorCalibration | undefined {
+    return this.#calibration && this.#monitor && { ...this.#calibration, drift: this.#monitor.state() };
   }
 
   /** Hands counts to the store. */
@@ -124,6 +125,14 @@ export class DetectorState {
     this.#counted = { escalation: 0, audit: 0 };
   }
 
+  #put(calibration: DetectorCalibration): void {
+    const key = modelKey(calibration.model);
+    const place = this.#calibrations.findIndex((one) => modelKey(one.model) === key);
+    if (place >= 0) this.#calibrations.splice(place, 1);
+    else if (this.#calibrations.length >= maxModels) this.#calibrations.shift();
+    this.#calibrations.push(calibration);
+  }
+
   #isCurrent(model: CalibratedModel): boolean {
     return model.name === this.#model?.name && model.version === this.#model.version;
   }
@@ -131,6 +140,8 @@ export class DetectorState {
   #turnTo(model: CalibratedModel, at: number): void {
     if (this.#isCurrent(model)) return;
     this.flush(at);
+    const paused = this.paused();
+    if (paused !== undefined) this.#put(paused);
     this.#model = { name: model.name, version: model.version };
     this.#newPairs = 0;
     this.#attemptedAt = -Infinity;
@@ -141,7 +152,7 @@ export class DetectorState {
 
   #use(calibration: DetectorCalibration | undefined): void {
     this.#calibration = calibration;
-    this.#monitor = calibration && createDriftMonitor(calibration.reference);
+    this.#monitor = calibration && createDriftMonitor(calibration.reference, {}, calibration.drift);
   }
 
   #keep(
