@@ -10,6 +10,7 @@ import { ForwardExchange, type ExchangeContext } from "./forward-exchange.ts";
 import { ForwardMeters } from "./forward-metrics.ts";
 import type { ForwardRecord } from "../../contracts/request-record.ts";
 import { Hedging } from "./hedging.ts";
+import { StartPacer } from "./start-pacer.ts";
 import { defaultRetryBudget, RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
 
 /** What the stage needs. */
@@ -29,6 +30,7 @@ export interface UpstreamOptions {
 export function createUpstream(options: UpstreamOptions): Upstream<ForwardDecision> {
   const { clock, random, logger, metrics, scheduling } = options;
   const budget = new RetryBudget(options.retryBudget ?? defaultRetryBudget);
+  const pacer = new StartPacer(clock);
   const context: ExchangeContext = {
     clock,
     random,
@@ -44,7 +46,7 @@ export function createUpstream(options: UpstreamOptions): Upstream<ForwardDecisi
   return {
     carry(decision, sink) {
       const exchange = new ForwardExchange(context, decision, sink);
-      exchange.start();
+      pacer.begin(exchange);
       return exchange;
     },
   };

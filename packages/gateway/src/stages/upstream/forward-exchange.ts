@@ -44,7 +44,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   readonly #decision: ForwardDecision;
   readonly #sink: ResponseSink;
   readonly #meter: PoolMeter;
-  #startedAt = 0;
+  readonly #startedAt: number;
   /** The attempt that runs, or ran last; the one that was committed to. */
   #attempt: ForwardAttempt | undefined;
   /** A second one beside it. */
@@ -63,14 +63,24 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     this.#decision = decision;
     this.#sink = sink;
     this.#meter = context.meters.of(decision.route);
+    this.#startedAt = context.clock.now();
   }
 
-  /** Begins. A request that was called off after its decision is not sent. */
+  /** Begins. A request that was called off after its decision is not sent. Does not throw. */
   start(): void {
+    if (this.#done) return;
+    try {
+      this.#begin();
+    } catch (error) {
+      this.#context.onFault(error);
+      if (!this.#done) this.#giveUp(toFailure(error));
+    }
+  }
+
+  #begin(): void {
     const { clock, budget, hedging } = this.#context;
     const { route, request, lease, endpoints } = this.#decision;
-    const now = clock.now();
-    this.#startedAt = now;
+    const now = this.#startedAt;
     this.#meter.queue.observe((lease.grantedAt - lease.enqueuedAt) / 1_000);
     if (request.cancellation.reason !== undefined) return this.cancel(request.cancellation.reason);
     budget.request(now);
