@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Cloud } from "../contracts/cloud.ts";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
+import type { ManagedModels } from "../contracts/managed-models.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import type { Route } from "../contracts/route.ts";
@@ -28,6 +29,7 @@ import { askServer } from "../endpoints/ask-server.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { DeferredStore } from "../store/deferred-store.ts";
 import { openEdgeStore } from "../store/open-edge-store.ts";
+import { createEdgeUpdater } from "./edge-updater.ts";
 import type { GatewayContext } from "./options.ts";
 
 /** What the edge endpoint is made from. */
@@ -36,6 +38,8 @@ export interface EdgeParts {
   readonly context: GatewayContext;
   readonly pipeline: Pipeline;
   readonly catalog: ModelCatalog;
+  /** Where fetched models are served; undefined: none are fetched. */
+  readonly managed: ManagedModels | undefined;
 }
 
 /** The edge endpoint. */
@@ -60,9 +64,11 @@ export function createEdge(parts: EdgeParts): Edge {
   const folder = resolve(context.dataFolder ?? ".spillway");
   let drain: EscalationDrain | undefined;
   const store = createStore(folder, parts, () => drain?.wake());
-  const deps = createDeps(parts, store);
-  const { cloud, registry, settings, budget, calibrator } = deps;
-  const tokens = new CloudTokens({ ...deps, policyOf: (id) => registry.find(id)?.policy });
+  const made = createDeps(parts, store);
+  const { cloud, registry, settings, budget, calibrator } = made;
+  const tokens = new CloudTokens({ ...made, policyOf: (id) => registry.find(id)?.policy });
+  const updater = createEdgeUpdater(parts, { ...made, tokens });
+  const deps = { ...made, observer: tellAll(made.observer, ...(updater ? [updater.observer] : [])) };
   if (cloud !== undefined) drain = new EscalationDrain({ ...deps, cloud, tokenOf: (id) => tokens.of(id) });
   const { logger, clock } = context;
   const file = createConfigFile(folder, options);
@@ -99,16 +105,18 @@ export function createEdge(parts: EdgeParts): Edge {
         if (problem !== undefined) logger.warn("edge_config_unreadable", { reason: problem.message });
       }
       // A folder that is not there holds nothing, and is made when there is something to keep.
-      if (cloud === undefined && !existsSync(folder)) return;
+      if (cloud === undefined && updater === undefined && !existsSync(folder)) return;
       await calibrator.start();
       await restoreDetectors({ store, registry, budget, now: clock.wallNow() });
       isRestored = true;
       resume();
       drain?.start();
+      await updater?.start();
     },
     modelsChanged: resume,
     async close() {
       deps.later.close();
+      await updater?.close();
       await drain?.close();
       cloud?.close();
       calibrator.close();

@@ -10,6 +10,7 @@ import { createPipeline } from "../pipeline/pipeline.ts";
 import { RecentRequests } from "../telemetry/index.ts";
 import { unknownModel } from "../workers/catalog.ts";
 import { createEdge } from "./edge.ts";
+import { fetchedModels } from "./edge-updater.ts";
 import { openDoors, type Doors, type Listening } from "./doors.ts";
 import { createForwarding } from "./forward.ts";
 import { createLlama } from "./llama.ts";
@@ -44,7 +45,8 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     edgeChanged();
     modelsChanged();
   };
-  const workers = createModelWorkers({ config, context, onChange });
+  const managedFolder = fetchedModels(config, context);
+  const workers = createModelWorkers({ config, context, managedFolder, onChange });
   const { sources } = workers;
   const records = new RecentRequests();
   const forwarding = createForwarding({
@@ -69,7 +71,9 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   });
   const models = workers.catalog;
   const catalog: ModelCatalog = { ...models, ready: () => models.ready() && forwarding.catalog.ready() };
-  const edge = config.edge && createEdge({ options: config.edge, context, pipeline, catalog: models });
+  const edge =
+    config.edge &&
+    createEdge({ options: config.edge, context, pipeline, catalog: models, managed: workers.managed });
   if (edge !== undefined) edgeChanged = () => edge.modelsChanged();
   const surfaces = { config, context, pipeline, catalog, forward: forwarding.catalog, records, edge };
   let keys: WatchedFiles | undefined;

@@ -1,9 +1,11 @@
 /** The edge endpoint's part of the configuration: from what people write to what engines are told. */
 import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type {
   CalibrationOptions,
   EdgeCloudOptions,
   EdgeDetectorOptions,
+  EdgeModelsOptions,
   EdgeOptions,
   EdgePolicy,
 } from "../contracts/edge-options.ts";
@@ -50,6 +52,7 @@ export function compileEdge(edge: DefaultedConfig["edge"], units: Units): EdgeOp
     detectors: named ?? builtinDetectors.map((each) => ({ ...defaults, ...each })),
     defaults,
     rejectUnknownDetectors: edge.rejectUnknownDetectors,
+    models: compileModels(edge.models, units),
     refreshMs: units.ms(edge.refresh),
     auditRate: edge.auditRate,
     escalationsPerMonth: edge.escalationsPerMonth,
@@ -174,4 +177,17 @@ function compileCloud(cloud: NonNullable<DefaultedEdge["cloud"]>, units: Units):
     connectTimeoutMs: units.ms(cloud.connectTimeout),
     timeoutMs: units.ms(cloud.timeout),
   } satisfies EdgeCloudOptions;
+}
+
+function compileModels(
+  { index, ca, packageSize, diskSize }: DefaultedEdge["models"],
+  units: Units,
+): EdgeModelsOptions {
+  const isAddress = index !== undefined && /^[a-z][a-z0-9+.-]+:/i.test(index);
+  return {
+    index: index === undefined || isAddress ? index : pathToFileURL(resolve(units.directory, index)).href,
+    ca: ca === undefined ? undefined : resolve(units.directory, ca),
+    packageBytes: units.bytes(packageSize),
+    diskBytes: units.bytes(diskSize),
+  } satisfies EdgeModelsOptions;
 }

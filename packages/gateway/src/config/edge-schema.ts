@@ -6,6 +6,7 @@ import {
   duration,
   expectations,
   filePath,
+  indexAddress,
   name,
   policyName,
   detectorId,
@@ -120,12 +121,29 @@ const detectorSchema = z.strictObject({
   patienceTime: number(0, 3_600).optional().describe("Seconds that callers are told to wait. Default 30"),
   model: modelUnion
     .optional()
-    .describe("What answers here. Absent: a model that the cloud hands out, if any"),
+    .describe("What answers here. Absent: a model that the index or the cloud offers, if any"),
 });
 
 const ringSchema = z.strictObject({
   size: size("1MiB", "1024GiB").default("200MB").describe("Bytes on disk; the oldest go first"),
   perSecond: size("1KiB", "1GiB").default("1MB").describe("Bytes that are written a second at most"),
+});
+
+const modelsSchema = z.strictObject({
+  index: indexAddress
+    .optional()
+    .describe(
+      "Index of model packages: an `http`, `https` or `file` address, or a path. Absent: only the cloud offers models",
+    ),
+  ca: filePath
+    .optional()
+    .describe(
+      "PEM file of the certificate authority for the index and for packages. Default: those that Node trusts",
+    ),
+  packageSize: size("1KiB", "64GiB").default("512MiB").describe("Largest package, and what is in it"),
+  diskSize: size("1MiB", "1024GiB")
+    .default("4GiB")
+    .describe("Fetched models on disk; beyond it versions that only a rollback would need go first"),
 });
 
 /** The schema of the key `edge`. */
@@ -149,7 +167,10 @@ export const edgeSchema = z.strictObject({
   rejectUnknownDetectors: yesNo
     .default(false)
     .describe("Queries for detectors that are not listed are refused instead of learnt from the cloud"),
-  refresh: duration("1s", "24h").default("60s").describe("How often the cloud is asked for newer models"),
+  models: modelsSchema.prefault({}).describe("Models that are fetched for detectors that name none"),
+  refresh: duration("1s", "24h")
+    .default("60s")
+    .describe("How often the cloud and the index are asked for newer models"),
   auditRate: number(0, 1).default(0.00001).describe("Share of sure answers that the cloud checks"),
   escalationsPerMonth: whole(0, 1_000_000_000)
     .optional()

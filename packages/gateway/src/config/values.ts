@@ -167,6 +167,19 @@ export const policyName = text("a name of at most 100 characters", (value) =>
 /** A file or folder; relative to the folder of the configuration file. */
 export const filePath = text("a path", (value) => value !== "" && !value.includes("\0"));
 
+/** Where an index of models lies. */
+export const indexAddress = text(
+  "a path, or an address such as https://models.example/index.json",
+  (value) => {
+    if (value === "" || value.includes("\0")) return false;
+    if (!/^[a-z][a-z0-9+.-]+:/i.test(value)) return true;
+    const url = URL.parse(value);
+    return (
+      url !== null && /^(https?|file):$/.test(url.protocol) && url.username === "" && url.password === ""
+    );
+  },
+);
+
 /** What a key is called. */
 export const keyId = text(
   "at most 64 letters, digits, dots, dashes and underscores that start with a letter or digit, and none of local, anonymous, unknown, other",

@@ -54,7 +54,8 @@ export interface EdgeOptions {
   readonly defaults: Omit<EdgeDetectorOptions, "id" | "detector" | "model">;
   /** Queries for detectors that the configuration does not name are refused. */
   readonly rejectUnknownDetectors: boolean;
-  /** How often the cloud is asked for newer models, ms. */
+  readonly models: EdgeModelsOptions;
+  /** How often the cloud and the index are asked for newer models, ms. */
   readonly refreshMs: number;
   /** Share of sure answers that are checked by the cloud, 0 to 1. */
   readonly auditRate: number;
@@ -64,6 +65,18 @@ export interface EdgeOptions {
   readonly outboxBytes: number;
   /** Recent pictures that were not escalated: bytes in sum, and bytes a second that are written at most. */
   readonly ring: { readonly bytes: number; readonly bytesPerSecond: number };
+}
+
+/** Models that are fetched for detectors. */
+export interface EdgeModelsOptions {
+  /** Address of an index of packages, `http:`, `https:` or `file:`; undefined: only the cloud offers models. */
+  readonly index: string | undefined;
+  /** PEM file of the certificate authority for the index and for packages. */
+  readonly ca: string | undefined;
+  /** Largest package, and what is in it, bytes. */
+  readonly packageBytes: number;
+  /** All fetched models on the disk, bytes. */
+  readonly diskBytes: number;
 }
 
 /** How the Groundlight cloud is reached. */

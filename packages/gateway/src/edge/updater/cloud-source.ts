@@ -27,7 +27,7 @@ export function createCloudSource(cloud: Cloud): ModelSource {
     async latest({ detector, token }, isBad) {
       if (detector.origin === "configuration")
         return { kind: "none", reason: "the cloud does not know this detector" };
-      const info = await cloud.modelInfo(detector.id, { timeoutMs, token });
+      const info = await cloud.modelInfo(detector.id, { timeoutMs, token: token() });
       if (!isCloudFailure(info)) return offerOf(info, isBad);
       if (info.status === 404)
         return { kind: "none", reason: "the cloud has no model for edge devices of this detector" };

@@ -74,6 +74,8 @@ export class DetectorUpdate {
   /** Since when it is in its state, ms since the Unix epoch. */
   since: number;
   progress: InstallProgress | undefined;
+  /** The source's version that is on its way; undefined: none. */
+  wanted: string | undefined;
   /** Checks that failed in a row. */
   failures = 0;
   /** What the source asked for after the last failure, ms. */
@@ -238,12 +240,14 @@ export class DetectorUpdate {
   async #take(offer: ModelOffer, before: Standing): Promise<void> {
     if (offer.contentId === this.serving?.contentId && this.#isServing())
       return this.#settleServing(before, "");
+    this.wanted = offer.version;
     try {
       const there = this.kept.versions.find(({ contentId }) => contentId === offer.contentId);
       const version = there ?? (await this.#install(offer));
       this.#pending = version?.version;
       if (version !== undefined && !this.#closed) await this.#inTurn(() => this.#activate(version));
     } finally {
+      this.wanted = undefined;
       this.#pending = undefined;
     }
   }
@@ -368,9 +372,12 @@ export class DetectorUpdate {
     // One that has served before is damaged here; it is fetched again.
     if (version.version === this.kept.serving) await this.#drop(version);
     else version.trials++;
-    if (version.trials >= maxTrials) await this.#discard(version, problem);
+    const isBad = version.trials >= maxTrials;
+    if (isBad) await this.#discard(version, problem);
     else await this.#save();
     this.#fail(problem);
+    // What is offered beside it is looked at without delay.
+    if (isBad) this.failures = 0;
   }
 
   /** Only the version that serves stays loaded, and only it and the one before stay on the disk. */

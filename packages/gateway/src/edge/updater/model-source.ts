@@ -5,8 +5,8 @@ import type { Detector } from "../../core/detector.ts";
 /** A detector for which a model is looked for. */
 export interface DetectorInUse {
   readonly detector: Detector;
-  /** Token for the cloud in place of the device's. */
-  readonly token: string | undefined;
+  /** Token for the cloud in place of the device's; undefined: the device's. Throws where its file cannot be read. */
+  readonly token: () => string | undefined;
 }
 
 /** A package that can be fetched. */

@@ -152,7 +152,7 @@ async function rigOver(
     logger: quiet,
     models,
     sources: options.sources?.(server) ?? [createIndexSource({ url, ca: undefined, clock: quick })],
-    inUse: () => inUse.map((detector) => ({ detector, token: undefined })),
+    inUse: () => inUse.map((detector) => ({ detector, token: () => undefined })),
     serve: (id, model) => void served.set(id, model),
     refreshMs: () => refreshMs,
     ca: undefined,

@@ -8,7 +8,7 @@ import type { Logger } from "../../contracts/telemetry.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
-import { DetectorUpdate, type UpdateDeps, type UpdateLimits } from "./detector-update.ts";
+import { DetectorUpdate, type UpdateDeps, type UpdateLimits, type UpdateState } from "./detector-update.ts";
 import { emptyModel, KeptModels, modelNameOf, type KeptModel } from "./kept-models.ts";
 import { ModelInstaller } from "./model-installer.ts";
 import { firstOffer, type DetectorInUse, type ModelSource } from "./model-source.ts";
@@ -32,6 +32,17 @@ export interface ModelUpdaterOptions extends SmokeTestParts {
   /** PEM certificates of the authorities trusted for packages; undefined: those that Node trusts. */
   readonly ca: string | undefined;
   readonly limits: UpdaterLimits;
+}
+
+/** How a detector's update stands. */
+export interface UpdateStatus {
+  readonly state: UpdateState;
+  /** For people; empty when all is well. */
+  readonly reason: string;
+  /** The source's version that is on its way; undefined: none. */
+  readonly wanted: string | undefined;
+  /** When the state began, milliseconds since the Unix epoch. */
+  readonly since: number;
 }
 
 /** Bounds. */
@@ -151,6 +162,14 @@ export class ModelUpdater implements Inspect {
     const looked = this.#looked.get(modelNameOf(detectorId) ?? "");
     if (looked !== undefined) looked.nextAt = -Infinity;
     this.#launch();
+  }
+
+  /** How one detector's update stands; undefined: no model is looked for. */
+  statusOf(detectorId: string): UpdateStatus | undefined {
+    const looked = this.#looked.get(modelNameOf(detectorId) ?? "");
+    if (looked === undefined) return undefined;
+    const { state, reason, since, wanted } = looked.update;
+    return { state, reason, since, wanted };
   }
 
   /** Ends what runs; downloads are gone on with after the next start. Idempotent. */
