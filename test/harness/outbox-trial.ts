@@ -50,6 +50,8 @@ export interface OutboxOutcome {
   readonly copies: number;
   /** Promised before a copy was taken, and neither in it nor at the cloud by then; over all copies. */
   readonly lostInCopies: number;
+  /** How long the cloud was away, simulated: longer than asked for where queueing took longer. */
+  readonly awayMs: number;
   /** Requests of the cloud while it was away. */
   readonly attemptsInOutage: number;
   /** From the first request that the cloud answered to the last query, ms. */
@@ -150,6 +152,7 @@ class Run {
       kills: this.#kills,
       copies: this.#copies.length,
       lostInCopies: await this.#lostInCopies(),
+      awayMs: (backAt - this.#startedAt) * factor,
       attemptsInOutage,
       drainMs,
       queueMs,

@@ -209,7 +209,7 @@ export class EscalationDrain {
     if (isAway(failure)) {
       this.#probeAt = clock.now() + backOffMs(this.#misses, random);
       this.#misses += 1;
-    }
+    } else this.#misses = 0;
     const notBefore = clock.wallNow() + Math.max(pauseMs, failure.retryAfterMs ?? 0);
     await this.#settle(item, () => store.outbox.postpone(item.id, notBefore));
     this.#tell(item, "postponed", failure.kind);
@@ -220,6 +220,8 @@ export class EscalationDrain {
     { reason, failure }: Pick<Delivery & { kind: "never" }, "reason" | "failure">,
   ): Promise<void> {
     const { logger, store } = this.#parts;
+    // The cloud's own refusal says that it is there.
+    if (failure === "refused" || failure === "unauthorized") this.#misses = 0;
     await this.#settle(item, () => store.outbox.reject(item.id, reason));
     logger.warn("edge_escalation_rejected", { id: item.id, detectorId: item.detectorId, reason });
     this.#tell(item, "rejected", failure);
