@@ -4,6 +4,7 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { TensorAnswer } from "../../core/request.ts";
 import type { LabelMapping } from "../../contracts/local-inference.ts";
 import { classifyRows, type Classification } from "../../dialects/tensors/classify.ts";
+import { givesBoxes, readBoxes } from "./read-boxes.ts";
 
 /** What a class of the model means to the detector, and how likely it is. */
 interface Share {
@@ -20,25 +21,41 @@ export function readLocalAnswer(
   labels: LabelMapping,
   answer: TensorAnswer,
 ): LocalAnswer | Failure {
+  const isAboutBoxes = detector.mode === "BOUNDING_BOX" || detector.mode === "COUNT";
+  if (isAboutBoxes && givesBoxes(answer)) {
+    const boxes = readBoxes(detector, answer);
+    return isFailure(boxes) ? boxes : answerOf(answer, boxes);
+  }
   const rows = classifyRows(answer, 1);
   if (isFailure(rows)) return rows;
   const [row] = rows;
   if (row === undefined) return failure("bad_upstream_answer", "The model answered no row");
   const modelLabels = answer.model.task?.labels ?? [];
-  const best = mostLikely(sharesOf(row, (index) => meaningOf(detector, labels, { index, modelLabels })));
+  // A model that reads answers its text as the label of no class.
+  const best =
+    detector.mode === "TEXT" && row.label !== "" && row.scores === undefined
+      ? { meaning: row.label, probability: row.confidence }
+      : mostLikely(sharesOf(row, (index) => meaningOf(detector, labels, { index, modelLabels })));
   const finding = findingOf(detector, best.meaning);
   if (isFailure(finding)) return finding;
   const confidence = Math.min(1, Math.max(0, best.probability));
+  return { ...answerOf(answer, { finding, confidence, rois: null }), probabilities: probabilitiesOf(row) };
+}
+
+function answerOf(
+  { model, timing }: TensorAnswer,
+  { finding, confidence, rois }: Pick<LocalAnswer, "finding" | "confidence" | "rois">,
+): LocalAnswer {
   return {
     finding,
     confidence,
     rawConfidence: confidence,
     outOfDomain: undefined,
-    probabilities: probabilitiesOf(row),
-    rois: null,
-    text: null,
-    model: { name: answer.model.name, version: answer.model.version },
-    computeMs: answer.timing.computeMs,
+    probabilities: undefined,
+    rois,
+    text: finding.mode === "TEXT" ? finding.text : null,
+    model: { name: model.name, version: model.version },
+    computeMs: timing.computeMs,
   };
 }
 
