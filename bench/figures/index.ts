@@ -8,6 +8,7 @@ import { figure as chatLatency } from "./chat-latency.ts";
 import { figure as chatProxy } from "./chat-proxy.ts";
 import { figure as chatStreams } from "./chat-streams.ts";
 import { figure as edgeOutbox } from "./edge-outbox.ts";
+import { figure as edgeSwap } from "./edge-swap.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
 import { figure as kill } from "./kill.ts";
@@ -36,5 +37,6 @@ export const figures: readonly Figure[] = [
   chatKill,
   calibration,
   edgeOutbox,
+  edgeSwap,
   generator,
 ];
