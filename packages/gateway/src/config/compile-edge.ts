@@ -160,6 +160,7 @@ function compileModel(model: DefaultedModel | undefined): LocalModel | undefined
   if (model === undefined) return undefined;
   if (typeof model === "string")
     return { name: model, version: undefined, outOfDomain: undefined, labels: {} };
+  if ("server" in model) return compileServerModel(model);
   const { name, version, outOfDomain, yes, unclear } = model;
   return {
     name,
@@ -167,6 +168,12 @@ function compileModel(model: DefaultedModel | undefined): LocalModel | undefined
     outOfDomain,
     labels: { ...(yes !== undefined && { yes }), ...(unclear !== undefined && { unclear }) },
   };
+}
+
+function compileServerModel(model: Extract<DefaultedModel, { readonly server: string }>): LocalModel {
+  const { server: url, outOfDomainServer: outOfDomainUrl } = model;
+  const name = new URL(url).host;
+  return { name, version: undefined, outOfDomain: undefined, labels: {}, server: { url, outOfDomainUrl } };
 }
 
 function compileCloud(cloud: NonNullable<DefaultedEdge["cloud"]>, units: Units): EdgeCloudOptions {

@@ -64,8 +64,17 @@ const modelSchema = z.strictObject({
   unclear: labelsSchema.optional().describe("Labels of the model that mean UNCLEAR"),
 });
 
-const modelUnion = z.union([name, modelSchema]);
-expectations.add(modelUnion, { expected: "a model's name, or a mapping with its name" });
+const serverModelSchema = z.strictObject({
+  server: serverOrigin.describe("Address of Groundlight's inference server for the detector"),
+  outOfDomainServer: serverOrigin
+    .optional()
+    .describe("Address of the one that tells pictures unlike all that the first one's model knows"),
+});
+
+const modelUnion = z.union([name, modelSchema, serverModelSchema]);
+expectations.add(modelUnion, {
+  expected: "a model's name, or a mapping with its name, or one with the address of an inference server",
+});
 
 const calibrationSchema = z.strictObject({
   mode: choice("off", "suggest", "automatic")

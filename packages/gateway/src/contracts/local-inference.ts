@@ -21,6 +21,15 @@ export interface LocalModel {
   /** A model that tells pictures unlike all that the first one knows; undefined: none. */
   readonly outOfDomain: string | undefined;
   readonly labels: LabelMapping;
+  /** Groundlight's inference server that answers in place of a model of this gateway; absent: none. */
+  readonly server?: InferenceServerAddress | undefined;
+}
+
+/** Where an inference server listens: `http://host:8000`. */
+export interface InferenceServerAddress {
+  readonly url: string;
+  /** Of a second one that tells pictures unlike all that the first one's model knows; undefined: none. */
+  readonly outOfDomainUrl: string | undefined;
 }
 
 /** Whether a model can answer now. */

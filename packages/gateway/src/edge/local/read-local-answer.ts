@@ -82,12 +82,18 @@ function mostLikely(shares: readonly Share[]): Share {
   return best;
 }
 
-interface ModelClass {
+/** A class of a model: its place, and the names of all, where it has names. */
+export interface ModelClass {
   readonly index: number;
   readonly modelLabels: readonly string[];
 }
 
-function meaningOf(detector: Detector, labels: LabelMapping, { index, modelLabels }: ModelClass): string {
+/** What a class means to a detector, as a word of its mode. */
+export function meaningOf(
+  detector: Detector,
+  labels: LabelMapping,
+  { index, modelLabels }: ModelClass,
+): string {
   const label = modelLabels[index] ?? String(index);
   if (labels.unclear?.includes(label) === true) return unclear;
   switch (detector.mode) {
@@ -110,7 +116,8 @@ function meaningOf(detector: Detector, labels: LabelMapping, { index, modelLabel
 
 const boxLabels = ["NO_OBJECTS", "BOUNDING_BOX", "GREATER_THAN_MAX"] as const;
 
-function findingOf({ mode, modeConfiguration }: Detector, meaning: string): Finding | Failure {
+/** The finding that such a word stands for. */
+export function findingOf({ mode, modeConfiguration }: Detector, meaning: string): Finding | Failure {
   switch (mode) {
     case "BINARY":
       return { mode, label: meaning === "YES" ? "YES" : meaning === "NO" ? "NO" : unclear };
