@@ -1,6 +1,9 @@
 /** Models that the edge endpoint fetches: from a real index into real worker processes, asked by cameras all the while. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { startCloud } from "@spillway/simulator";
@@ -158,5 +161,30 @@ describe("fetched models", () => {
       pipelineConfig: `spillway: { package: onnx, sha256: ${sha256Of(digits)} }`,
     });
     await untilVersion(gateway, "1");
+  });
+
+  it("are not needed where an inference server of Groundlight answers", async (test) => {
+    const asked: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.headers["content-type"]);
+      request.resume();
+      const predictions = { confidences: [0.97], labels: [1], probabilities: [0.97], scores: [0.97] };
+      response.end(JSON.stringify({ predictions, multi_predictions: null, secondary_predictions: null }));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    test.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const edge = { detectors: [{ id, query: "Is it?", model: { server: url } }] };
+    const gateway = await startEdgeGateway(test, { edge });
+    const { status, body } = await gateway.ask(id, digit(7));
+    const { label, confidence, from_edge: fromEdge } = body["result"] as Record<string, unknown>;
+    assert.deepEqual([status, label, confidence, fromEdge], [200, "NO", 0.97, true]);
+    assert.deepEqual(asked, ["image/png"]);
+    await new Promise((resolve) => server.close(resolve).closeAllConnections());
+    assert.equal((await gateway.ask(id, digit(7))).status, 503, "without it there is no answer, and no wait");
   });
 });

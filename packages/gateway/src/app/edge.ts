@@ -19,6 +19,11 @@ import { CloudTokens } from "../edge/escalation/cloud-tokens.ts";
 import { EscalationDrain } from "../edge/escalation/escalation-drain.ts";
 import { restoreDetectors } from "../edge/detectors/restore.ts";
 import { Forwarding } from "../edge/forward.ts";
+import {
+  createInferenceServers,
+  withInferenceServers,
+  type InferenceServers,
+} from "../edge/inference-server/inference-servers.ts";
 import { LaterQueries } from "../edge/later-queries.ts";
 import { createPipelineInference } from "../edge/local/pipeline-inference.ts";
 import { createQueryIds } from "../edge/query-ids.ts";
@@ -120,6 +125,7 @@ export function createEdge(parts: EdgeParts): Edge {
       await drain?.close();
       cloud?.close();
       calibrator.close();
+      deps.servers.close();
       await store.close();
     },
   };
@@ -164,6 +170,8 @@ function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: D
     // Without a cloud there is nothing to be compared with.
     options: (id) => (options.cloud === undefined ? undefined : registry.find(id)?.calibration),
   });
+  const connect = createConnectionFactory({ clock });
+  const servers = createInferenceServers({ connect, ask: askServer, clock });
   return {
     clock,
     random,
@@ -171,7 +179,8 @@ function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: D
     registry,
     calibrator,
     settings: { auditRate: options.auditRate, refreshMs: options.refreshMs },
-    local: createPipelineInference({ pipeline, catalog, clock }),
+    servers,
+    local: withInferenceServers(createPipelineInference({ pipeline, catalog, clock }), servers),
     cloud: connectCloud(options, context),
     cloudTimeoutMs: options.cloud?.timeoutMs ?? 0,
     hasDeviceToken: options.cloud?.token !== undefined,
@@ -184,7 +193,7 @@ function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: D
       calibrator.calibrated({ id, mode: detector.mode, options: calibration }, answer),
     reveal: revealSecret,
     rejectUnknown: options.rejectUnknownDetectors,
-  } satisfies AnswerDeps & { readonly calibrator: Calibrator };
+  } satisfies AnswerDeps & { readonly calibrator: Calibrator; readonly servers: InferenceServers };
 }
 
 function connectCloud({ cloud }: EdgeOptions, { clock, logger, version }: GatewayContext): Cloud | undefined {
