@@ -312,3 +312,18 @@ it("a server that loads a model for many of its probes' time is neither ejected 
   );
   assert.deepEqual(moved, []);
 });
+
+it("a mistake of callers that Ollama answers with 500 ejects no server and is told as it came", async (t) => {
+  const text = JSON.stringify({ error: "invalid JSON schema in format" });
+  const mistaken: ModelScript = ({ response }) =>
+    void response.writeHead(500, { "content-type": "application/json" }).end(text);
+  const bench = await startBench(t, [mistaken, mistaken], { dialect: "ollama" });
+  for (let i = 0; i < 12; i++) {
+    const call = ask(bench, "ollama chat");
+    await call.ended();
+    assert.deepEqual([call.status, call.text], [500, text]);
+  }
+  assert.deepEqual([stateOf(bench, 0), stateOf(bench, 1)], ["ready", "ready"]);
+  const outcome = 'spillway_forward_requests_total{pool="m",model="m",outcome="bad_request"}';
+  assert.equal(await sampleOf(bench.gateway, outcome), 12);
+});

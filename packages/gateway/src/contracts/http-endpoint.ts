@@ -41,6 +41,8 @@ export interface AttemptResult {
    */
   readonly kind: "ok" | "refused" | "connect" | "closed" | "malformed" | "timeout" | "cancelled";
   readonly status: number | undefined;
+  /** The status says that the server failed, and its text that the caller's request is at fault: nothing about the server. */
+  readonly isCallersMistake?: boolean;
   readonly retryAfterMs: number | undefined;
   /** From sending to the first content; undefined where there was none. */
   readonly firstTokenMs: number | undefined;

@@ -313,6 +313,18 @@ describe("pauses", () => {
   });
 });
 
+test("mistakes of callers that are answered like failures eject nobody, and show that the server answers", () => {
+  const { health, end, refuse } = examine();
+  repeat(4, () => refuse(500));
+  end("refused", { status: 500, isCallersMistake: true });
+  repeat(4, () => refuse(500));
+  repeat(20, () => end("refused", { status: 500, isCallersMistake: true }));
+  assert.equal(health.state, "ready");
+  repeat(5, () => refuse(500));
+  assert.equal(health.state, "unhealthy");
+  health.close();
+});
+
 test("a draining server stays so whatever happens, until it is back", () => {
   const { health, end, changes } = examine();
   health.setDraining(true);

@@ -174,7 +174,8 @@ export class EndpointHealth {
     this.#pauseTimer?.cancel();
   }
 
-  #refused({ status = 0, retryAfterMs }: AttemptResult): void {
+  #refused({ status = 0, isCallersMistake = false, retryAfterMs }: AttemptResult): void {
+    if (isCallersMistake) return this.#answered();
     if (status === 429 || status === 503 || status === 529) {
       // It answers, which is all that half-open asks.
       this.#closeAfterTrial();

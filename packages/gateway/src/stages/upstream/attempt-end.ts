@@ -3,6 +3,7 @@ import type { AttemptResult } from "../../contracts/http-endpoint.ts";
 import type { ServerError } from "../../contracts/connection.ts";
 import { errorTable, failure, type ErrorCode, type Failure } from "../../core/errors.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
+import { isCallersMistake } from "../../dialects/ollama/callers-mistake.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
 
 /** An answer that is no 2xx, collected. */
@@ -22,6 +23,8 @@ export interface AttemptEnd {
   /** Undefined unless the server answered in full with a status that is no 2xx. */
   readonly refused: RefusedAnswer | undefined;
   readonly retryAfterMs: number | undefined;
+  /** As `AttemptResult.isCallersMistake`. */
+  readonly isCallersMistake?: boolean;
 }
 
 /** The connection failed. */
@@ -65,9 +68,10 @@ export function endOfReader(reason: Failure): AttemptEnd {
 export function endOfRefusal(refused: RefusedAnswer, wallNow: number): AttemptEnd {
   const { status } = refused;
   const retryAfterMs = readRetryAfter(headerValue(refused.headers, "retry-after"), wallNow);
-  const code = refusalCode(status);
+  const isMistake = isCallersMistake(status, refused.body);
+  const code = isMistake ? "bad_request" : refusalCode(status);
   const reason = failure(code, `The model server answered with status ${status}`, retryAfterMs);
-  return { kind: "refused", failure: reason, sent: true, refused, retryAfterMs };
+  return { kind: "refused", failure: reason, sent: true, refused, retryAfterMs, isCallersMistake: isMistake };
 }
 
 /** The outcome that a status counts as. */

@@ -136,7 +136,12 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   }
 
   failed(attempt: ForwardAttempt, end: AttemptEnd, told: boolean): void {
-    this.#release(attempt, end.kind, end.retryAfterMs);
+    const { isCallersMistake = false } = end;
+    const result = attempt.result(end.kind, end.retryAfterMs);
+    this.#decision.lease.release(
+      attempt.endpoint,
+      isCallersMistake ? { ...result, isCallersMistake } : result,
+    );
     if (this.#committed) {
       if (attempt.answer.tokens === undefined) this.#decision.request.usage = this.#usedSoFar();
       this.#settle(end.failure.code);
@@ -345,8 +350,8 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     return this.#attempt?.used ?? { promptTokens, cachedTokens: 0, completionTokens: 0, estimated: true };
   }
 
-  #release(attempt: ForwardAttempt, kind: AttemptResult["kind"], retryAfterMs?: number): void {
-    this.#decision.lease.release(attempt.endpoint, attempt.result(kind, retryAfterMs));
+  #release(attempt: ForwardAttempt, kind: AttemptResult["kind"]): void {
+    this.#decision.lease.release(attempt.endpoint, attempt.result(kind));
   }
 
   #settle(outcome: Outcome): void {
