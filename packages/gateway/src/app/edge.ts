@@ -34,6 +34,7 @@ import { askServer } from "../endpoints/ask-server.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { DeferredStore } from "../store/deferred-store.ts";
 import { openEdgeStore } from "../store/open-edge-store.ts";
+import { createMonitoring } from "./edge-monitor.ts";
 import { createEdgeUpdater } from "./edge-updater.ts";
 import type { GatewayContext } from "./options.ts";
 
@@ -73,7 +74,15 @@ export function createEdge(parts: EdgeParts): Edge {
   const { cloud, registry, settings, budget, calibrator } = made;
   const tokens = new CloudTokens({ ...made, policyOf: (id) => registry.find(id)?.policy });
   const updater = createEdgeUpdater(parts, { ...made, tokens });
-  const deps = { ...made, observer: tellAll(made.observer, ...(updater ? [updater.observer] : [])) };
+  const monitoring = createMonitoring({
+    ...parts,
+    ...made,
+    updateOf: (id) => updater?.statusOf(id),
+    calibrationOf: (id) => calibrator.summary(id),
+    edgeConfig: () => config.document(),
+  });
+  const observers = [calibrator, monitoring.observer, ...(updater ? [updater.observer] : [])];
+  const deps = { ...made, observer: tellAll(...observers) };
   if (cloud !== undefined) drain = new EscalationDrain({ ...deps, cloud, tokenOf: (id) => tokens.of(id) });
   const { logger, clock } = context;
   const file = createConfigFile(folder, options);
@@ -88,17 +97,9 @@ export function createEdge(parts: EdgeParts): Edge {
   const forwarding = new Forwarding({ ...deps, metrics });
   const deviceToken = (): string | undefined => options.cloud?.token && deps.reveal(options.cloud.token);
   const routeDeps = { ...deps, answer: answerWith(deps, tokens), forwarding, config, deviceToken };
-  let isRestored = false;
-  let isResumed = false;
-  const resume = (): void => {
-    if (!isRestored || isResumed || !catalog.ready()) return;
-    isResumed = true;
-    void resumePromised(deps).then((count) => {
-      if (count > 0) logger.info("edge_queries_resumed", { count });
-    });
-  };
+  const promised = promisedQueries(deps, catalog);
   return {
-    routes: createEdgeRoutes(routeDeps),
+    routes: [...createEdgeRoutes(routeDeps), ...monitoring.routes],
     portRoutes: createEdgePortRoutes(forwarding),
     get storageProblem() {
       return store.problem;
@@ -113,22 +114,44 @@ export function createEdge(parts: EdgeParts): Edge {
       if (cloud === undefined && updater === undefined && !existsSync(folder)) return;
       await calibrator.start();
       await restoreDetectors({ store, registry, budget, now: clock.wallNow() });
-      isRestored = true;
-      resume();
+      promised.restored();
       drain?.start();
+      monitoring.start();
       await updater?.start();
     },
-    modelsChanged: resume,
+    modelsChanged: () => promised.resume(),
     async close() {
       deps.later.close();
       await updater?.close();
       await drain?.close();
+      monitoring.close();
       cloud?.close();
       calibrator.close();
       deps.servers.close();
       await store.close();
     },
   };
+}
+
+/** Answers what earlier processes promised for later, once, as soon as detectors and models are there. */
+function promisedQueries(
+  deps: AnswerDeps,
+  catalog: ModelCatalog,
+): { readonly restored: () => void; readonly resume: () => void } {
+  let isRestored = false;
+  let isResumed = false;
+  const resume = (): void => {
+    if (!isRestored || isResumed || !catalog.ready()) return;
+    isResumed = true;
+    void resumePromised(deps).then((count) => {
+      if (count > 0) deps.logger.info("edge_queries_resumed", { count });
+    });
+  };
+  const restored = (): void => {
+    isRestored = true;
+    resume();
+  };
+  return { restored, resume };
 }
 
 function answerWith(
@@ -185,7 +208,6 @@ function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: D
     cloudTimeoutMs: options.cloud?.timeoutMs ?? 0,
     hasDeviceToken: options.cloud?.token !== undefined,
     store,
-    observer: tellAll(calibrator),
     budget: new Budget(options.escalationsPerMonth),
     later: new LaterQueries(),
     nextId: createQueryIds({ clock, random }),
@@ -193,7 +215,10 @@ function createDeps({ options, context, pipeline, catalog }: EdgeParts, store: D
       calibrator.calibrated({ id, mode: detector.mode, options: calibration }, answer),
     reveal: revealSecret,
     rejectUnknown: options.rejectUnknownDetectors,
-  } satisfies AnswerDeps & { readonly calibrator: Calibrator; readonly servers: InferenceServers };
+  } satisfies Omit<AnswerDeps, "observer"> & {
+    readonly calibrator: Calibrator;
+    readonly servers: InferenceServers;
+  };
 }
 
 function connectCloud({ cloud }: EdgeOptions, { clock, logger, version }: GatewayContext): Cloud | undefined {

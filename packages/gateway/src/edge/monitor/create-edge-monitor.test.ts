@@ -256,7 +256,10 @@ describe("the edge monitor", () => {
     first.store.keepQuery({ id: "iq_2", detectorId: "det_a", createdAt: 1, record: "{}" });
     await first.stop();
     const { monitor } = await start(t, folder, clock, {
-      readObservation: (record) => (record === "{}" ? undefined : (JSON.parse(record) as QueryObservation)),
+      readRecent: ({ record }) =>
+        record === "{}"
+          ? undefined
+          : { observation: JSON.parse(record) as QueryObservation, comparison: undefined },
     });
     monitor.answered(queryObservation({ queryId: "iq_3", at: clock.wallNow() }));
     monitor.compared(agreementObservation({ queryId: "iq_1", at: clock.wallNow(), agreed: false }));

@@ -3,6 +3,7 @@ import type { EdgeObserver, QueryObservation } from "../../contracts/edge-observ
 import type {
   Activity as StoredActivity,
   EdgeStore,
+  StoredQuery,
   OutboxState,
   RejectedEscalation,
 } from "../../contracts/edge-store.ts";
@@ -14,7 +15,7 @@ import { hourMs, kept, type Unwritten } from "./detector-activity.ts";
 import { DeviceHours } from "./device-hours.ts";
 import { createEdgeMetrics } from "./edge-metrics.ts";
 import type { MonitoredParts } from "./monitored.ts";
-import { maxRecent, RecentQueries } from "./recent-queries.ts";
+import { maxRecent, RecentQueries, type RecentQuery } from "./recent-queries.ts";
 
 /** How often counters are written behind and the outbox is looked at, ms. */
 const flushMs = 5_000;
@@ -33,8 +34,8 @@ export interface EdgeMonitorOptions extends MonitoredParts {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** Reads an observation out of a stored query's record; undefined: it has none. */
-  readonly readObservation?: (record: string) => QueryObservation | undefined;
+  /** Reads a stored query; undefined: it cannot be read. Absent: those of earlier processes are not shown. */
+  readonly readRecent?: (query: StoredQuery) => RecentQuery | undefined;
 }
 
 /** Counts, and what was counted. */
@@ -47,11 +48,14 @@ export interface EdgeMonitor extends EdgeObserver {
   readonly outbox: OutboxState | undefined;
   /** The last ones given up, newest first. */
   readonly rejected: readonly RejectedEscalation[];
-  /** True once what earlier processes counted has been read. */
+  /** False while what earlier processes counted is being read. */
   readonly restored: boolean;
   /** Wall time of the start, ms. */
   readonly startedAt: number;
-  /** Reads what earlier processes counted, and writes from then on. Never rejects. */
+  /**
+   * Reads what earlier processes counted, and writes from then on. Never rejects. Happens by itself with the first thing to
+   * count; until then the store is not asked for anything.
+   */
   start(): Promise<void>;
   /** Says to the store what this device did in an hour: seconds it was up, or that the cloud has been told. */
   note(hour: number, name: "up" | "reported", value: number): void;
@@ -74,7 +78,8 @@ class Monitor implements EdgeMonitor {
   readonly startedAt: number;
   outbox: OutboxState | undefined;
   rejected: readonly RejectedEscalation[] = [];
-  restored = false;
+  #started: Promise<void> | undefined;
+  #hasRead = false;
   readonly #options: EdgeMonitorOptions;
   readonly #metrics: EdgeObserver;
   readonly #write: (detectorId: string, unwritten: Unwritten) => void;
@@ -100,29 +105,40 @@ class Monitor implements EdgeMonitor {
     });
   }
 
+  get restored(): boolean {
+    return this.#started === undefined || this.#hasRead;
+  }
+
   answered(observation: QueryObservation): void {
+    if (this.#started === undefined) void this.start();
     this.activity.answered(observation);
     this.recent.add(observation);
     this.#metrics.answered(observation);
   }
 
   compared(observation: Parameters<EdgeObserver["compared"]>[0]): void {
+    if (this.#started === undefined) void this.start();
     this.activity.compared(observation);
     this.recent.compared(observation);
     this.#metrics.compared(observation);
   }
 
   delivered(observation: Parameters<EdgeObserver["delivered"]>[0]): void {
+    if (this.#started === undefined) void this.start();
     this.activity.delivered(observation);
     this.#metrics.delivered(observation);
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return (this.#started ??= this.#begin());
+  }
+
+  async #begin(): Promise<void> {
     this.#schedule();
     await this.#lookAtOutbox();
     await this.#restoreRecent();
     await this.#restoreActivity();
-    this.restored = true;
+    this.#hasRead = true;
     for (const [id, unwritten] of this.#held) this.#keep(id, unwritten);
     this.#held = [];
   }
@@ -147,7 +163,9 @@ class Monitor implements EdgeMonitor {
     this.#keep("", { hour, added: { [name]: value } });
   }
 
+  /** For reports to the cloud: without one, or before the start, there is nothing to write. */
   #countUp(now: number): void {
+    if (this.#started === undefined || this.#options.cloud() === undefined) return;
     const hour = Math.floor(now / hourMs);
     const before = Math.min(now, Math.max(this.#upSince, hour * hourMs));
     const ofLast = (before - this.#upSince) / 1_000;
@@ -158,7 +176,7 @@ class Monitor implements EdgeMonitor {
   }
 
   #keep(detectorId: string, unwritten: Unwritten): void {
-    if (this.restored) this.#options.store.count(detectorId, unwritten.added, unwritten.hour);
+    if (this.#hasRead) this.#options.store.count(detectorId, unwritten.added, unwritten.hour);
     else if (this.#held.length < maxHeld) this.#held.push([detectorId, unwritten]);
   }
 
@@ -183,11 +201,11 @@ class Monitor implements EdgeMonitor {
   }
 
   async #restoreRecent(): Promise<void> {
-    const read = this.#options.readObservation;
+    const read = this.#options.readRecent;
     if (read === undefined) return;
     const page = await this.#options.store.queries({ offset: 0, limit: maxRecent });
     if (isFailure(page)) return;
-    this.recent.restore(page.queries.flatMap(({ record }) => read(record) ?? []));
+    this.recent.restore(page.queries.flatMap((query) => read(query) ?? []));
   }
 
   /** An hour at a time, the newest first, so that no turn of the loop takes long. */

@@ -7,10 +7,10 @@ export interface MonitoredDetector {
   readonly id: string;
   readonly name: string;
   readonly query: string;
-  /** Of `detectorModes`. */
+  /** Of `detectorModes`; empty for one that the cloud has not told of yet. */
   readonly mode: string;
-  /** 0 to 1. */
-  readonly threshold: number;
+  /** 0 to 1; undefined for one that the cloud has not told of yet. */
+  readonly threshold: number | undefined;
   readonly origin: "configuration" | "cloud";
   readonly policy: {
     readonly name: string;

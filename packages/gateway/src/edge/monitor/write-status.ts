@@ -243,6 +243,7 @@ function toldOf(detector: MonitoredDetector): Told {
   const { model, updater, calibration } = detector;
   return {
     ...detector,
+    threshold: detector.threshold ?? null,
     model: model === undefined ? null : { name: model.name, version: model.version ?? null },
     updater:
       updater === undefined
