@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { parse } from "yaml";
-import { startSimulator } from "@spillway/simulator";
+import { startCloud, startSimulator } from "@spillway/simulator";
 import { metricDefinitions } from "../../packages/gateway/src/app/metric-definitions.ts";
 import { createSecret, digestSecret, formatKey } from "../../packages/gateway/src/core/api-key.ts";
+import { digit, whichDigit } from "../harness/edge-gateway.ts";
 import { createModelFolder, repositoryRoot } from "../harness/gateway.ts";
 import { startLoad } from "../harness/load.ts";
 import { startModelServer } from "../harness/model-server.ts";
@@ -95,12 +96,34 @@ function makeKey(id: string, scopes: readonly string[]) {
   return { key: formatKey(id, secret), entry: { id, scopes, secret: `sha256:${digestSecret(secret)}` } };
 }
 
+/** A cloud for the edge endpoint that answers everything, as the configuration names it. */
+async function startEdgeCloud(t: TestContext) {
+  const token = "api_device_token_000001";
+  const cloud = await startCloud({
+    tokens: [token],
+    truth: () => ({ label: "8", confidence: 0.99 }),
+    detectors: [
+      {
+        id: whichDigit,
+        name: "which-digit",
+        query: "Which digit is this?",
+        mode: "MULTI_CLASS",
+        modeConfiguration: { class_names: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] },
+      },
+    ],
+  });
+  t.after(() => cloud.close());
+  return { origin: cloud.url, token };
+}
+
 /** What the dashboard is asked of: every kind of pool, with everything that can happen. */
 async function startWorld(t: TestContext, prometheus: string) {
   const folder = mkdtempSync(path.join(tmpdir(), "spillway-dashboard-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const models = createModelFolder(t);
   models.addMock("m", "batching: { maxBatch: 4 }\nmock: { latencyMs: 5, identity: true, width: 2 }");
+  models.addBuiltin("digits");
+  const cloud = await startEdgeCloud(t);
   const remote = await startModelServer();
   t.after(() => remote.stop());
   const faults = [
@@ -123,6 +146,7 @@ async function startWorld(t: TestContext, prometheus: string) {
       vision: { dialect: "kserve-grpc", endpoints: [`grpc://${remote.address}`] },
     },
     monitoring: { prometheus },
+    edge: { cloud, defaults: { policy: "edge_answers_with_escalation" } },
   };
   const file = path.join(folder, "spillway.yaml");
   writeFileSync(file, JSON.stringify(config));
@@ -164,6 +188,16 @@ async function leave(world: World): Promise<void> {
   );
 }
 
+/** An image query that no model is sure enough for, or one that it is. */
+function look({ url, caller }: World, isUnsure: boolean): Promise<Response> {
+  const address = `${url}/device-api/v1/image-queries?detector_id=${whichDigit}`;
+  return fetch(isUnsure ? `${address}&confidence_threshold=1` : address, {
+    method: "POST",
+    headers: { "content-type": "image/png", authorization: `Bearer ${caller}` },
+    body: new Uint8Array(digit(8)),
+  });
+}
+
 /** Everything that callers do, again and again until stopped. */
 function load(t: TestContext, world: World) {
   const rpc = createRpcClient(world.grpc);
@@ -179,6 +213,8 @@ function load(t: TestContext, world: World) {
     () => infer("m", [{ name: "input", ...numbers }]).then((answer) => answer.text()),
     () => infer("double", [{ name: "x", ...numbers }]).then((answer) => answer.text()),
     () => infer("none", []).then((answer) => answer.text()),
+    () => look(world, true).then((answer) => answer.text()),
+    () => look(world, false).then((answer) => answer.text()),
     () =>
       fetch(`${world.url}/v1/models`, { headers: { authorization: "Bearer wrong" } }).then((answer) =>
         answer.text(),
@@ -269,6 +305,6 @@ test("every query finds something, asked through the gateway's port", { timeout:
       rules.every(({ health }) => health !== "err"),
       JSON.stringify(rules),
     );
-    return rules.length === 2 && rules.every(({ health }) => health === "ok");
+    return rules.length === 5 && rules.every(({ health }) => health === "ok");
   });
 });
