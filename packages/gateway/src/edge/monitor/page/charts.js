@@ -337,7 +337,7 @@ function scaleOf({ kind, slots, series, most, least = 0 }) {
   const sums = slots.map((_, slot) => series.reduce((sum, { values }) => sum + (values[slot] ?? 0), 0));
   const all = kind === "columns" ? sums : series.flatMap(({ values }) => values.map((value) => value ?? 0));
   const highest = most ?? Math.max(...all, Number.MIN_VALUE);
-  const step = roundStep((highest - least) / 3);
+  const step = most === undefined ? roundStep((highest - least) / 3) : (most - least) / 2;
   const top = most ?? Math.ceil((highest - least) / step - 1e-9) * step + least;
   const ticks = [];
   for (let value = least; value <= top + step * 1e-6; value += step) ticks.push(value);
