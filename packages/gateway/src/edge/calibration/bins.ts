@@ -1,7 +1,8 @@
 /** Pairs gathered into at most 256 neighbourhoods of confidence, so that fitting costs the same for any number of them. */
 import type { Random } from "../../core/random.ts";
-import { effectiveSize } from "./pairs.ts";
+import { effectiveSize, sumsOf } from "./pairs.ts";
 import type { SortedPairs } from "./pairs.ts";
+import type { Steps } from "./steps.ts";
 
 /** Columns over bins, in ascending order of confidence. Weights are scaled so that their sum is the effective size. */
 export interface Bins {
@@ -21,28 +22,26 @@ export interface FoldedBins {
 }
 
 const MAX_BINS = 256;
+/** Bins filled in a step: up to 2,500 pairs of 40,000. */
+const STEP_BINS = 16;
 
 /** Bins of equal numbers of pairs; equal confidences share one. Every pair falls into one fold at random. */
-export function foldPairs(pairs: SortedPairs, folds: number, random: Random): FoldedBins {
+export function* foldSteps(pairs: SortedPairs, folds: number, random: Random): Steps<FoldedBins> {
   const ends = binEnds(pairs.confidence);
   const parts = Array.from({ length: folds }, () => emptyBins(ends.length));
   const all = emptyBins(ends.length);
-  let sum = 0;
-  let squares = 0;
-  for (const weight of pairs.weight) {
-    sum += weight;
-    squares += weight * weight;
-  }
+  const { sum, squares } = sumsOf(pairs.weight);
   const effectivePairs = effectiveSize(sum, squares);
   const scale = sum > 0 ? effectivePairs / sum : 0;
   let start = 0;
-  ends.forEach((end, bin) => {
+  for (const [bin, end] of ends.entries()) {
     for (let place = start; place < end; place += 1) {
       const part = parts[Math.floor(random.unit() * folds)];
       if (part !== undefined) add(part, bin, pairs, place, scale);
     }
     start = end;
-  });
+    if (bin % STEP_BINS === 0) yield;
+  }
   for (const part of parts) {
     addColumn(all.confidence, part.confidence);
     addColumn(all.weight, part.weight);
@@ -64,7 +63,7 @@ export function without({ all }: FoldedBins, fold: Bins): Bins {
 /** Sum of a column. */
 export function total(column: Float64Array): number {
   let sum = 0;
-  for (const value of column) sum += value;
+  for (let place = 0; place < column.length; place += 1) sum += column[place] ?? 0;
   return sum;
 }
 

@@ -1,14 +1,16 @@
 /** The calibration of one model for one detector: fitted, stored, read again. */
+import { sleep, type Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import { applyModel } from "./calibration-model.ts";
-import { chooseThreshold } from "./choose-threshold.ts";
+import { chooseSteps } from "./choose-threshold.ts";
 import type { ThresholdChoice } from "./choose-threshold.ts";
-import { driftReference } from "./drift-monitor.ts";
+import { referenceSteps } from "./drift-monitor.ts";
 import type { DriftReference, DriftState } from "./drift-monitor.ts";
-import { fitCalibration } from "./fit-calibration.ts";
+import { fitSteps } from "./fit-calibration.ts";
 import type { Calibration, TooFewPairs } from "./fit-calibration.ts";
-import { sortPairs } from "./pairs.ts";
+import { sortSteps } from "./pairs.ts";
 import type { CalibrationPair, PairColumns } from "./pairs.ts";
+import { inSlices, type Steps } from "./steps.ts";
 
 /** A model and its version: a calibration holds for no other. */
 export interface CalibratedModel {
@@ -48,22 +50,26 @@ export interface DetectorCalibration {
   readonly drift?: DriftState;
 }
 
-/**
- * Fits a calibration and chooses the threshold. `pause` is awaited between the steps, each of which takes less than 5 ms for
- * 10,000 pairs.
- */
-export async function calibrateDetector(
+/** Fits a calibration and chooses the threshold, a millisecond or so at a time. */
+export function calibrateDetector(
+  job: CalibrationJob,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+): Promise<DetectorCalibration | TooFewPairs> {
+  return inSlices(calibrationSteps(job, random), clock, () => sleep(clock, 0));
+}
+
+/** `calibrateDetector` in steps. */
+export function* calibrationSteps(
   job: CalibrationJob,
   random: Random,
-  pause: () => Promise<void>,
-): Promise<DetectorCalibration | TooFewPairs> {
+): Steps<DetectorCalibration | TooFewPairs> {
   const { detectorId, model, wishedAgreement, level = 0.95, minPairs, at } = job;
-  const pairs = sortPairs(job.pairs);
-  await pause();
-  const calibration = fitCalibration(pairs, minPairs === undefined ? {} : { minPairs }, random);
+  const pairs = yield* sortSteps(job.pairs);
+  const calibration = yield* fitSteps(pairs, minPairs === undefined ? {} : { minPairs }, random);
   if (calibration.kind === "too_few_pairs") return calibration;
-  await pause();
-  const choice = chooseThreshold(pairs, { wishedAgreement, level });
+  const choice = yield* chooseSteps(pairs, { wishedAgreement, level });
+  yield;
+  const reference = yield* referenceSteps(calibration.model, pairs, calibration.effectivePairs);
   const threshold = choice.kind === "reached" ? applyModel(calibration.model, choice.threshold) : undefined;
   return {
     format: 1,
@@ -73,7 +79,7 @@ export async function calibrateDetector(
     calibration,
     choice,
     ...(threshold === undefined ? {} : { threshold }),
-    reference: driftReference(calibration.model, pairs, calibration.effectivePairs),
+    reference,
   };
 }
 

@@ -3,7 +3,7 @@ import type { AgreementObservation, EdgeObserver, QueryObservation } from "../..
 import type { CalibrationOptions } from "../../contracts/edge-options.ts";
 import type { CalibrationStore } from "../../contracts/edge-store.ts";
 import type { Logger } from "../../contracts/telemetry.ts";
-import { sleep, type Clock } from "../../core/clock.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { DetectorMode, LocalAnswer } from "../../core/detector.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
@@ -234,10 +234,9 @@ export class Calibrator implements Pick<EdgeObserver, "answered" | "compared"> {
     const read = await readComparisons(store.calibrations, { detectorId, model: modelKey(model), since });
     if (isFailure(read)) return read;
     const { pairs, gap } = read;
-    const pause = (): Promise<void> => sleep(clock, 0);
     const at = clock.wallNow();
     const job = { detectorId, model, pairs, wishedAgreement: options.agreement, at };
-    const made = await calibrateDetector(job, random, pause);
+    const made = await calibrateDetector(job, { clock, random });
     if ("kind" in made) {
       state.problem = made.why;
       return made;
@@ -247,6 +246,7 @@ export class Calibrator implements Pick<EdgeObserver, "answered" | "compared"> {
       const { pairs: count, effectivePairs } = made.calibration;
       return { kind: "too_few_pairs", pairs: count, effectivePairs, needed: count + 1, why: gap };
     }
+    if (this.#isClosed) return failure("draining");
     const record = JSON.stringify(made);
     const kept = await store.calibrations.keep({ detectorId, model: modelKey(model), fittedAt: at, record });
     if (kept !== undefined) return kept;

@@ -1,7 +1,8 @@
 /** Finds the threshold that keeps the most answers at the edge and still has the wished agreement with the cloud. */
 import { binomialUpperTail, lowerBound, upperBound, wilsonLowerBound } from "./binomial-bounds.ts";
-import { effectiveSize, sortPairs } from "./pairs.ts";
+import { effectiveSize, sortPairs, sumsOf } from "./pairs.ts";
 import type { CalibrationPair, PairColumns, SortedPairs } from "./pairs.ts";
+import { finish, type Steps } from "./steps.ts";
 
 /** What is wished. */
 export interface ThresholdSettings {
@@ -58,6 +59,10 @@ interface Candidate {
 /** Thresholds that are looked at, one for each of so many equal parts of all weight. */
 const CANDIDATES = 512;
 
+/** Done in a step. */
+const STEP_CANDIDATES = 16;
+const STEP_PAIRS = 4096;
+
 /**
  * Where the sequence of tests begins, and the shares of the allowed error that are spent there. Most goes to a beginning deep
  * enough for a few disagreements not to end it: a quarter of all that is known. The others serve detectors that are only right
@@ -83,19 +88,27 @@ const BEGINNINGS: readonly {
  */
 export function chooseThreshold(
   pairs: readonly CalibrationPair[] | PairColumns,
-  { wishedAgreement, level = 0.95 }: ThresholdSettings,
+  settings: ThresholdSettings,
 ): ThresholdChoice {
-  const columns = sortPairs(pairs);
-  const sums = sumUp(columns);
+  return finish(chooseSteps(sortPairs(pairs), settings));
+}
+
+/** `chooseThreshold` in steps. */
+export function* chooseSteps(
+  columns: SortedPairs,
+  { wishedAgreement, level = 0.95 }: ThresholdSettings,
+): Steps<ThresholdChoice> {
+  const sums = sumsOf(columns.weight);
   const common = {
     level,
     wishedAgreement,
     pairs: columns.confidence.length,
-    effectivePairs: effectiveSize(sums.weight, sums.squares),
+    effectivePairs: effectiveSize(sums.sum, sums.squares),
   };
   const needed = pairsNeeded(wishedAgreement, level);
-  const candidates = candidatesOf(columns, sums.weight);
-  const chosen = lowestProven(candidates, needed, common);
+  const candidates = yield* candidateSteps(columns, sums.sum);
+  const chosen = yield* provingSteps(candidates, needed, common);
+  yield;
   if (chosen !== undefined) return { kind: "reached", ...common, ...outcomeOf(columns, chosen, level) };
   const best = nearest(candidates, needed);
   const why =
@@ -114,21 +127,23 @@ export function pairsNeeded(agreement: number, level: number): number {
   return agreement >= 1 ? Infinity : Math.max(1, Math.ceil(Math.log(1 - level) / Math.log(agreement)));
 }
 
-function lowestProven(
+/** The lowest candidate that is proven. */
+function* provingSteps(
   candidates: readonly Candidate[],
   needed: number,
   { level, wishedAgreement }: Required<ThresholdSettings>,
-): Candidate | undefined {
+): Steps<Candidate | undefined> {
   const beginnings = beginningsOf(candidates, needed);
   let chosen: Candidate | undefined;
   let inHand = 0;
-  candidates.forEach((candidate, place) => {
+  for (const [place, candidate] of candidates.entries()) {
+    if (place % STEP_CANDIDATES === 0) yield;
     const allowed = inHand + (beginnings.get(place) ?? 0) * (1 - level);
-    if (allowed === 0) return;
+    if (allowed === 0) continue;
     const byChance = binomialUpperTail(candidate.share * candidate.size, candidate.size, wishedAgreement);
     inHand = byChance <= allowed ? allowed : 0;
     if (inHand > 0) chosen = candidate;
-  });
+  }
   return chosen;
 }
 
@@ -160,13 +175,14 @@ function nearest(candidates: readonly Candidate[], needed: number): Candidate | 
 }
 
 /** From the highest threshold down; equal confidences are kept or sent together. */
-function candidatesOf({ confidence, weight, agreed }: SortedPairs, all: number): Candidate[] {
+function* candidateSteps({ confidence, weight, agreed }: SortedPairs, all: number): Steps<Candidate[]> {
   const candidates: Candidate[] = [];
   let kept = 0;
   let squares = 0;
   let agreeing = 0;
   for (let start = confidence.length - 1; start >= 0; start -= 1) {
     const one = weight[start] ?? 0;
+    if (start % STEP_PAIRS === 0) yield;
     kept += one;
     squares += one * one;
     agreeing += one * (agreed[start] ?? 0);
@@ -178,14 +194,14 @@ function candidatesOf({ confidence, weight, agreed }: SortedPairs, all: number):
 }
 
 function outcomeOf(columns: SortedPairs, { start, size, share }: Candidate, level: number): ThresholdOutcome {
-  const all = sumUp(columns);
+  const all = sumsOf(columns.weight);
   let below = 0;
   for (let place = 0; place < start; place += 1) below += columns.weight[place] ?? 0;
-  const escalated = all.weight > 0 ? below / all.weight : 0;
+  const escalated = all.sum > 0 ? below / all.sum : 0;
   return {
     threshold: leastFrom(columns.confidence, start),
     agreement: boundsOf(share, size, level),
-    escalations: boundsOf(escalated, effectiveSize(all.weight, all.squares), level),
+    escalations: boundsOf(escalated, effectiveSize(all.sum, all.squares), level),
     keptPairs: columns.confidence.length - start,
   };
 }
@@ -208,14 +224,4 @@ function leastFrom(confidence: Float64Array, start: number): number {
 function boundsOf(estimate: number, size: number, level: number): ShareEstimate {
   const successes = estimate * size;
   return { estimate, low: lowerBound(successes, size, level), high: upperBound(successes, size, level) };
-}
-
-function sumUp({ weight }: SortedPairs): { readonly weight: number; readonly squares: number } {
-  let sum = 0;
-  let squares = 0;
-  for (const one of weight) {
-    sum += one;
-    squares += one * one;
-  }
-  return { weight: sum, squares };
 }

@@ -1,7 +1,8 @@
 /** Notices that a calibration no longer holds: the cloud agrees less often than it says, or other confidences come than it saw. */
 import { applyModel } from "./calibration-model.ts";
 import type { CalibrationModel } from "./calibration-model.ts";
-import type { CalibrationPair, SortedPairs } from "./pairs.ts";
+import { sumsOf, type CalibrationPair, type SortedPairs } from "./pairs.ts";
+import { finish, type Steps } from "./steps.ts";
 
 /** What a calibration was made of, for comparison. Plain JSON. */
 export interface DriftReference {
@@ -51,6 +52,9 @@ export interface DriftState {
 
 const RANGES = 10;
 
+/** Done in a step. */
+const STEP_PAIRS = 4096;
+
 /** Stability index above which a population counts as another one (Siddiqi, "Credit Risk Scorecards", 2006). */
 const MOVED = 0.25;
 
@@ -63,13 +67,23 @@ export function driftReference(
   pairs: SortedPairs,
   effectivePairs: number,
 ): DriftReference {
-  let all = 0;
-  for (const weight of pairs.weight) all += weight;
+  return finish(referenceSteps(model, pairs, effectivePairs));
+}
+
+/** `driftReference` in steps. */
+export function* referenceSteps(
+  model: CalibrationModel,
+  pairs: SortedPairs,
+  effectivePairs: number,
+): Steps<DriftReference> {
+  const { sum: all } = sumsOf(pairs.weight);
   const edges: number[] = [];
   const shares: number[] = [];
   let inRange = 0;
   let before = 0;
-  pairs.confidence.forEach((confidence, place) => {
+  for (let place = 0; place < pairs.confidence.length; place += 1) {
+    if (place % STEP_PAIRS === 0) yield;
+    const confidence = pairs.confidence[place] ?? 0;
     const full = before + inRange >= (all * (edges.length + 1)) / RANGES;
     if (full && inRange > 0 && edges.length < RANGES - 1 && confidence > (pairs.confidence[place - 1] ?? 0)) {
       edges.push(confidence);
@@ -78,7 +92,7 @@ export function driftReference(
       inRange = 0;
     }
     inRange += pairs.weight[place] ?? 0;
-  });
+  }
   return { model, edges, shares: [...shares, all > 0 ? inRange / all : 1], effectivePairs };
 }
 

@@ -1,14 +1,15 @@
 /** Fits what turns a confidence into a probability of agreement with the cloud, and chooses how by cross-validation. */
 import type { Random } from "../../core/random.ts";
-import { foldPairs, total, without } from "./bins.ts";
+import { foldSteps, total, without } from "./bins.ts";
 import type { Bins, FoldedBins } from "./bins.ts";
 import { applyModel } from "./calibration-model.ts";
 import type { CalibrationModel } from "./calibration-model.ts";
 import { fitIsotonic } from "./fit-isotonic.ts";
 import { fitPlatt, fitTemperature } from "./fit-logistic.ts";
 import { sortPairs } from "./pairs.ts";
-import type { CalibrationPair, PairColumns } from "./pairs.ts";
+import type { CalibrationPair, PairColumns, SortedPairs } from "./pairs.ts";
 import { ScoreSum } from "./scores.ts";
+import { finish, type Steps } from "./steps.ts";
 import type { CalibrationScores } from "./scores.ts";
 
 /** How to fit. */
@@ -65,20 +66,32 @@ const LEAST_GAIN = 0.002;
  */
 export function fitCalibration(
   pairs: readonly CalibrationPair[] | PairColumns,
-  { minPairs = 100, folds = 5 }: FitSettings,
+  settings: FitSettings,
   random: Random,
 ): Calibration | TooFewPairs {
-  const columns = sortPairs(pairs);
-  const folded = foldPairs(columns, folds, random);
+  return finish(fitSteps(sortPairs(pairs), settings, random));
+}
+
+/** `fitCalibration` in steps. */
+export function* fitSteps(
+  columns: SortedPairs,
+  { minPairs = 100, folds = 5 }: FitSettings,
+  random: Random,
+): Steps<Calibration | TooFewPairs> {
+  const folded = yield* foldSteps(columns, folds, random);
   const { effectivePairs } = folded;
   const counts = { pairs: columns.confidence.length, effectivePairs };
   if (effectivePairs < minPairs) return tooFew(counts, minPairs);
-  const [identity, ...others] = METHODS.filter(
-    ({ rareOutcomes }) => rareOutcomes <= rarerOutcome(folded.all),
-  ).flatMap((method) => tried(method, folded));
-  if (identity === undefined) return tooFew(counts, minPairs);
-  let best = identity;
-  for (const one of others) if (one.after.logLoss < best.after.logLoss * (1 - LEAST_GAIN)) best = one;
+  const rarer = rarerOutcome(folded.all);
+  let identity: Tried | undefined;
+  let best: Tried | undefined;
+  for (const method of METHODS) {
+    const one = method.rareOutcomes <= rarer ? yield* trySteps(method, folded) : undefined;
+    if (one === undefined) continue;
+    identity ??= one;
+    if (best === undefined || one.after.logLoss < best.after.logLoss * (1 - LEAST_GAIN)) best = one;
+  }
+  if (identity === undefined || best === undefined) return tooFew(counts, minPairs);
   return { kind: "calibration", model: best.model, before: identity.after, after: best.after, ...counts };
 }
 
@@ -87,20 +100,24 @@ export function applyCalibration({ model }: Pick<Calibration, "model">, confiden
   return applyModel(model, confidence);
 }
 
-/** A method's model of all pairs and its scores on those left aside; nothing where it cannot be fitted. */
-function tried(
-  { fit }: Method,
-  folded: FoldedBins,
-): { readonly model: CalibrationModel; readonly after: CalibrationScores }[] {
+/** A method's model of all pairs and its scores on those left aside. */
+interface Tried {
+  readonly model: CalibrationModel;
+  readonly after: CalibrationScores;
+}
+
+/** Undefined where it cannot be fitted. */
+function* trySteps({ fit }: Method, folded: FoldedBins): Steps<Tried | undefined> {
   const model = fit(folded.all);
-  if (model === undefined) return [];
+  if (model === undefined) return undefined;
   const sum = new ScoreSum();
   for (const fold of folded.folds) {
+    yield;
     const trained = fit(without(folded, fold));
-    if (trained === undefined) return [];
+    if (trained === undefined) return undefined;
     sum.add(fold, (confidence) => applyModel(trained, confidence));
   }
-  return [{ model, after: sum.scores() }];
+  return { model, after: sum.scores() };
 }
 
 function rarerOutcome({ weight, agreed }: Bins): number {

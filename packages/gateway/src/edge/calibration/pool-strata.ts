@@ -1,5 +1,6 @@
 /** Joins pairs of the two kinds of comparison, of which different shares are kept. */
-import type { PairColumns } from "./pairs.ts";
+import { total } from "./bins.ts";
+import { emptyColumns, type PairColumns } from "./pairs.ts";
 
 /** Pairs that were chosen in one way: all escalated ones, or all audited ones. */
 export interface Stratum {
@@ -16,22 +17,15 @@ export interface Stratum {
  */
 export function poolStrata(strata: readonly Stratum[]): PairColumns {
   const length = strata.reduce((sum, { kept }) => sum + kept.confidence.length, 0);
-  const pooled = {
-    confidence: new Float64Array(length),
-    agreed: new Uint8Array(length),
-    weight: new Float64Array(length),
-  };
+  const pooled = emptyColumns(length);
   let start = 0;
   for (const { kept, seenWeight } of strata) {
-    let keptWeight = 0;
-    for (const weight of kept.weight) keptWeight += weight;
+    const keptWeight = total(kept.weight);
     const scale = keptWeight > 0 ? Math.max(seenWeight / keptWeight, 1) : 1;
     pooled.confidence.set(kept.confidence, start);
     pooled.agreed.set(kept.agreed, start);
-    pooled.weight.set(
-      kept.weight.map((weight) => weight * scale),
-      start,
-    );
+    for (let place = 0; place < kept.weight.length; place += 1)
+      pooled.weight[start + place] = (kept.weight[place] ?? 0) * scale;
     start += kept.confidence.length;
   }
   return pooled;
