@@ -14,6 +14,7 @@ import {
 } from "../../../test/support/forward-stages.ts";
 import type { RequestSetup } from "../../../test/support/forward-fixture.ts";
 import type { Script } from "../../../test/support/scripted-server.ts";
+import { createManualClock } from "../../testing.ts";
 
 const tries = 20;
 const limitMs = 100;
@@ -174,6 +175,23 @@ describe(`the server's connection is closed within ${limitMs} ms`, () => {
     await atRest(stages);
     await pause(50);
     assert.equal(stages.servers[0]?.requests.length, 1);
+  });
+
+  test("before its portion of new requests is sent, where no server hears of it", async (t) => {
+    const clock = createManualClock();
+    const stages = await startStages(t, [({ response }) => response.end("ok")], { clock });
+    const first = stages.call();
+    clock.advance(5);
+    const late = Array.from({ length: tries }, () => stages.call());
+    const [stays, ...leave] = late;
+    for (const call of leave) call.leave();
+    assert.equal(await first.ended(), "whole");
+    assert.equal(await stays?.ended(), "whole");
+    await atRest(stages);
+    await pause(50);
+    assert.equal(stages.servers[0]?.requests.length, 2);
+    const connect = stages.metric('spillway_forward_cancellations_total{pool="chat",phase="connect"}');
+    assert.equal(connect, tries - 1);
   });
 
   test("between decision and sending, where no server hears of it", async (t) => {
