@@ -6,7 +6,7 @@ import { jsonOf } from "../../../test/support/dialect-calls.ts";
 import { failure, isFailure } from "../../core/errors.ts";
 import type { Attempt, AttemptTarget, ChatDialect } from "../../core/forward.ts";
 import { createManualClock } from "../../testing.ts";
-import { defaultSampling, type ChatRequest } from "../chat/chat-request.ts";
+import { defaultSampling, type ChatMessage, type ChatRequest, type InputPart } from "../chat/chat-request.ts";
 import type { AnswerContext, CallerCodec } from "../chat/codec.ts";
 import { ChatTranslation, EmbeddingsTranslation } from "../chat/translation.ts";
 import { ollamaEmbed } from "../ollama/embeddings.ts";
@@ -157,13 +157,37 @@ describe("what no other API has is refused by name", () => {
       assert.equal(request.field, field);
     });
   }
+});
 
-  test("pictures in the results of tools", () => {
-    const image = { kind: "image", source: { kind: "url", url: "https://x" } } as const;
-    const message = { role: "tool", callId: "c", name: undefined, content: [image], isError: false } as const;
-    const made = writeOpenAiChatRequest({ ...read({}), messages: [message] }, target);
-    assert.ok(isFailure(made) && made.field === "messages.content.image_url");
-  });
+test("pictures in the results of tools are shown by the user behind the results", () => {
+  const url = "https://x/a.png";
+  const image = { kind: "image", source: { kind: "url", url } } as const;
+  const text = (said: string) => ({ kind: "text", text: said }) as const;
+  const result = (callId: string, content: readonly InputPart[]): ChatMessage => {
+    return { role: "tool", callId, name: undefined, content, isError: false };
+  };
+  const picture = { type: "image_url", image_url: { url } };
+  const write = (messages: readonly ChatMessage[]): unknown => {
+    const made = writeOpenAiChatRequest({ ...read({}), messages }, target);
+    assert.ok(!isFailure(made));
+    return (JSON.parse(Buffer.from(made.body).toString()) as { messages: unknown }).messages;
+  };
+  const results = [result("a", [text("seen"), image]), result("b", [image]), result("c", [text("none")])];
+  const told = [
+    { role: "tool", tool_call_id: "a", content: "seen" },
+    { role: "tool", tool_call_id: "b", content: "The result is shown in the user's message that follows." },
+    { role: "tool", tool_call_id: "c", content: "none" },
+  ];
+  assert.deepEqual(write(results), [...told, { role: "user", content: [picture, picture] }]);
+  assert.deepEqual(write([...results, { role: "user", content: [text("and?")] }]), [
+    ...told,
+    { role: "user", content: [picture, picture, { type: "text", text: "and?" }] },
+  ]);
+  assert.deepEqual(write([...results, { role: "assistant", content: [text("well")] }]), [
+    ...told,
+    { role: "user", content: [picture, picture] },
+    { role: "assistant", content: "well" },
+  ]);
 });
 
 test("the limit of tokens by its later name where the server's make wants it, or is unknown and likely to know it", () => {

@@ -27,14 +27,10 @@ export function writeOpenAiChatRequest(
   target: AttemptTarget,
 ): WrittenRequest | Failure {
   if (request.raw !== undefined) return writeCompletion(request, target);
-  const hasToolImage = request.messages.some(
-    (message) => message.role === "tool" && message.content.some(isImage),
-  );
-  if (hasToolImage) return cannotCarry(request, "images", "openai");
   return written("/v1/chat/completions", request, {
     model: target.model,
     [limitName(target)]: request.maxTokens,
-    messages: request.messages.map(writeMessage),
+    messages: writeMessages(request.messages),
     ...writeTools(request),
     response_format: writeFormat(request.format),
     reasoning_effort: writeEffort(request.thinking),
@@ -96,6 +92,40 @@ function written(path: string, request: ChatRequest, own: Members): WrittenReque
   };
 }
 
+/**
+ * Results of tools are texts in this API: their pictures are shown by the user behind the last of the results that stand
+ * together, in the message that the user says next where there is one, since some models' templates refuse two in a row.
+ */
+function writeMessages(messages: readonly ChatMessage[]): Members[] {
+  const list: Members[] = [];
+  let pictures: readonly ImagePart[] = [];
+  for (const message of messages) {
+    if (message.role === "tool") {
+      pictures = [...pictures, ...message.content.filter(isImage)];
+      list.push(writeMessage(message));
+      continue;
+    }
+    const shown = pictures;
+    pictures = [];
+    if (message.role === "user") {
+      list.push({ role: "user", content: writeInput([...shown, ...message.content]) });
+      continue;
+    }
+    if (shown.length > 0) list.push({ role: "user", content: writeInput(shown) });
+    list.push(writeMessage(message));
+  }
+  if (pictures.length > 0) list.push({ role: "user", content: writeInput(pictures) });
+  return list;
+}
+
+/** A result that is nothing but pictures says where they are. */
+const seeBelow = "The result is shown in the user's message that follows.";
+
+function writeResult(content: readonly InputPart[]): string {
+  const hasTexts = content.some(isText);
+  return !hasTexts && content.some(isImage) ? seeBelow : joinTexts(content.filter(isText));
+}
+
 function writeMessage(message: ChatMessage): Members {
   switch (message.role) {
     case "system":
@@ -106,7 +136,7 @@ function writeMessage(message: ChatMessage): Members {
       return {
         role: "tool",
         tool_call_id: message.callId,
-        content: joinTexts(message.content.filter(isText)),
+        content: writeResult(message.content),
       };
     case "assistant":
       return writeAssistant(message);
