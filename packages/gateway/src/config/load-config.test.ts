@@ -163,6 +163,19 @@ test("the engine for GGUF files is a pool that routes may name, where there is o
   }
 });
 
+test("an edge endpoint has the detectors over digits where that model is served and nobody names others", () => {
+  assert.equal(parse("edge: {}").edge?.detectors.length, 2);
+  assert.deepEqual(parse("edge: { detectors: [] }").edge?.detectors, []);
+  assert.deepEqual(parse("edge: {}\nmodels: false").edge?.detectors, []);
+  assert.deepEqual(parse("edge: {}\nmodels: { repository: elsewhere }").edge?.detectors, []);
+  assert.equal(parse("edge: false").edge, undefined);
+  const ports = parse("edge: {}").http.map(({ port, edge, optional }) => [port, edge, optional]);
+  assert.deepEqual(ports, [
+    [30_080, undefined, undefined],
+    [30_101, true, true],
+  ]);
+});
+
 test("what is switched off", () => {
   const config = parse("grpc: false\nmodels: false\npredict: { features: false, prompt: false }");
   assert.equal(config.grpc, undefined);

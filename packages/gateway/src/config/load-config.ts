@@ -1,5 +1,6 @@
 /** Reads `spillway.yaml`: text to compiled configuration, or every mistake in it at once. */
-import { dirname, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { compileConfig, type CompiledConfig } from "./compiled.ts";
 import { findRepository } from "./builtin.ts";
 import { readDocument, readText, whyUnreadable } from "./read-document.ts";
@@ -56,5 +57,18 @@ export function parseConfig(text: string, options: ParseOptions): ConfigResult {
 }
 
 function compile(config: DefaultedConfig, directory: string): ConfigResult {
-  return { config: compileConfig(config, { directory, repository: findRepository(directory) }) };
+  const compiled = compileConfig(config, { directory, repository: findRepository(directory) });
+  const { edge, repository } = compiled;
+  if (edge === undefined || namesDetectors(config) || servesDigits(repository?.directory))
+    return { config: compiled };
+  return { config: { ...compiled, edge: { ...edge, detectors: [] } } };
+}
+
+function namesDetectors({ edge }: DefaultedConfig): boolean {
+  return typeof edge === "object" && edge.detectors !== undefined;
+}
+
+/** The detectors that come with Spillway are of use where the model is. */
+function servesDigits(repository: string | undefined): boolean {
+  return repository !== undefined && existsSync(join(repository, "digits"));
 }
