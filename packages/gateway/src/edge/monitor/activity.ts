@@ -30,6 +30,8 @@ const maxClassLength = 60;
 
 /** The counts of every detector. */
 export class Activity {
+  /** All of them together: counts at fixed places, no last times. */
+  readonly all = new DetectorActivity();
   readonly #detectors = new Map<string, DetectorActivity>();
 
   /** Ids of the detectors that were counted. */
@@ -84,6 +86,7 @@ export class Activity {
   drain(wallMs: number, write: (detectorId: string, unwritten: Unwritten) => void): void {
     for (const [id, detector] of this.#detectors)
       if (!detector.idle) for (const each of detector.drain(wallMs)) write(id, each);
+    this.all.drain(wallMs);
   }
 
   #of(detectorId: string): DetectorActivity {
@@ -91,7 +94,7 @@ export class Activity {
     if (known !== undefined) return known;
     const id = this.#detectors.size < maxDetectors ? detectorId : otherDetectors;
     let detector = this.#detectors.get(id);
-    if (detector === undefined) this.#detectors.set(id, (detector = new DetectorActivity()));
+    if (detector === undefined) this.#detectors.set(id, (detector = new DetectorActivity(this.all)));
     return detector;
   }
 }

@@ -18,6 +18,13 @@ type MinuteKind = (typeof minuteKinds)[number];
 const minutes = 60;
 const minuteMs = 60_000;
 
+/** Sums over the 23 hours before an hour and the 6 days before its day. */
+interface Past {
+  readonly hour: number;
+  readonly day: Counters;
+  readonly week: Counters;
+}
+
 /** What is to be added to the store's counters. */
 export interface Unwritten {
   readonly hour: number;
@@ -33,10 +40,18 @@ export class DetectorActivity {
   #pending: Counters | undefined;
   #pendingHour = 0;
   #unwritten: Unwritten[] = [];
+  /** Sums over the hours and days before the current ones, which seldom change. */
+  #past: Past | undefined;
+  readonly #sum: DetectorActivity | undefined;
   readonly #last = new Float64Array(lastKinds.length);
   /** By kind: the offset into `#writtenHour` that the store has. */
   readonly #written = new Float64Array(lastKinds.length);
   #writtenHour = 0;
+
+  /** `sum` has the counts at fixed places of all whose sum it is. */
+  constructor(sum?: DetectorActivity) {
+    this.#sum = sum;
+  }
 
   /** Where to count what happened at a wall time, ms. Not to be kept over turns. */
   at(wallMs: number): Counters {
@@ -52,6 +67,7 @@ export class DetectorActivity {
   /** Counts by the minute. */
   tick(wallMs: number, kind: MinuteKind, count = 1): void {
     const minute = Math.floor(wallMs / minuteMs);
+    this.#sum?.tick(wallMs, kind, count);
     this.#turnTo(minute);
     if (minute > this.#minute - minutes) {
       const place = this.#minutePlace(minute, kind);
@@ -91,6 +107,18 @@ export class DetectorActivity {
     return this.#days.get(day);
   }
 
+  /** Counts at fixed places of the current hour and the 23 before. */
+  lastDay(wallMs: number): Counters {
+    const past = this.#pastOf(wallMs);
+    return sumOf([past.day, this.#hours.get(past.hour)]);
+  }
+
+  /** Counts at fixed places of the current day and the 6 before. */
+  lastWeek(wallMs: number): Counters {
+    const past = this.#pastOf(wallMs);
+    return sumOf([past.week, this.#days.get(Math.floor(past.hour / 24))]);
+  }
+
   /** Moves what was counted into hours and days, and gives what the store does not have yet. */
   drain(wallMs: number): readonly Unwritten[] {
     this.#fold();
@@ -114,10 +142,32 @@ export class DetectorActivity {
       if (hour === Math.floor(wallMs / hourMs)) this.#writeTo(hour)[place] = value;
       return;
     }
-    if (hour > Math.floor(wallMs / hourMs) - kept.hours) slotOf(this.#hours, hour).addNamed(name, value);
-    slotOf(this.#days, Math.floor(hour / 24)).addNamed(name, value);
+    this.#addTo(hour, wallMs, name, value);
+    if (this.#sum !== undefined) this.#sum.#addTo(hour, wallMs, name, value);
     const kind = minuteKindOf(name);
     if (kind !== undefined) this.#spread(hour, kind, value, wallMs);
+  }
+
+  #addTo(hour: number, wallMs: number, name: string, value: number): void {
+    if (hour > Math.floor(wallMs / hourMs) - kept.hours) slotOf(this.#hours, hour).addNamed(name, value);
+    slotOf(this.#days, Math.floor(hour / 24)).addNamed(name, value);
+    this.#past = undefined;
+  }
+
+  #pastOf(wallMs: number): Past {
+    const hour = Math.floor(wallMs / hourMs);
+    if (this.#past?.hour === hour) return this.#past;
+    const today = Math.floor(hour / 24);
+    const hours = Array.from({ length: 23 }, (_, back) => this.#hours.get(hour - 1 - back));
+    const days = Array.from({ length: 6 }, (_, back) => this.#days.get(today - 1 - back));
+    this.#past = { hour, day: sumOf(hours), week: sumOf(days) };
+    return this.#past;
+  }
+
+  #take(hour: number, counters: Counters): void {
+    slotOf(this.#hours, hour).mergeFixed(counters);
+    slotOf(this.#days, Math.floor(hour / 24)).mergeFixed(counters);
+    if (hour !== this.#past?.hour) this.#past = undefined;
   }
 
   /** Spreads an hour's count evenly over its minutes up to now: when they were is not kept. */
@@ -136,6 +186,8 @@ export class DetectorActivity {
     const hour = this.#pendingHour;
     slotOf(this.#hours, hour).merge(this.#pending);
     slotOf(this.#days, Math.floor(hour / 24)).merge(this.#pending);
+    if (hour !== this.#past?.hour) this.#past = undefined;
+    if (this.#sum !== undefined) this.#sum.#take(hour, this.#pending);
     const added = this.#pending.toRecord();
     const written = this.#writeTo(hour);
     for (const [place, kind] of lastKinds.entries()) {
@@ -181,6 +233,12 @@ function minuteKindOf(name: string): MinuteKind | undefined {
   if (name === "escalation.audit") return "audits";
   if (name.startsWith("escalation.")) return "escalations";
   return name === "failed" ? "failures" : undefined;
+}
+
+function sumOf(slots: readonly (Counters | undefined)[]): Counters {
+  const sum = new Counters();
+  for (const slot of slots) if (slot !== undefined) sum.mergeFixed(slot);
+  return sum;
 }
 
 function slotOf(slots: Map<number, Counters>, key: number): Counters {

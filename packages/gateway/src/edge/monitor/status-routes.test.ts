@@ -71,6 +71,17 @@ describe("the routes of the status page", () => {
     assert.deepEqual(one.classes, [{ name: "YES", count: 2 }]);
   });
 
+  it("tell of many detectors, each with its own counts", async (t) => {
+    const { url, monitor } = await start(t);
+    const at = Date.now();
+    for (let n = 0; n < 100; n += 1)
+      monitor.answered(queryObservation({ queryId: `iq_m${n}`, at, detectorId: `det_many${n}` }));
+    const data = await json<StatusData>(`${url}/status/data.json`);
+    assert.equal(data.detectors.length, 104);
+    assert.equal(data.detectors.at(-1)?.lastHour.queries, 1);
+    assert.equal(data.totals.lastHour.queries, 103);
+  });
+
   it("refuse parameters that they do not know, with what they want", async (t) => {
     const { url } = await start(t);
     assert.deepEqual(await error(`${url}/status/data.json?recent=many`), [400, '"recent" must be 0 to 200']);

@@ -70,10 +70,10 @@ export function createStatusRoutes(parts: StatusRouteParts): Route[] {
   const lastFullHour = (): number => Math.floor(now() / hourMs) - 1;
   return [
     ...createPageRoutes(),
-    read("/status/data.json", ({ query }) => {
+    read("/status/data.json", async ({ query }) => {
       const wanted = Number(new URLSearchParams(query).get("recent") ?? recentByDefault);
       if (!Number.isInteger(wanted) || wanted < 0) return badParameter("recent", `0 to ${maxRecent}`);
-      return json(writeStatus(sources, Math.min(wanted, maxRecent)));
+      return json(await writeStatus(sources, Math.min(wanted, maxRecent)));
     }),
     read("/status/activity.json", ({ query }) => {
       const params = new URLSearchParams(query);

@@ -28,7 +28,7 @@ import type {
   StatusSummary,
 } from "./status-data.ts";
 
-const agreementDays = 7;
+const nothing = new Counters();
 const maxClasses = 12;
 
 /** What the page's data is made from. */
@@ -42,12 +42,16 @@ export interface StatusSources {
   readonly store: () => StatusData["store"];
 }
 
+/** Detectors that are written in one turn of the event loop. */
+const inOneTurn = 8;
+
 /** Everything but charts. `recent`: how many of the last queries. */
-export function writeStatus(sources: StatusSources, recent: number): StatusData {
+export async function writeStatus(sources: StatusSources, recent: number): Promise<StatusData> {
   const { monitor, machine, reports, now: clock, store } = sources;
   monitor.flush();
   const now = clock();
   const { device } = monitor.parts;
+  const detectors = await listDetectors(monitor, now);
   return {
     now,
     restored: monitor.restored,
@@ -62,8 +66,8 @@ export function writeStatus(sources: StatusSources, recent: number): StatusData 
     outbox: writeOutbox(monitor),
     reports: reports?.() ?? null,
     store: store(),
-    totals: summarize(detectorsOf(monitor), now),
-    detectors: listDetectors(monitor, now),
+    totals: summarize(monitor.activity.all, now),
+    detectors,
     recent: monitor.recent.list().slice(0, recent).map(writeQuery),
   };
 }
@@ -74,15 +78,14 @@ export function writeActivity(
   { span, detectorId, now }: { span: "hours" | "days"; detectorId: string | undefined; now: number },
 ): StatusActivity {
   monitor.flush();
-  const found = detectorId === undefined ? undefined : monitor.activity.find(detectorId);
-  const counted = detectorId === undefined ? detectorsOf(monitor) : found === undefined ? [] : [found];
+  const { activity } = monitor;
+  const found = detectorId === undefined ? activity.all : activity.find(detectorId);
   const unitMs = span === "hours" ? hourMs : dayMs;
   const last = Math.floor(now / unitMs);
   const all = new Counters();
   const slots = Array.from({ length: kept[span] }, (_, index) => {
     const unit = last - kept[span] + 1 + index;
-    const slot = new Counters();
-    for (const each of counted) add(slot, span === "hours" ? each.hour(unit) : each.day(unit));
+    const slot = (span === "hours" ? found?.hour(unit) : found?.day(unit)) ?? nothing;
     all.mergeFixed(slot);
     return writeSlot(slot, unit * unitMs);
   });
@@ -93,16 +96,8 @@ export function writeActivity(
     slots,
     confidence: all.series("confidence", confidenceBuckets),
     threshold: known?.threshold ?? null,
-    classes: found === undefined ? [] : classesOf(found, span, last),
+    classes: found === undefined || found === activity.all ? [] : classesOf(found, span, last),
   };
-}
-
-function detectorsOf({ activity }: EdgeMonitor): DetectorActivity[] {
-  return activity.ids.flatMap((id) => activity.find(id) ?? []);
-}
-
-function add(sum: Counters, counters: Counters | undefined): void {
-  if (counters !== undefined) sum.mergeFixed(counters);
 }
 
 function writeSlot(counters: Counters, start: number): StatusSlot {
@@ -139,16 +134,10 @@ function classesOf(
     .slice(0, maxClasses);
 }
 
-function summarize(counted: readonly DetectorActivity[], now: number): StatusSummary {
-  const day = new Counters();
-  const week = new Counters();
-  const hour = Math.floor(now / hourMs);
-  const today = Math.floor(now / dayMs);
-  for (const each of counted) {
-    for (let back = 0; back < 24; back += 1) add(day, each.hour(hour - back));
-    for (let back = 0; back < agreementDays; back += 1) add(week, each.day(today - back));
-  }
-  const series = minuteKinds.map((kind) => sumSeries(counted, now, kind));
+function summarize(counted: DetectorActivity | undefined, now: number): StatusSummary {
+  const day = counted?.lastDay(now) ?? nothing;
+  const week = counted?.lastWeek(now) ?? nothing;
+  const series = minuteKinds.map((kind) => counted?.minuteSeries(now, kind) ?? []);
   const [queries = 0, escalations = 0, audits = 0, failures = 0] = series.map((values) =>
     values.reduce((sum, value) => sum + value, 0),
   );
@@ -169,18 +158,6 @@ function summarize(counted: readonly DetectorActivity[], now: number): StatusSum
   };
 }
 
-function sumSeries(
-  counted: readonly DetectorActivity[],
-  now: number,
-  kind: (typeof minuteKinds)[number],
-): number[] {
-  const sum = Array.from({ length: 60 }, () => 0);
-  for (const each of counted)
-    for (const [index, value] of each.minuteSeries(now, kind).entries())
-      sum[index] = (sum[index] ?? 0) + value;
-  return sum;
-}
-
 function sumOf(counters: Counters, names: readonly string[], prefix: string): number {
   return names.reduce((sum, name) => sum + counters.get(`${prefix}.${name}`), 0);
 }
@@ -199,14 +176,17 @@ function latenciesOf(counters: Counters, which: "latency" | "local"): StatusLate
 }
 
 /** Those that are known, then those of which there are only counts. */
-function listDetectors(monitor: EdgeMonitor, now: number): StatusDetector[] {
+async function listDetectors(monitor: EdgeMonitor, now: number): Promise<StatusDetector[]> {
   const known = monitor.parts.detectors();
   const ids = new Set(known.map(({ id }) => id));
   const others = monitor.activity.ids.filter((id) => !ids.has(id));
-  return [
-    ...known.map((each) => writeDetector(monitor, toldOf(each), now)),
-    ...others.map((id) => writeDetector(monitor, unknownDetector(id), now)),
-  ];
+  const all = [...known.map(toldOf), ...others.map(unknownDetector)];
+  const written: StatusDetector[] = [];
+  for (const [index, each] of all.entries()) {
+    if (index > 0 && index % inOneTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+    written.push(writeDetector(monitor, each, now));
+  }
+  return written;
 }
 
 type Told = Pick<
@@ -263,7 +243,7 @@ function writeDetector({ activity }: EdgeMonitor, detector: Told, now: number): 
   const last = lastKinds.map((kind) => [kind, counted?.lastAt(kind) ?? null] as const);
   return {
     ...detector,
-    ...summarize(counted === undefined ? [] : [counted], now),
+    ...summarize(counted, now),
     last: Object.fromEntries(last) as StatusDetector["last"],
   };
 }
