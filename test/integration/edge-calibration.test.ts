@@ -4,7 +4,13 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { startCloud, type CloudSimulator } from "@spillway/simulator";
 import { seededRandom, type Random } from "../../bench/load/random.ts";
-import { createDataFolder, isSeven, startEdgeGateway, type EdgeGateway } from "../harness/edge-gateway.ts";
+import {
+  createDataFolder,
+  digit,
+  isSeven,
+  startEdgeGateway,
+  type EdgeGateway,
+} from "../harness/edge-gateway.ts";
 import { greyPng } from "../harness/grey-png.ts";
 import { runSpillway } from "../harness/spillway.ts";
 import { until } from "../harness/until.ts";
@@ -114,4 +120,17 @@ test("too few comparisons are told, by the command's exit code too; unknown dete
   assert.match(told.stderr, /not calibrated: 1 answers were compared with the cloud; 100 are needed/);
   for (const method of ["GET", "POST"])
     assert.equal((await gateway.call(method, path.replace(isSeven, "det_none"))).status, 404);
+});
+
+test("audits of sure answers become comparisons too, once the outbox has sent them", async (t) => {
+  const simulator = await cloudOf(t);
+  const gateway = await startEdgeGateway(t, { edge: { ...edgeOf(simulator, "suggest"), auditRate: 1 } });
+  for (const value of [3, 7]) {
+    const answer = await gateway.ask(isSeven, digit(value));
+    assert.equal(answer.headers.get("x-spillway-answered-by"), "edge");
+  }
+  await until(
+    "both audits are counted",
+    async () => (await gateway.call("GET", path)).body["new_pairs"] === 2,
+  );
 });
