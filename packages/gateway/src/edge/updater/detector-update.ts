@@ -56,11 +56,6 @@ export interface UpdateDeps extends SmokeTestParts {
   readonly makeRoom: (bytes: number, forModel: string) => Promise<string | undefined>;
 }
 
-interface Standing {
-  readonly state: UpdateState;
-  readonly reason: string;
-}
-
 /** Versions that come up or pass their test in none of so many tries are bad. */
 const maxTrials = 2;
 
@@ -88,6 +83,8 @@ export class DetectorUpdate {
   /** Swaps and rollbacks, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #isRollingBack = false;
+  /** Why the version that would serve was taken back; told until there is another one. */
+  #takenBack: string | undefined;
   #resumed = false;
   /** Its version answers: failures before that are not the version's. */
   #isAnswering = false;
@@ -211,14 +208,12 @@ export class DetectorUpdate {
   }
 
   async #check(): Promise<void> {
-    const before: Standing = { state: this.state, reason: this.reason };
     this.#enter("checking");
-    const isBad = (contentId: string): boolean => this.kept.bad.some((bad) => bad.contentId === contentId);
-    const offer = await this.#deps.source.latest(this.subject, isBad);
+    const offer = await this.#deps.source.latest(this.subject, (contentId) => this.#isBad(contentId));
     if (this.#closed) return;
     if (offer.kind === "failed") return this.#fail(offer.reason, offer.retryAfterMs);
-    if (offer.kind === "offer") return this.#take(offer, before);
-    if (this.#isServing()) return this.#settleServing(before, offer.reason);
+    if (offer.kind === "offer") return this.#take(offer);
+    if (this.#isServing()) return this.#settleServing(offer.reason);
     if (offer.kind === "unsupported") return this.#settle("unsupported", offer.reason);
     // A bad version explains more than that there is none.
     const last = this.kept.bad.at(-1);
@@ -226,10 +221,13 @@ export class DetectorUpdate {
     this.#settle("idle", offer.reason);
   }
 
-  /** That a version was taken back is told until there is another one. */
-  #settleServing(before: Standing, reason: string): void {
-    if (before.state === "rolled_back") this.#settle("rolled_back", before.reason);
+  #settleServing(reason: string): void {
+    if (this.#takenBack !== undefined) this.#settle("rolled_back", this.#takenBack);
     else this.#settle("serving", reason);
+  }
+
+  #isBad(contentId: string): boolean {
+    return this.kept.bad.some((bad) => bad.contentId === contentId);
   }
 
   #isServing(): boolean {
@@ -237,9 +235,8 @@ export class DetectorUpdate {
     return serving !== undefined && this.#deps.models.state(this.name, serving).ready;
   }
 
-  async #take(offer: ModelOffer, before: Standing): Promise<void> {
-    if (offer.contentId === this.serving?.contentId && this.#isServing())
-      return this.#settleServing(before, "");
+  async #take(offer: ModelOffer): Promise<void> {
+    if (offer.contentId === this.serving?.contentId && this.#isServing()) return this.#settleServing("");
     this.wanted = offer.version;
     try {
       const there = this.kept.versions.find(({ contentId }) => contentId === offer.contentId);
@@ -337,6 +334,8 @@ export class DetectorUpdate {
   async #activate(version: KeptVersion): Promise<void> {
     const { models, limits, clock, logger } = this.#deps;
     const { kept } = this;
+    // It may have been taken back while it was looked up.
+    if (this.#isBad(version.contentId)) return this.#settleServing("");
     const old = this.#isServing() ? kept.serving : undefined;
     const beside = old === undefined || old === version.version ? [] : [old];
     this.#enter("warming");
@@ -351,6 +350,7 @@ export class DetectorUpdate {
     if (old !== version.version) kept.previous = old;
     kept.serving = version.version;
     kept.servingSince = clock.wallNow();
+    this.#takenBack = undefined;
     this.#watch = new VersionWatch();
     await this.#save();
     await models.choose(this.name, { versions: [...beside, version.version], preferred: version.version });
@@ -460,6 +460,7 @@ export class DetectorUpdate {
       return logger.warn("edge_model_not_rolled_back", { detector: kept.detectorId, reason: fault });
     }
     const reason = `version ${from.offered} was taken back: ${fault}`;
+    this.#takenBack = reason;
     kept.serving = to.version;
     kept.servingSince = clock.wallNow();
     delete kept.previous;
