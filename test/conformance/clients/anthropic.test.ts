@@ -183,7 +183,6 @@ for (const kind of poolKinds) {
       max_tokens: { max_tokens: 0 },
     };
     const remote = { type: "image", source: { type: "url", url: "https://example.com/a.png" } };
-    const screenshot = { type: "tool_result", tool_use_id: "a", content: [remote] };
     const uncarriedTo: Readonly<Record<string, object>> = {
       "/api/chat": {
         tool_choice: { tools, tool_choice: { type: "any" } },
@@ -193,7 +192,6 @@ for (const kind of poolKinds) {
         },
         "image.source.url": { messages: [{ role: "user", content: [remote] }] },
       },
-      "/v1/chat/completions": { image: { messages: [{ role: "user", content: [screenshot] }] } },
     };
     const refused = isTranslated ? { ...uncarried, ...uncarriedTo[ends.messages ?? ""] } : {};
     for (const [field, more] of Object.entries({ ...unreadable, ...refused })) {
@@ -205,6 +203,18 @@ for (const kind of poolKinds) {
         );
       });
     }
+
+    it("takes the result of a tool that is a picture", async () => {
+      const pixel = { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" };
+      const result = { type: "tool_result", tool_use_id: "a", content: [{ type: "image", source: pixel }] };
+      const messages = [
+        { role: "user", content: "What is on the screen?" },
+        { role: "assistant", content: [{ type: "tool_use", id: "a", name: "look", input: {} }] },
+        { role: "user", content: [result] },
+      ];
+      const body = { ...plain, messages } as unknown as Anthropic.MessageCreateParamsNonStreaming;
+      assert.equal((await client().messages.create(body)).role, "assistant");
+    });
 
     it("says that a model is not there", async () => {
       const nobodys = { ...plain, model: "nobodys" };
