@@ -1,8 +1,10 @@
 /** `/admin/decisions/{id}`: what became of a request, for operators. */
+import type { EscalationStory } from "../contracts/escalation.ts";
 import type { RequestRecord, RequestRecords } from "../contracts/request-record.ts";
 import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
 import { failure } from "../core/errors.ts";
+import type { TokenUsage } from "../core/forward.ts";
 
 /** Answers for the last requests that HTTP servers were asked for, by the id in their answer's `x-request-id`. */
 export function createDecisionRoute(records: Pick<RequestRecords, "find">): Route {
@@ -38,14 +40,30 @@ function told({ usage, ...record }: RequestRecord): object {
     queue_ms: record.queueMs,
     first_token_ms: record.firstTokenMs ?? null,
     duration_ms: record.durationMs,
-    usage:
-      usage === undefined
-        ? null
-        : {
-            prompt_tokens: usage.promptTokens,
-            cached_tokens: usage.cachedTokens,
-            completion_tokens: usage.completionTokens,
-            estimated: usage.estimated,
-          },
+    usage: toldUsage(usage),
+    ...(record.escalation === undefined ? {} : { escalation: toldEscalation(record.escalation) }),
+  };
+}
+
+function toldEscalation({ reason, withheld, outcome, legs }: EscalationStory): object {
+  return {
+    reason: reason ?? null,
+    withheld: withheld ?? null,
+    outcome: outcome ?? null,
+    asked: legs.map(({ durationMs, usage, ...leg }) => ({
+      ...leg,
+      duration_ms: durationMs,
+      usage: toldUsage(usage),
+    })),
+  };
+}
+
+function toldUsage(usage: TokenUsage | undefined): object | null {
+  if (usage === undefined) return null;
+  return {
+    prompt_tokens: usage.promptTokens,
+    cached_tokens: usage.cachedTokens,
+    completion_tokens: usage.completionTokens,
+    estimated: usage.estimated,
   };
 }

@@ -12,6 +12,7 @@ import { FoundPools } from "../endpoints/found-pools.ts";
 import { PoolSet } from "../endpoints/pool-set.ts";
 import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
+import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
@@ -102,26 +103,9 @@ export function createForwarding({
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
-  const scheduling = createScheduling({
-    clock,
-    random,
-    onRefused: createRefusalCounter(context.metrics),
-  });
-  const routing = createForwardRouter({ catalog, routes: config.routes, random, isPredictive });
   return {
     catalog,
-    stages: {
-      routing,
-      scheduling,
-      upstream: createUpstream({
-        clock,
-        random,
-        logger,
-        metrics: context.metrics,
-        scheduling,
-        onRecord: recorder(records, logger),
-      }),
-    },
+    stages: createStages({ config, context, isPredictive, records, catalog }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -135,12 +119,40 @@ export function createForwarding({
   };
 }
 
+type StageParts = Pick<ForwardParts, "config" | "context" | "isPredictive" | "records"> & {
+  readonly catalog: ForwardCatalog;
+};
+
+/** Where no route escalates, nothing stands between the pipeline and the stages. */
+function createStages({ config, context, isPredictive, records, catalog }: StageParts): ForwardStages {
+  const { clock, random, logger, metrics } = context;
+  const { routes } = config;
+  const scheduling = createScheduling({ clock, random, onRefused: createRefusalCounter(metrics) });
+  const routing = createForwardRouter({ catalog, routes, random, isPredictive });
+  const record = recorder(records, logger);
+  if (routes.every(({ escalate }) => escalate === undefined)) {
+    const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord: record });
+    return { routing, scheduling, upstream };
+  }
+  const onRecord = noting(record);
+  const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord });
+  return { routing, ...createEscalation({ clock, metrics, catalog, scheduling, upstream }) };
+}
+
 /** Keeps each record, and writes it to a log that is read so closely. */
 function recorder(records: RequestRecords, logger: Logger): (record: ForwardRecord) => void {
   if (logger.level !== undefined && logger.level !== "debug") return (record) => records.add(record);
   return (record) => {
     records.add(record);
     logger.debug("request_forwarded", recordFields(record));
+  };
+}
+
+/** Adds each record to the story of its request. */
+function noting(record: (record: ForwardRecord) => void): (record: ForwardRecord) => void {
+  return (ended) => {
+    noteLeg(ended);
+    record(ended);
   };
 }
 

@@ -6,6 +6,7 @@ import { edgeForwardMetrics } from "../edge/forward.ts";
 import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
+import { escalationMetrics } from "../stages/escalation/escalation-metrics.ts";
 import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
@@ -28,6 +29,7 @@ export const metricDefinitions: readonly ListedMetric[] = [
   grpcMetrics,
   keyMetrics,
   forwardMetrics,
+  escalationMetrics,
   edgeMetrics,
   edgeForwardMetrics,
   processMetrics,

@@ -20,6 +20,7 @@ import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
 import { compileEdge } from "./compile-edge.ts";
+import { compileEscalate } from "./escalate-schema.ts";
 import {
   httpPoolSchema,
   isHttpDefaulted,
@@ -274,13 +275,14 @@ function compileHttpPool(
   } satisfies HttpPoolOptions;
 }
 
-function compileRoute({ model, targets }: DefaultedConfig["routes"][number]): RouteOptions {
+function compileRoute({ model, targets, escalate }: DefaultedConfig["routes"][number]): RouteOptions {
   const compile = (target: (typeof targets)[number]): RouteTarget => {
     return { pool: target.pool, model: target.model ?? model, weight: target.weight };
   };
   const [first, ...others] = targets;
   if (first === undefined) return unreachable(`targets of ${model}`);
-  return { model, targets: [compile(first), ...others.map(compile)] } satisfies RouteOptions;
+  const route = { model, targets: [compile(first), ...others.map(compile)] } satisfies RouteOptions;
+  return escalate === undefined ? route : { ...route, escalate: compileEscalate(escalate, model) };
 }
 
 function ms(duration: string): number {

@@ -16,6 +16,7 @@ import {
   share,
   whole,
 } from "./values.ts";
+import { escalateSchema } from "./escalate-schema.ts";
 
 const grpcPoolSchema = z.strictObject({
   dialect: choice("kserve-grpc", "model-inference")
@@ -177,4 +178,7 @@ const targetSchema = z.strictObject({
 export const routeSchema = z.strictObject({
   model: pooledModel.describe("Name of the model in requests"),
   targets: z.array(targetSchema).min(1).max(64).describe("Where they go: one of these, at random by weight"),
+  escalate: escalateSchema
+    .optional()
+    .describe("Where chats and completions go when the targets cannot answer well. Absent: nowhere else"),
 });

@@ -42,16 +42,18 @@ function checkRoutes(config: DefaultedConfig): Problem[] {
   const { routes } = config;
   const problems: Problem[] = [];
   const seen = new Set<string>();
-  for (const [index, { model, targets }] of routes.entries()) {
+  for (const [index, { model, targets, escalate }] of routes.entries()) {
     const path = ["routes", index];
     if (seen.has(model)) problems.push({ path: [...path, "model"], message: `${model} has a route already` });
     seen.add(model);
-    for (const [place, target] of targets.entries()) {
+    const places = targets.map(({ pool }, place) => ({ pool, at: ["targets", place, "pool"] }));
+    if (escalate !== undefined) places.push({ pool: escalate.to.pool, at: ["escalate", "to", "pool"] });
+    for (const { pool, at } of places) {
       const known = httpPools(config);
-      if (known.includes(target.pool)) continue;
+      if (known.includes(pool)) continue;
       const which = known.length === 0 ? "there is none" : `known are ${known.join(", ")}`;
-      const what = `expected a pool that speaks openai, ollama or anthropic (${which}), got "${target.pool}"`;
-      problems.push({ path: [...path, "targets", place, "pool"], message: what });
+      const what = `expected a pool that speaks openai, ollama or anthropic (${which}), got "${pool}"`;
+      problems.push({ path: [...path, ...at], message: what });
     }
     if (targets.every(({ weight }) => weight === 0)) {
       problems.push({ path: [...path, "targets"], message: "every target has the weight 0" });

@@ -4,6 +4,7 @@ import type { ForwardPayload, AttemptTarget, ChatDialect, TokenUsage } from "../
 import type { InferenceRequest } from "../core/request.ts";
 import type { ServerConnection } from "./connection.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { EscalationRule, EscalationStory } from "./escalation.ts";
 import type { Inspect } from "./inspect.ts";
 import type { Lease } from "./lease.ts";
 import type { Line, LineCost } from "./line.ts";
@@ -169,6 +170,8 @@ export interface ForwardRoute {
   readonly pool: HttpPool;
   /** The model's name in that pool. */
   readonly model: string;
+  /** When it may go to another place instead; absent: never. */
+  readonly escalate?: EscalationRule;
 }
 
 /** The load of a forwarded request: one place at each endpoint where an attempt runs. */
@@ -186,4 +189,14 @@ export interface ForwardDecision {
   readonly route: ForwardRoute;
   readonly endpoints: readonly [HttpEndpoint, ...HttpEndpoint[]];
   readonly lease: ForwardLease;
+  /** Of a request on a route that escalates. */
+  readonly escalation?: EscalationTicket;
+}
+
+/** What a request on a route that escalates takes along. */
+export interface EscalationTicket {
+  readonly story: EscalationStory;
+  readonly rule: EscalationRule;
+  /** The place that the route names first, wherever the decision is for. */
+  readonly here: ForwardRoute;
 }

@@ -1,6 +1,7 @@
 /** What each engine can be told. The configuration's schema is checked against these types. */
 import type { ChatDialect, Operation } from "../core/forward.ts";
 import type { Secret } from "../core/secret.ts";
+import type { EscalateOptions } from "./escalation.ts";
 import type { ForwardTimeouts, RetryOptions } from "./http-endpoint.ts";
 
 import type { Scope } from "../core/request.ts";
@@ -121,6 +122,8 @@ export interface RouteTarget {
 export interface RouteOptions {
   readonly model: string;
   readonly targets: readonly [RouteTarget, ...RouteTarget[]];
+  /** Where they go when the targets cannot answer well; undefined: nowhere else. */
+  readonly escalate?: EscalateOptions;
 }
 
 /** Servers of dashboards and metrics that are shown at `/grafana/` and `/prometheus/`: origins without a path. */

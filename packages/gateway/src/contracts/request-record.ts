@@ -2,6 +2,7 @@
 import type { ForwardPayload, TokenUsage } from "../core/forward.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { InferenceRequest } from "../core/request.ts";
+import type { EscalationStory } from "./escalation.ts";
 import type { ForwardRoute } from "./http-endpoint.ts";
 
 /** One request as it ended. What it refers to is to be read during the call that tells it. */
@@ -18,6 +19,8 @@ export interface ForwardRecord {
   /** Of the attempt that answered. */
   readonly firstTokenMs: number | undefined;
   readonly usage: TokenUsage | undefined;
+  /** Of a request on a route that escalates; not all of it is known yet. */
+  readonly escalation: EscalationStory | undefined;
 }
 
 /** What is kept of one. */
@@ -36,6 +39,8 @@ export interface RequestRecord {
   /** Undefined where no content came. */
   readonly firstTokenMs: number | undefined;
   readonly usage: TokenUsage | undefined;
+  /** Undefined where the route does not escalate. */
+  readonly escalation: EscalationStory | undefined;
 }
 
 /** The records of the last requests. */

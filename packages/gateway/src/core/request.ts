@@ -112,6 +112,8 @@ export interface RequestWith<P extends Payload> {
   /** Larger goes first; 0 is normal. */
   readonly priority: number;
   readonly payload: P;
+  /** As the caller sent them; absent for a request that the gateway itself makes. */
+  readonly headers?: HeaderMap;
   readonly cancellation: Cancellation;
   /** Set by the pipeline when the request enters; settled by the door when its exchange ends, whichever way. */
   reservation?: Reservation;

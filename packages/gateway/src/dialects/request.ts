@@ -27,6 +27,7 @@ export function createRequest<P extends Payload>(
     deadline: call.receivedAt + parts.timeoutMs,
     priority: parts.priority ?? 0,
     payload: parts.payload,
+    headers: "headers" in call ? call.headers : call.metadata,
     cancellation: call.cancellation,
   };
 }

@@ -17,6 +17,7 @@ function record(id: string, more: Partial<ForwardRecord> = {}): ForwardRecord {
     durationMs: 20,
     firstTokenMs: 5,
     usage: { promptTokens: 10, cachedTokens: 4, completionTokens: 7, estimated: false },
+    escalation: undefined,
     ...more,
   };
 }
@@ -39,6 +40,7 @@ test("a request is told as it ended", () => {
     durationMs: 20,
     firstTokenMs: 5,
     usage: { promptTokens: 10, cachedTokens: 4, completionTokens: 7, estimated: false },
+    escalation: undefined,
   });
   const failed = recent.find("b");
   assert.deepEqual(

@@ -1,4 +1,5 @@
 /** The last requests, in memory that is set aside once: keeping one makes no object and costs a few writes. */
+import type { EscalationStory } from "../contracts/escalation.ts";
 import type { ForwardRecord, RequestRecord, RequestRecords } from "../contracts/request-record.ts";
 import type { Outcome } from "../core/outcome.ts";
 
@@ -27,6 +28,7 @@ export class RecentRequests implements RequestRecords {
   readonly #pools: string[];
   readonly #endpoints: string[];
   readonly #outcomes: Outcome[];
+  readonly #escalations: (EscalationStory | undefined)[];
   /** `width` numbers a record; NaN for what there is none of. */
   readonly #numbers: Float64Array;
   #next = 0;
@@ -39,6 +41,7 @@ export class RecentRequests implements RequestRecords {
     this.#models = texts();
     this.#pools = texts();
     this.#endpoints = texts();
+    this.#escalations = Array.from({ length: capacity }, () => undefined);
     this.#outcomes = Array.from({ length: capacity }, () => "ok");
     this.#numbers = new Float64Array(capacity * width);
   }
@@ -53,6 +56,7 @@ export class RecentRequests implements RequestRecords {
     durationMs,
     firstTokenMs,
     usage,
+    escalation,
   }: ForwardRecord): void {
     const at = this.#next;
     this.#next = at + 1 === this.#capacity ? 0 : at + 1;
@@ -62,6 +66,7 @@ export class RecentRequests implements RequestRecords {
     this.#pools[at] = route.pool.name;
     this.#endpoints[at] = endpoint;
     this.#outcomes[at] = outcome;
+    if (this.#escalations[at] !== escalation) this.#escalations[at] = escalation;
     const values = this.#numbers;
     const from = at * width;
     values[from] = attempts;
@@ -94,6 +99,7 @@ export class RecentRequests implements RequestRecords {
       pool: this.#pools[at] ?? "",
       endpoint: this.#endpoints[at] ?? "",
       outcome: this.#outcomes[at] ?? "ok",
+      escalation: this.#escalations[at],
       attempts,
       queueMs,
       durationMs,

@@ -1,4 +1,5 @@
 /** Routing of requests that HTTP servers answer: from the model's name to a pool and the name it has there. */
+import type { EscalationRule } from "../../contracts/escalation.ts";
 import type { ForwardCatalog, ForwardRoute, HttpPool } from "../../contracts/http-endpoint.ts";
 import type { RouteOptions, RouteTarget } from "../../contracts/options.ts";
 import { failure, type Failure } from "../../core/errors.ts";
@@ -29,9 +30,9 @@ export function createForwardRouter(options: ForwardRouterOptions): ForwardRoute
   const routes = routesByName(options.routes);
   return ({ model, caller }) => {
     const pools = catalog.pools();
-    const targets = routes.get(model);
-    if (targets !== undefined) {
-      return pickTarget(targets, pools, random) ?? unknown(options, model, caller);
+    const route = routes.get(model);
+    if (route !== undefined) {
+      return pickTarget(route, pools, random) ?? unknown(options, model, caller);
     }
     for (const pool of pools) {
       if (pool.endpointsFor(model).length > 0) return { pool, model };
@@ -41,18 +42,27 @@ export function createForwardRouter(options: ForwardRouterOptions): ForwardRoute
 }
 
 /** Targets by every name of their model: `name` and `name:latest` are one where no other route says otherwise. */
-function routesByName(routes: readonly RouteOptions[]): ReadonlyMap<string, readonly RouteTarget[]> {
-  const named = new Map(routes.map(({ model, targets }) => [model, targets]));
-  for (const { model, targets } of routes) {
-    const other = otherName(model);
-    if (other !== undefined && !named.has(other)) named.set(other, targets);
+function routesByName(options: readonly RouteOptions[]): ReadonlyMap<string, CompiledRoute> {
+  const routes = options.map(({ model, targets, escalate }) => {
+    const rule = escalate === undefined ? undefined : { route: model, ...escalate };
+    return { model, targets, escalate: rule };
+  });
+  const named = new Map<string, CompiledRoute>(routes.map((route) => [route.model, route]));
+  for (const route of routes) {
+    const other = otherName(route.model);
+    if (other !== undefined && !named.has(other)) named.set(other, route);
   }
   return named;
 }
 
+interface CompiledRoute {
+  readonly targets: readonly [RouteTarget, ...RouteTarget[]];
+  readonly escalate: EscalationRule | undefined;
+}
+
 /** At random by weight, among the targets that can be asked now where there are any. */
 function pickTarget(
-  targets: readonly RouteTarget[],
+  { targets, escalate }: CompiledRoute,
   pools: readonly HttpPool[],
   random: Random,
 ): ForwardRoute | undefined {
@@ -66,9 +76,19 @@ function pickTarget(
   let point = random.unit() * total;
   for (const { pool, model, weight } of among) {
     point -= weight;
-    if (point < 0) return { pool, model };
+    if (point < 0) return escalate === undefined ? { pool, model } : { pool, model, escalate };
   }
-  return undefined;
+  return escalate && unservedTarget(targets[0], pools, escalate);
+}
+
+/** A route that escalates has a place for its requests even while no server says that it has the model. */
+function unservedTarget(
+  { pool: name, model }: RouteTarget,
+  pools: readonly HttpPool[],
+  escalate: EscalationRule,
+): ForwardRoute | undefined {
+  const pool = pools.find((each) => each.name === name);
+  return pool && { pool, model, escalate };
 }
 
 /** Says why nothing serves the model, and what the caller could ask for instead; at most ten names. */

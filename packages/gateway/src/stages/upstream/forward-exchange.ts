@@ -380,6 +380,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
       durationMs,
       firstTokenMs: attempt?.firstTokenMs,
       usage: tokens,
+      escalation: this.#decision.escalation?.story,
     });
   }
 }

@@ -1,0 +1,62 @@
+/** Escalation of requests that HTTP servers answer: what a route says about it, and what is told of one request. */
+import type { TokenUsage } from "../core/forward.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type {
+  PoolEscalationOutcome,
+  PoolEscalationReason,
+  PoolWithheldReason,
+} from "../core/pool-escalation.ts";
+
+/** When requests of a route go to another place than its targets, and which. */
+export interface EscalateOptions {
+  readonly to: {
+    readonly pool: string;
+    /** The model's name there. */
+    readonly model: string;
+  };
+  readonly when: EscalateWhen;
+  /** Escalations at most, in this process; what is undefined is not limited. */
+  readonly budget: {
+    readonly perMinute: number | undefined;
+    /** A calendar month, UTC. */
+    readonly perMonth: number | undefined;
+  };
+  /** Requests with this header (in lower case) stay here. `value`: only those where it says this; undefined: whatever it says. */
+  readonly privacy: { readonly header: string; readonly value: string | undefined };
+}
+
+/** Reasons that count on a route. */
+export interface EscalateWhen {
+  /** Longest wait in line here, ms; a full line and a server that is busy count too. Undefined: overload is no reason. */
+  readonly overloadAfterMs: number | undefined;
+  /** No server here can answer. */
+  readonly offline: boolean;
+  /** Every caller may ask for it; false: only those with the scope `admin`. */
+  readonly asked: boolean;
+}
+
+/** What a route says about escalation, with its name. */
+export interface EscalationRule extends EscalateOptions {
+  /** The route's model. */
+  readonly route: string;
+}
+
+/** One of the places that were asked for one request, once it has ended. */
+export interface EscalationLeg {
+  readonly pool: string;
+  readonly endpoint: string;
+  readonly model: string;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+  readonly usage: TokenUsage | undefined;
+}
+
+/** What is told of a request on a route that escalates. It is written until the request ends. */
+export interface EscalationStory {
+  /** Undefined: there was no reason. */
+  reason: PoolEscalationReason | undefined;
+  withheld: PoolWithheldReason | undefined;
+  outcome: PoolEscalationOutcome | undefined;
+  /** In the order in which they ended; two at most but for a request that is asked here again. */
+  readonly legs: EscalationLeg[];
+}

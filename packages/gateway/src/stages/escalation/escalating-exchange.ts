@@ -1,0 +1,208 @@
+/** One request of a route that escalates, from its decision to the end of its answer: one place, or one after the other. */
+import type { Upstream } from "../../contracts/endpoint.ts";
+import type { EscalationTicket, ForwardDecision, ForwardRoute } from "../../contracts/http-endpoint.ts";
+import type { Exchange, ResponseSink } from "../../contracts/sink.ts";
+import { Cancellation, type CancelReason } from "../../core/cancellation.ts";
+import { isFailure, type Failure } from "../../core/errors.ts";
+import type { ForwardPayload, TokenUsage } from "../../core/forward.ts";
+import type { HeaderList } from "../../core/headers.ts";
+import type { PoolEscalationOutcome, PoolEscalationReason } from "../../core/pool-escalation.ts";
+import type { InferenceRequest, WireAnswer } from "../../core/request.ts";
+import { otherPlace, storyHeaders, withStory, type EscalationParts } from "./escalating-scheduling.ts";
+import { Leg, type LegOwner, type Place } from "./leg.ts";
+import { reasonOfFailure, reasonOfStatus } from "./reasons.ts";
+
+/** What all exchanges share. */
+export interface EscalatingContext extends EscalationParts {
+  /** Carries one decision; knows nothing of escalation. */
+  readonly upstream: Upstream<ForwardDecision>;
+}
+
+/** What a place gave in the end: its answer, or why there is none. */
+type Given = WireAnswer | Failure;
+
+/**
+ * Asks one place, and the other where the first has no answer or no good one, as long as nothing was passed on. An
+ * answer of the first place is kept until the other has one.
+ */
+export class EscalatingExchange implements Exchange, LegOwner {
+  readonly #context: EscalatingContext;
+  readonly #decision: ForwardDecision;
+  readonly #ticket: EscalationTicket;
+  readonly #sink: ResponseSink;
+  /** Of everything that is asked here; the request's own is the door's. */
+  readonly #cancellation = new Cancellation();
+  readonly #legs: Leg[] = [];
+  /** What the first place gave, while the other is asked; and the other way round. */
+  #kept: { readonly place: Place; readonly given: Given } | undefined;
+  #done = false;
+
+  constructor(
+    context: EscalatingContext,
+    { decision, ticket }: { readonly decision: ForwardDecision; readonly ticket: EscalationTicket },
+    sink: ResponseSink,
+  ) {
+    this.#context = context;
+    this.#decision = decision;
+    this.#ticket = ticket;
+    this.#sink = sink;
+  }
+
+  start(): void {
+    const decision = this.#decision;
+    const { reason } = decision.request.cancellation;
+    if (reason !== undefined) this.#cancellation.cancel(reason);
+    this.#carry(decision, decision.route.escalate === undefined ? "cloud" : "edge");
+  }
+
+  resume(): void {
+    this.#legs.at(-1)?.resume();
+  }
+
+  cancel(reason: CancelReason): void {
+    if (this.#done) return;
+    const leg = this.#legs.at(-1);
+    this.#cancellation.cancel(reason);
+    leg?.cancel();
+    this.#end("client_gone");
+  }
+
+  answered(leg: Leg, answer: WireAnswer): void {
+    if (this.#done) return;
+    if (leg.isGood && answer.status < 400) return this.#give(leg.place, answer);
+    const { rule } = this.#ticket;
+    const reason = leg.place === "cloud" ? "offline" : reasonOfStatus(answer.status, rule.when);
+    this.#lacking(leg.place, answer, reason);
+  }
+
+  failed(leg: Leg, failed: Failure): void {
+    if (this.#done) return;
+    const reason = leg.place === "cloud" ? "offline" : reasonOfFailure(failed, this.#ticket.here);
+    this.#lacking(leg.place, failed, reason);
+  }
+
+  opened(leg: Leg, headers: HeaderList): HeaderList {
+    return this.#headers(leg.place, headers);
+  }
+
+  ending(leg: Leg): void {
+    const outcome = leg.place === "cloud" ? "answered" : "kept";
+    this.#end(leg.isGood ? outcome : "failed");
+  }
+
+  /** A place has no answer, or none to give. `reason`: why the other one is asked for it; undefined: it is not. */
+  #lacking(place: Place, given: Given, reason: PoolEscalationReason | undefined): void {
+    const kept = this.#kept;
+    if (kept !== undefined) {
+      // Both were asked: what the first place said is what the caller asked for.
+      const edge = place === "edge" ? given : kept.given;
+      return this.#give("edge", edge);
+    }
+    this.#kept = { place, given };
+    if (place === "cloud") return this.#back();
+    if (reason === undefined || !this.#mayLeave(reason)) return this.#give(place, given);
+    const { rule } = this.#ticket;
+    const there = otherPlace(this.#context, rule);
+    if (there !== undefined) return this.#ask(there, "cloud");
+    this.#context.budgetOf(rule).giveBack();
+    this.#ticket.story.withheld = "cloud_failed";
+    this.#give(place, given);
+  }
+
+  /** The other place failed, and this one was not asked yet. */
+  #back(): void {
+    const { story, here } = this.#ticket;
+    story.withheld = "cloud_failed";
+    this.#ask(here, "edge");
+  }
+
+  #mayLeave(reason: PoolEscalationReason): boolean {
+    const { story, rule } = this.#ticket;
+    // It was sent here by a decision that holds.
+    if (story.reason !== undefined) return false;
+    story.reason = reason;
+    if (story.withheld === undefined && !this.#context.budgetOf(rule).take()) story.withheld = "budget";
+    if (story.withheld !== undefined) story.outcome = "withheld";
+    return story.withheld === undefined;
+  }
+
+  #ask(route: ForwardRoute, place: Place): void {
+    const { scheduling } = this.#context;
+    const request = this.#legRequest();
+    const done = (verdict: ForwardDecision | Failure): void => {
+      if (this.#done) {
+        if (!isFailure(verdict)) verdict.lease.settle("client_gone");
+      } else if (isFailure(verdict)) this.#unplaced(place, verdict);
+      else this.#carry(verdict, place);
+    };
+    const verdict = scheduling.decide(route, request);
+    if (verdict === undefined) scheduling.wait(route, request, done);
+    else done(verdict);
+  }
+
+  #unplaced(place: Place, reason: Failure): void {
+    if (place === "cloud") this.#ticket.story.withheld = "cloud_failed";
+    this.#lacking(place, reason, undefined);
+  }
+
+  #carry(decision: ForwardDecision, place: Place): void {
+    // While there is an answer in hand, a stream that may yet break is not begun.
+    const maxHeldBytes = this.#hasAnswer() ? heldBytes : 0;
+    const carried = { ...decision, request: this.#legRequest(), escalation: this.#ticket };
+    const leg = new Leg(this, this.#sink, carried, { place, maxHeldBytes });
+    this.#legs.push(leg);
+    leg.start(this.#context.upstream, carried);
+  }
+
+  #hasAnswer(): boolean {
+    return this.#kept !== undefined && !isFailure(this.#kept.given) && this.#kept.given.status < 400;
+  }
+
+  /** Each place counts on a request of its own. */
+  #legRequest(): InferenceRequest<ForwardPayload> {
+    return { ...this.#decision.request, cancellation: this.#cancellation };
+  }
+
+  /** The last word. */
+  #give(place: Place, given: Given): void {
+    const { story } = this.#ticket;
+    const isAnswer = !isFailure(given) && given.status < 400;
+    if (place === "edge" && this.#legs.some((leg) => leg.place === "cloud")) story.withheld = "cloud_failed";
+    const good = place === "cloud" ? "answered" : "kept";
+    this.#end(isAnswer ? good : "failed");
+    if (isFailure(given)) return this.#sink.fail(withStory(given, story));
+    this.#sink.whole({ ...given, headers: this.#headers(place, given.headers) });
+  }
+
+  #headers(place: Place, headers: HeaderList): HeaderList {
+    return [...headers, ["x-spillway-answered-by", place], ...storyHeaders(this.#ticket.story)];
+  }
+
+  /** Once: what was used is told to the door, what became of it counted. */
+  #end(outcome: PoolEscalationOutcome): void {
+    if (this.#done) return;
+    this.#done = true;
+    const { story, rule } = this.#ticket;
+    if (story.reason !== undefined) {
+      if (story.outcome !== "withheld") story.outcome = outcome;
+      this.#context.count(rule.route, story);
+    }
+    const usage = sum(this.#legs.map(({ request }) => request.usage));
+    if (usage !== undefined) this.#decision.request.usage = usage;
+  }
+}
+
+/** Most of an answer that is held back while another is in hand. */
+const heldBytes = 1_048_576;
+
+/** Of all places in sum: each wants to be paid. */
+function sum(usages: readonly (TokenUsage | undefined)[]): TokenUsage | undefined {
+  const known = usages.filter((usage) => usage !== undefined);
+  if (known.length < 2) return known[0];
+  return {
+    promptTokens: known.reduce((all, { promptTokens }) => all + promptTokens, 0),
+    cachedTokens: known.reduce((all, { cachedTokens }) => all + cachedTokens, 0),
+    completionTokens: known.reduce((all, { completionTokens }) => all + completionTokens, 0),
+    estimated: known.some(({ estimated }) => estimated),
+  };
+}

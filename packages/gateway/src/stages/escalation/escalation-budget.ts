@@ -1,0 +1,52 @@
+/** How many requests of a route may be escalated. */
+import type { EscalateOptions } from "../../contracts/escalation.ts";
+import type { Clock } from "../../core/clock.ts";
+
+const minuteMs = 60_000;
+
+/** Counts in windows: minutes of the monotonic clock, calendar months in UTC. Kept in memory, by this process alone. */
+export class EscalationBudget {
+  readonly #limits: EscalateOptions["budget"];
+  readonly #clock: Clock;
+  #minute = 0;
+  #inMinute = 0;
+  #month = 0;
+  #inMonth = 0;
+
+  constructor(limits: EscalateOptions["budget"], clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** True while one more may be taken. */
+  get isOpen(): boolean {
+    this.#turn();
+    const { perMinute = Infinity, perMonth = Infinity } = this.#limits;
+    return this.#inMinute < perMinute && this.#inMonth < perMonth;
+  }
+
+  /** False when it is spent. */
+  take(): boolean {
+    if (!this.isOpen) return false;
+    this.#inMinute++;
+    this.#inMonth++;
+    return true;
+  }
+
+  /** Takes back the last one, which was never sent. */
+  giveBack(): void {
+    if (this.#inMinute > 0) this.#inMinute--;
+    if (this.#inMonth > 0) this.#inMonth--;
+  }
+
+  #turn(): void {
+    const minute = Math.floor(this.#clock.now() / minuteMs);
+    if (minute !== this.#minute) this.#inMinute = 0;
+    this.#minute = minute;
+    if (this.#limits.perMonth === undefined) return;
+    const date = new Date(this.#clock.wallNow());
+    const month = date.getUTCFullYear() * 12 + date.getUTCMonth();
+    if (month !== this.#month) this.#inMonth = 0;
+    this.#month = month;
+  }
+}
