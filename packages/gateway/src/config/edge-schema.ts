@@ -29,7 +29,9 @@ const cloudSchema = z.strictObject({
     ),
   ca: filePath.optional().describe("PEM file of the certificate authority. Default: those that Node trusts"),
   connectTimeout: duration("1ms", "5m").default("2s").describe("To make a connection, TLS included"),
-  timeout: duration("1ms", "5m").default("10s").describe("For an answer that a caller waits for"),
+  timeout: duration("1ms", "5m")
+    .default("8s")
+    .describe("For an answer that a caller waits for; below the 10 s after which the SDK gives up"),
 });
 
 const policySchema = z.strictObject({
