@@ -1,109 +1,23 @@
 // Routes that escalate, through a whole gateway: what one pool cannot answer another is asked for, with the reason told
 // in headers, metrics and the record, and what must stay stays.
 import assert from "node:assert/strict";
-import { describe, it, type TestContext } from "node:test";
-import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
-import { callers, type CallerName } from "../harness/chat-wire.ts";
-import { startCall, type ForwardCall } from "../harness/forward-call.ts";
-import type { TestGateway } from "../harness/gateway.ts";
-import { startPooledGateway } from "../harness/pooled-gateway.ts";
+import { describe, it } from "node:test";
+import { callers } from "../harness/chat-wire.ts";
 import {
-  answerWhole,
-  openWithContent,
-  startScriptedModel,
-  type ModelScript,
-  type ScriptedModel,
-} from "../harness/scripted-model.ts";
+  askRoute as ask,
+  countedBy as counted,
+  countOf as count,
+  cutOff as cut,
+  refuseWith as refuse,
+  saysNothing as silent,
+  startEscalationBench as startBench,
+  toldBy as told,
+  untilIdle as idle,
+  type EscalationBench as Bench,
+} from "../harness/escalation-bench.ts";
+import { startCall, type ForwardCall } from "../harness/forward-call.ts";
+import { answerWhole, openWithContent, type ScriptedModel } from "../harness/scripted-model.ts";
 import { until } from "../harness/until.ts";
-
-interface Bench {
-  readonly gateway: TestGateway;
-  readonly edge: ScriptedModel;
-  readonly cloud: ScriptedModel;
-}
-
-interface Setup {
-  readonly edge?: ModelScript;
-  readonly cloud?: ModelScript;
-  /** Over what the pool of the edge says. */
-  readonly pool?: object;
-  readonly escalate?: object;
-  readonly dialects?: readonly [edge: string, cloud: string];
-  readonly config?: Partial<GatewayConfig>;
-}
-
-/** A route `m` over the pool `edge`, which escalates to the pool `cloud`. */
-async function startBench(t: TestContext, setup: Setup = {}): Promise<Bench> {
-  const edge = await startScriptedModel(t, ["small"], setup.edge ?? answerWhole);
-  const cloud = await startScriptedModel(t, ["large"], setup.cloud ?? answerWhole);
-  const [edgeDialect, cloudDialect] = setup.dialects ?? ["openai", "openai"];
-  const retries = { max: 0 };
-  const gateway = await startPooledGateway(t, {
-    pools: {
-      edge: {
-        dialect: edgeDialect,
-        endpoints: [edge.url],
-        models: ["small"],
-        serves: ["chat"],
-        retries,
-        ...setup.pool,
-      },
-      cloud: { dialect: cloudDialect, endpoints: [cloud.url], models: ["large"], serves: ["chat"], retries },
-    },
-    routes: [
-      {
-        model: "m",
-        targets: [{ pool: "edge", model: "small" }],
-        escalate: { to: { pool: "cloud", model: "large" }, ...setup.escalate },
-      },
-    ],
-    ...(setup.config === undefined ? {} : { config: setup.config }),
-  });
-  return { gateway, edge, cloud };
-}
-
-interface Asking {
-  readonly caller?: CallerName;
-  readonly stream?: boolean;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-function ask(
-  { gateway }: Bench,
-  { caller = "chat", stream = false, headers = {} }: Asking = {},
-): ForwardCall {
-  const { path, body } = callers[caller];
-  return startCall(gateway.url, { path, body: body("m", stream), headers });
-}
-
-/** Who answered, why, and what was held back, as the headers tell. */
-function told({ status, headers }: ForwardCall): readonly unknown[] {
-  const names = ["x-spillway-answered-by", "x-spillway-escalation", "x-spillway-withheld"];
-  return [status, ...names.map((name) => headers[name])];
-}
-
-async function counted({ gateway }: Bench): Promise<readonly string[]> {
-  const text = await (await fetch(`${gateway.url}/metrics`)).text();
-  return text.split("\n").filter((line) => line.startsWith("spillway_escalations_total{"));
-}
-
-function count(reason: string, outcome: string, value = 1): string {
-  return `spillway_escalations_total{route="m",reason="${reason}",outcome="${outcome}"} ${value}`;
-}
-
-/** Every place was given back. */
-async function idle({ gateway }: Bench): Promise<void> {
-  await until("no place is held", () =>
-    gateway.forward.pools().every(({ endpoints }) => endpoints.every(({ inFlight }) => inFlight === 0)),
-  );
-}
-
-const cut: ModelScript = ({ socket }) => void socket.destroy();
-const silent: ModelScript = () => undefined;
-const refuse =
-  (status: number): ModelScript =>
-  ({ response }) =>
-    void response.writeHead(status, { "content-type": "application/json" }).end('{"error":{"message":"no"}}');
 
 describe("without a reason a request stays", () => {
   for (const stream of [false, true]) {

@@ -1,8 +1,19 @@
 /** `escalate` of a route: when its requests go to another place than its targets. */
 import * as z from "zod";
 import type { EscalateOptions } from "../contracts/escalation.ts";
-import { duration, falseOr, headerName, name, pooledModel, whole, yesNo } from "./values.ts";
-import { parseDuration } from "./units.ts";
+import { parseDuration, parseSize } from "./units.ts";
+import {
+  choice,
+  duration,
+  falseOr,
+  headerName,
+  name,
+  pooledModel,
+  share,
+  size,
+  whole,
+  yesNo,
+} from "./values.ts";
 
 const toSchema = z.strictObject({
   pool: name.describe("Name of the pool"),
@@ -21,6 +32,19 @@ const whenSchema = z.strictObject({
     .describe(
       "The caller sends `x-spillway-escalate: always`: `true` lets every caller, `false` only those with the scope `admin`",
     ),
+  confidence: share(1)
+    .optional()
+    .describe(
+      "The answer's confidence is below this: exp of the mean log-probability of its tokens, which OpenAI-compatible servers and Ollama from 0.12 tell. Absent: no reason",
+    ),
+  margin: share(1)
+    .optional()
+    .describe(
+      "The mean distance between the probability of the likeliest token and that of the next is below this. Absent: no reason",
+    ),
+  schema: yesNo
+    .default(false)
+    .describe("The caller asked for JSON, or for JSON that fits a schema, and the answer is something else"),
 });
 
 const budgetSchema = z.strictObject({
@@ -46,23 +70,36 @@ const privacySchema = z.strictObject({
 export const escalateSchema = z.strictObject({
   to: toSchema.describe("The other place"),
   when: whenSchema.prefault({}).describe("Reasons to go there"),
+  holdback: choice("none", "answer")
+    .default("none")
+    .describe(
+      "Which answers `confidence`, `margin` and `schema` are about. `none`: those that are not streamed. `answer`: streams too, which are held back until their end",
+    ),
+  maxHeld: size("64KiB", "16MiB")
+    .default("1MiB")
+    .describe("Most of an answer that is held back; a longer one is given as it is"),
   budget: budgetSchema.prefault({}).describe("How many requests go there; more stay with the targets"),
   privacy: privacySchema.prefault({}).describe("Requests that never go there"),
 });
 
 /** What is told with defaults, for the engine. `model`: the route's. */
 export function compileEscalate(
-  { to, when, budget, privacy }: z.output<typeof escalateSchema>,
+  { to, when, holdback, maxHeld, budget, privacy }: z.output<typeof escalateSchema>,
   model: string,
 ): EscalateOptions {
-  const { overload, offline, asked } = when;
+  const { overload, offline, asked, confidence, margin, schema } = when;
   return {
     to: { pool: to.pool, model: to.model ?? model },
     when: {
       overloadAfterMs: overload === false ? undefined : parseDuration(overload),
       offline,
       asked,
+      confidence,
+      margin,
+      schema,
     },
+    holdback,
+    maxHeldBytes: parseSize(maxHeld) ?? 0,
     budget: { perMinute: budget.perMinute, perMonth: budget.perMonth },
     privacy: { header: privacy.header.toLowerCase(), value: privacy.value },
   };

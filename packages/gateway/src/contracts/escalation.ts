@@ -15,6 +15,13 @@ export interface EscalateOptions {
     readonly model: string;
   };
   readonly when: EscalateWhen;
+  /**
+   * Which answers are judged: `none`: those that are not streamed; `answer`: streams too, of which nothing is passed on
+   * before their end.
+   */
+  readonly holdback: "none" | "answer";
+  /** Bytes of an answer that are held back for this; a longer one is given as it is. */
+  readonly maxHeldBytes: number;
   /** Escalations at most, in this process; what is undefined is not limited. */
   readonly budget: {
     readonly perMinute: number | undefined;
@@ -33,6 +40,12 @@ export interface EscalateWhen {
   readonly offline: boolean;
   /** Every caller may ask for it; false: only those with the scope `admin`. */
   readonly asked: boolean;
+  /** The answer's confidence, exp of the mean log-probability of its tokens, is below this. Undefined: no reason. */
+  readonly confidence: number | undefined;
+  /** The mean distance between the likeliest token and the next is below this. Undefined: no reason. */
+  readonly margin: number | undefined;
+  /** The answer is not the JSON that the caller asked for. */
+  readonly schema: boolean;
 }
 
 /** What a route says about escalation, with its name. */

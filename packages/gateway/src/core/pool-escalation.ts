@@ -8,6 +8,12 @@ export const poolEscalationReasons = [
   "overload",
   /** No server of the pool can answer. */
   "offline",
+  /** The tokens of the answer were less likely than the route wishes. */
+  "confidence",
+  /** Other tokens were nearly as likely as those of the answer. */
+  "margin",
+  /** The answer is not what the caller asked for: no JSON, or JSON that does not fit the schema. */
+  "schema",
 ] as const;
 
 /** One of `poolEscalationReasons`. */

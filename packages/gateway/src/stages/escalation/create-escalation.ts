@@ -10,6 +10,7 @@ import { EscalatingExchange, type EscalatingContext } from "./escalating-exchang
 import { createEscalatingScheduling } from "./escalating-scheduling.ts";
 import { EscalationBudget } from "./escalation-budget.ts";
 import { createEscalationCounter } from "./escalation-metrics.ts";
+import { MuteModels } from "./mute-models.ts";
 
 /** What the stage needs: the stages that it wraps among them. */
 export interface EscalationOptions {
@@ -36,12 +37,8 @@ export function createEscalation({ upstream, metrics, ...parts }: EscalationOpti
     budgets.set(rule.route, made);
     return made;
   };
-  const context: EscalatingContext = {
-    ...parts,
-    upstream,
-    budgetOf,
-    count: createEscalationCounter(metrics),
-  };
+  const count = createEscalationCounter(metrics);
+  const context: EscalatingContext = { ...parts, upstream, budgetOf, count, mute: new MuteModels() };
   return {
     scheduling: createEscalatingScheduling(context),
     upstream: {

@@ -10,12 +10,16 @@ import type { PoolEscalationOutcome, PoolEscalationReason } from "../../core/poo
 import type { InferenceRequest, WireAnswer } from "../../core/request.ts";
 import { otherPlace, storyHeaders, withStory, type EscalationParts } from "./escalating-scheduling.ts";
 import { Leg, type LegOwner, type Place } from "./leg.ts";
+import { JudgingPayload, judgesAnswers } from "./judging-payload.ts";
+import type { MuteModels } from "./mute-models.ts";
 import { reasonOfFailure, reasonOfStatus } from "./reasons.ts";
 
 /** What all exchanges share. */
 export interface EscalatingContext extends EscalationParts {
   /** Carries one decision; knows nothing of escalation. */
   readonly upstream: Upstream<ForwardDecision>;
+  /** Models that refuse to tell log-probabilities. */
+  readonly mute: MuteModels;
 }
 
 /** What a place gave in the end: its answer, or why there is none. */
@@ -34,7 +38,11 @@ export class EscalatingExchange implements Exchange, LegOwner {
   readonly #cancellation = new Cancellation();
   readonly #legs: Leg[] = [];
   /** What the first place gave, while the other is asked; and the other way round. */
-  #kept: { readonly place: Place; readonly given: Given } | undefined;
+  #kept: { readonly given: Given; readonly isGood: boolean } | undefined;
+  /** Of the first place's answer; undefined where it is not judged. */
+  #judge: JudgingPayload | undefined;
+  /** The first place is asked without fields of ours. */
+  #isPlain = false;
   #done = false;
 
   constructor(
@@ -61,24 +69,32 @@ export class EscalatingExchange implements Exchange, LegOwner {
 
   cancel(reason: CancelReason): void {
     if (this.#done) return;
-    const leg = this.#legs.at(-1);
-    this.#cancellation.cancel(reason);
-    leg?.cancel();
+    this.#legs.at(-1)?.cancel();
     this.#end("client_gone");
+    // Last: what waits in a line says that it has left it, to nobody.
+    this.#cancellation.cancel(reason);
   }
 
   answered(leg: Leg, answer: WireAnswer): void {
     if (this.#done) return;
-    if (leg.isGood && answer.status < 400) return this.#give(leg.place, answer);
-    const { rule } = this.#ticket;
-    const reason = leg.place === "cloud" ? "offline" : reasonOfStatus(answer.status, rule.when);
-    this.#lacking(leg.place, answer, reason);
+    const { place } = leg;
+    const { when } = this.#ticket.rule;
+    const isGood = leg.isGood && answer.status < 400;
+    if (place === "cloud") return isGood ? this.#give(place, answer, isGood) : this.#lacking(leg, answer);
+    const judge = this.#judge;
+    if (isGood) {
+      this.#noteAsked();
+      const verdict = judge?.verdict();
+      return verdict === undefined ? this.#give(place, answer, isGood) : this.#lacking(leg, answer, verdict);
+    }
+    if (isRefusedField(answer.status) && judge?.hasAdded === true) return this.#askPlainly();
+    this.#lacking(leg, answer, reasonOfStatus(answer.status, when));
   }
 
   failed(leg: Leg, failed: Failure): void {
     if (this.#done) return;
-    const reason = leg.place === "cloud" ? "offline" : reasonOfFailure(failed, this.#ticket.here);
-    this.#lacking(leg.place, failed, reason);
+    const reason = leg.place === "cloud" ? undefined : reasonOfFailure(failed, this.#ticket.here);
+    this.#lacking(leg, failed, reason);
   }
 
   opened(leg: Leg, headers: HeaderList): HeaderList {
@@ -90,23 +106,52 @@ export class EscalatingExchange implements Exchange, LegOwner {
     this.#end(leg.isGood ? outcome : "failed");
   }
 
+  /** The server may not know the fields that were added: it is asked once more without them. */
+  #askPlainly(): void {
+    this.#isPlain = true;
+    this.#ask(this.#ticket.here, "edge");
+  }
+
+  /** What it answers only without them, it is not asked again. */
+  #noteAsked(): void {
+    if (this.#isPlain) this.#context.mute.add(this.#ticket.here);
+  }
+
+  /** The payload for the first place, judged where the route has reasons that come from the answer. */
+  #payloadFor(place: Place): ForwardPayload {
+    const { payload } = this.#decision.request;
+    const { rule, here, story } = this.#ticket;
+    this.#judge = undefined;
+    const isWanted = place === "edge" && judgesAnswers(rule.when) && payload.repeatable;
+    const isHeld = !payload.stream || rule.holdback === "answer";
+    // Nothing comes of a judgement where it cannot go elsewhere, or comes from there.
+    if (!isWanted || !isHeld || this.#kept !== undefined || story.reason !== undefined) return payload;
+    if (story.withheld !== undefined) return payload;
+    const asks = !this.#isPlain && !this.#context.mute.has(here);
+    this.#judge = new JudgingPayload(payload, { when: rule.when, asks });
+    return this.#judge;
+  }
+
   /** A place has no answer, or none to give. `reason`: why the other one is asked for it; undefined: it is not. */
-  #lacking(place: Place, given: Given, reason: PoolEscalationReason | undefined): void {
+  #lacking(leg: Pick<Leg, "place" | "isGood">, given: Given, reason?: PoolEscalationReason): void {
+    const { place } = leg;
     const kept = this.#kept;
-    if (kept !== undefined) {
-      // Both were asked: what the first place said is what the caller asked for.
-      const edge = place === "edge" ? given : kept.given;
-      return this.#give("edge", edge);
-    }
-    this.#kept = { place, given };
+    // Both were asked: what the first place said is what the caller asked for.
+    if (kept !== undefined) return place === "edge" ? this.#give(place, given, false) : this.#giveKept(kept);
+    const isGood = leg.isGood && !isFailure(given) && given.status < 400;
+    this.#kept = { given, isGood };
     if (place === "cloud") return this.#back();
-    if (reason === undefined || !this.#mayLeave(reason)) return this.#give(place, given);
+    if (reason === undefined || !this.#mayLeave(reason)) return this.#give(place, given, isGood);
     const { rule } = this.#ticket;
     const there = otherPlace(this.#context, rule);
     if (there !== undefined) return this.#ask(there, "cloud");
     this.#context.budgetOf(rule).giveBack();
+    this.#giveKept(this.#kept);
+  }
+
+  #giveKept({ given, isGood }: { readonly given: Given; readonly isGood: boolean }): void {
     this.#ticket.story.withheld = "cloud_failed";
-    this.#give(place, given);
+    this.#give("edge", given, isGood);
   }
 
   /** The other place failed, and this one was not asked yet. */
@@ -141,21 +186,18 @@ export class EscalatingExchange implements Exchange, LegOwner {
   }
 
   #unplaced(place: Place, reason: Failure): void {
-    if (place === "cloud") this.#ticket.story.withheld = "cloud_failed";
-    this.#lacking(place, reason, undefined);
+    this.#lacking({ place, isGood: false }, reason);
   }
 
   #carry(decision: ForwardDecision, place: Place): void {
+    const { rule } = this.#ticket;
+    const request = { ...this.#legRequest(), payload: this.#payloadFor(place) };
     // While there is an answer in hand, a stream that may yet break is not begun.
-    const maxHeldBytes = this.#hasAnswer() ? heldBytes : 0;
-    const carried = { ...decision, request: this.#legRequest(), escalation: this.#ticket };
-    const leg = new Leg(this, this.#sink, carried, { place, maxHeldBytes });
+    const isHeld = this.#judge !== undefined || this.#kept?.isGood === true;
+    const carried = { ...decision, request, escalation: this.#ticket };
+    const leg = new Leg(this, this.#sink, carried, { place, maxHeldBytes: isHeld ? rule.maxHeldBytes : 0 });
     this.#legs.push(leg);
     leg.start(this.#context.upstream, carried);
-  }
-
-  #hasAnswer(): boolean {
-    return this.#kept !== undefined && !isFailure(this.#kept.given) && this.#kept.given.status < 400;
   }
 
   /** Each place counts on a request of its own. */
@@ -164,12 +206,10 @@ export class EscalatingExchange implements Exchange, LegOwner {
   }
 
   /** The last word. */
-  #give(place: Place, given: Given): void {
+  #give(place: Place, given: Given, isGood: boolean): void {
     const { story } = this.#ticket;
-    const isAnswer = !isFailure(given) && given.status < 400;
-    if (place === "edge" && this.#legs.some((leg) => leg.place === "cloud")) story.withheld = "cloud_failed";
     const good = place === "cloud" ? "answered" : "kept";
-    this.#end(isAnswer ? good : "failed");
+    this.#end(isGood ? good : "failed");
     if (isFailure(given)) return this.#sink.fail(withStory(given, story));
     this.#sink.whole({ ...given, headers: this.#headers(place, given.headers) });
   }
@@ -192,8 +232,10 @@ export class EscalatingExchange implements Exchange, LegOwner {
   }
 }
 
-/** Most of an answer that is held back while another is in hand. */
-const heldBytes = 1_048_576;
+/** Statuses of servers that do not take a field. */
+function isRefusedField(status: number): boolean {
+  return status === 400 || status === 422;
+}
 
 /** Of all places in sum: each wants to be paid. */
 function sum(usages: readonly (TokenUsage | undefined)[]): TokenUsage | undefined {

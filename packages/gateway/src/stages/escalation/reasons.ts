@@ -22,13 +22,13 @@ export function reasonOfFailure(
   }
 }
 
-/** Of a server's own refusal. */
+/** Of a server's own refusal, or of an answer that ends in an error (2xx). */
 export function reasonOfStatus(
   status: number,
   when: EscalateWhen | undefined,
 ): PoolEscalationReason | undefined {
   if (status === 429 || status === 503) return counting(when, "overload");
-  return status >= 500 ? counting(when, "offline") : undefined;
+  return status >= 500 || status < 400 ? counting(when, "offline") : undefined;
 }
 
 function counting(
