@@ -7,7 +7,10 @@ import { figure as chatKill } from "./chat-kill.ts";
 import { figure as chatLatency } from "./chat-latency.ts";
 import { figure as chatProxy } from "./chat-proxy.ts";
 import { figure as chatStreams } from "./chat-streams.ts";
+import { figure as edgeLatency } from "./edge-latency.ts";
+import { figure as edgeMemory } from "./edge-memory.ts";
 import { figure as edgeOutbox } from "./edge-outbox.ts";
+import { figure as edgePicture } from "./edge-picture.ts";
 import { figure as edgeSwap } from "./edge-swap.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
@@ -36,6 +39,9 @@ export const figures: readonly Figure[] = [
   chatCancel,
   chatKill,
   calibration,
+  edgePicture,
+  edgeLatency,
+  edgeMemory,
   edgeOutbox,
   edgeSwap,
   generator,

@@ -1,16 +1,15 @@
 /** What the built-in configuration holds in memory: at rest, and under the first load a gateway sees. */
-import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { digits, megabytes, runsRow, scaledCount, scaledMs, scaledPlan } from "../harness/figure.ts";
+import { megabytes, runsRow, scaledCount, scaledMs, scaledPlan } from "../harness/figure.ts";
 import type { Figure, FigureContext, FigureResult, FigureRow } from "../harness/figure.ts";
 import { urlOf, withGateway } from "../harness/gateway.ts";
 import type { Gateway } from "../harness/gateway.ts";
+import { memoryLine, ownNode, proportionalMb } from "../harness/memory.ts";
 import { measureLoad } from "../harness/measure.ts";
 import type { MeasuredLoad } from "../harness/measure.ts";
-import { nodeBinary } from "../harness/paths.ts";
 import { processLines } from "../harness/process-table.ts";
-import { maxMemoryBytes, ProcessWatch } from "../harness/processes.ts";
+import { ProcessWatch } from "../harness/processes.ts";
 import type { ProcessReport } from "../harness/processes.ts";
 import { fetchMetrics } from "../harness/prometheus.ts";
 import { spreadOf } from "../harness/spread.ts";
@@ -49,7 +48,7 @@ async function run(context: FigureContext): Promise<FigureResult> {
   const start = async (name: string): Promise<Run> => {
     const directory = join(context.directory, name);
     const one = await withGateway({ directory, node, env }, (gateway) => measure(workload, gateway, context));
-    context.log(`${name}: at rest ${lineOf(one.atRest)}; loaded ${lineOf(one.loaded.processes)}`);
+    context.log(`${name}: at rest ${memoryLine(one.atRest)}; loaded ${memoryLine(one.loaded.processes)}`);
     return one;
   };
   const first = await start("first-start");
@@ -61,9 +60,9 @@ async function run(context: FigureContext): Promise<FigureResult> {
   return {
     rows: rowsOf(runs),
     details: [
-      `first start of this checkout, when Node strips and compiles every module: at rest ${lineOf(first.atRest)}; under load ${lineOf(first.loaded.processes)}`,
-      ...runs.map(({ atRest }, index) => `run ${index + 1} at rest: ${lineOf(atRest)}`),
-      ...runs.map(({ loaded }, index) => `run ${index + 1} under load: ${lineOf(loaded.processes)}`),
+      `first start of this checkout, when Node strips and compiles every module: at rest ${memoryLine(first.atRest)}; under load ${memoryLine(first.loaded.processes)}`,
+      ...runs.map(({ atRest }, index) => `run ${index + 1} at rest: ${memoryLine(atRest)}`),
+      ...runs.map(({ loaded }, index) => `run ${index + 1} under load: ${memoryLine(loaded.processes)}`),
       ...processLines({ ours: runs.map(({ loaded }) => loaded) }),
     ],
     data: { first, runs },
@@ -108,31 +107,6 @@ async function expectModels(workload: Workload, { server }: Gateway): Promise<vo
     throw new Error(`expected the models ${expected.join(", ")}, the gateway serves ${served.join(", ")}`);
 }
 
-/**
- * A copy of the Node binary: pages of a file are shared by all that map it, so with a binary of its own the gateway
- * shares with its workers only, not with whatever else runs on Node here.
- */
-async function ownNode(directory: string): Promise<string> {
-  await mkdir(directory, { recursive: true });
-  const copy = join(directory, "node");
-  await copyFile(nodeBinary, copy);
-  return copy;
-}
-
 function gatewayMb(processes: readonly ProcessReport[], pid: number): number {
   return megabytes(processes.find((one) => one.pid === pid)?.rss.maxBytes ?? Number.NaN);
-}
-
-/** Sum of the largest memory of each process. They need not coincide, so this errs upwards. */
-function proportionalMb(processes: readonly ProcessReport[]): number {
-  return megabytes(processes.reduce((sum, one) => sum + maxMemoryBytes(one), 0));
-}
-
-function lineOf(processes: readonly ProcessReport[]): string {
-  const each = processes.map(({ program, rss, pss }) => {
-    const proportional = pss === null ? "unknown" : digits(megabytes(pss.maxBytes));
-    return `${program} ${digits(megabytes(rss.maxBytes))} MB resident (${proportional} proportional)`;
-  });
-  const resident = processes.reduce((sum, one) => sum + one.rss.maxBytes, 0);
-  return `${each.join(", ")}; all ${digits(megabytes(resident))} (${digits(proportionalMb(processes))})`;
 }

@@ -1,7 +1,7 @@
 /** Lays out the model repository that a workload needs. */
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { buildMlp } from "../../test/harness/onnx-build.ts";
+import { buildConvNet, buildMlp } from "../../test/harness/onnx-build.ts";
 import { repositoryRoot } from "./paths.ts";
 import type { ModelSpec, Workload } from "./workload.ts";
 
@@ -27,6 +27,9 @@ export async function prepareModels(workload: Workload, parent: string): Promise
   return { directory, instances, onnxFiles };
 }
 
+/** A model that is written here. */
+type MadeModel = Exclude<ModelSpec, { readonly kind: "repository" }>;
+
 /** Gives the path of the ONNX file, or null for models that have none. JSON is YAML. */
 async function writeModel(model: ModelSpec, folder: string): Promise<string | null> {
   if (model.kind === "repository") {
@@ -34,9 +37,27 @@ async function writeModel(model: ModelSpec, folder: string): Promise<string | nu
     return join(folder, "1", "model.onnx");
   }
   await mkdir(join(folder, "1"), { recursive: true });
+  const onnx = onnxOf(model);
   const onnxFile = join(folder, "1", "model.onnx");
-  if (model.kind === "mlp") await writeFile(onnxFile, buildMlp({ layers: model.layers, seed: model.seed }));
-  const config = model.kind === "mlp" ? { engine: "onnx" } : { engine: "mock", mock: model.mock };
-  await writeFile(join(folder, "model.yaml"), `${JSON.stringify(config, null, 2)}\n`);
-  return model.kind === "mlp" ? onnxFile : null;
+  if (onnx !== null) await writeFile(onnxFile, onnx);
+  await writeFile(join(folder, "model.yaml"), `${JSON.stringify(yamlOf(model), null, 2)}\n`);
+  return onnx === null ? null : onnxFile;
+}
+
+function onnxOf(model: MadeModel): Uint8Array | null {
+  if (model.kind === "mlp") return buildMlp(model);
+  return model.kind === "cnn" ? buildConvNet({ ...model, softmax: true }) : null;
+}
+
+function yamlOf(model: MadeModel): Record<string, unknown> {
+  if (model.kind === "mock") return { engine: "mock", mock: model.mock };
+  if (model.kind === "mlp") return { engine: "onnx" };
+  const { size, classes } = model;
+  return {
+    engine: "onnx",
+    task: "classify",
+    labels: Array.from({ length: classes }, (_, index) => String(index)),
+    outputs: { scores: "y" },
+    input: { image: { tensor: "x", width: size, height: size, scale: 1 / 255 } },
+  };
 }

@@ -14,6 +14,17 @@ export type ModelSpec = { readonly name: string; readonly instances?: number } &
       readonly seed: number;
     }
   | {
+      /**
+       * A classifier of pictures, stretched to `size` × `size`: 3×3 convolutions of stride 2 with seeded random weights,
+       * then a softmax over `classes`, labelled "0", "1" and so on.
+       */
+      readonly kind: "cnn";
+      readonly size: number;
+      readonly channels: readonly number[];
+      readonly classes: number;
+      readonly seed: number;
+    }
+  | {
       /** The mock engine with these options of `model.yaml`. */
       readonly kind: "mock";
       readonly mock: Readonly<Record<string, unknown>>;

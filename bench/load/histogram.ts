@@ -7,6 +7,7 @@ export interface LatencySummary {
   readonly minMs: number;
   readonly p50Ms: number;
   readonly p90Ms: number;
+  readonly p95Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
   readonly maxMs: number;
@@ -80,6 +81,7 @@ export class LatencyHistogram {
       minMs: empty ? 0 : this.#minMs,
       p50Ms: this.percentileMs(0.5),
       p90Ms: this.percentileMs(0.9),
+      p95Ms: this.percentileMs(0.95),
       p99Ms: this.percentileMs(0.99),
       p999Ms: this.percentileMs(0.999),
       maxMs: this.#maxMs,

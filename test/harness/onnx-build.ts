@@ -41,6 +41,8 @@ export interface ConvNetOptions {
   readonly inputName?: string;
   /** Default `y`. */
   readonly outputName?: string;
+  /** End with a softmax over the classes. Default false: the answers are the last layer's sums. */
+  readonly softmax?: boolean;
 }
 
 /** One fully connected layer: `sum[o] = bias[o] + Σ_i input[i] · weights[i · outputs + o]`. */
@@ -108,11 +110,11 @@ export function buildIdentity({
 
 /**
  * 3×3 convolutions of stride 2 with Relu, then the mean of each channel and one fully connected layer.
- * Input FP32 `[N, 3, size, size]`, output FP32 `[N, classes]` (sums, no softmax), `N` dynamic.
+ * Input FP32 `[N, 3, size, size]`, output FP32 `[N, classes]` (sums, unless `softmax` is set), `N` dynamic.
  * Throws RangeError unless every size is a positive integer and there is at least one convolution.
  */
 export function buildConvNet(options: ConvNetOptions): Uint8Array<ArrayBuffer> {
-  const { size, channels, classes, seed, inputName = "x", outputName = "y" } = options;
+  const { size, channels, classes, seed, inputName = "x", outputName = "y", softmax = false } = options;
   if (channels.length === 0) throw new RangeError("a convolution stack needs at least one convolution");
   [size, classes, ...channels].forEach((value) => requireSize("size", value));
   const random = seededBits(seed);
@@ -137,7 +139,8 @@ export function buildConvNet(options: ConvNetOptions): Uint8Array<ArrayBuffer> {
   });
   nodes.push(node("GlobalAveragePool", [current], "means"));
   nodes.push(node("Flatten", ["means"], "flat", [integer("axis", 1)]));
-  nodes.push(node("Gemm", ["flat", "weights0", "bias0"], outputName));
+  nodes.push(node("Gemm", ["flat", "weights0", "bias0"], softmax ? "sums" : outputName));
+  if (softmax) nodes.push(node("Softmax", ["sums"], outputName, [integer("axis", 1)]));
   return model({
     nodes,
     initializers: [...initializers, ...denseTensors(dense(random, depth, classes), 0)],
