@@ -5,6 +5,8 @@ import type { Clock, Timer } from "./core/clock.ts";
 export interface ManualClock extends Clock {
   /** Moves time forward and fires what falls due, in order. */
   advance(ms: number): void;
+  /** Until the next timer falls due, ms; undefined where none waits. */
+  dueInMs(): number | undefined;
 }
 
 interface Pending {
@@ -25,6 +27,10 @@ export function createManualClock(): ManualClock {
       const entry = { at: now + delayMs, action };
       pending.push(entry);
       return { cancel: () => void (pending = pending.filter((other) => other !== entry)) };
+    },
+    dueInMs() {
+      const entry = next(Infinity);
+      return entry === undefined ? undefined : entry.at - now;
     },
     advance(ms) {
       const end = now + ms;

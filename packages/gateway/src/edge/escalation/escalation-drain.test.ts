@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { until } from "../../../../../test/harness/until.ts";
 import {
   answerOf,
   failureOf,
@@ -76,14 +77,6 @@ async function world(
   return { folder, clock, store, cloud, drain, delivered, compared };
 }
 
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let n = 0; n < 2_000; n++) {
-    if (await holds()) return;
-    await delay(2);
-  }
-  assert.fail(`in vain: ${what}`);
-}
-
 /** Moves the clock step by step: what waits for time sets its timers in between. */
 async function advanceUntil(
   { clock }: World,
@@ -91,12 +84,11 @@ async function advanceUntil(
   what: string,
   holds: () => boolean | Promise<boolean>,
 ): Promise<void> {
-  for (let n = 0; n < 1_000; n++) {
-    if (await holds()) return;
-    await delay(4);
+  await until(what, async () => {
+    if (await holds()) return true;
     clock.advance(stepMs);
-  }
-  assert.fail(`in vain: ${what}`);
+    return false;
+  });
 }
 
 const local = {
@@ -285,29 +277,25 @@ describe("what fails", () => {
     here.drain.start();
     await until("the others are sent", async () => (await waiting(here)) === 1);
     const tries = () => ids(here.cloud).filter((id) => id === "iq_slow").length;
+    const waitsFor = (ms: number): Promise<true> =>
+      until(`it waits ${ms} ms`, () => here.clock.dueInMs() === ms);
     for (const [at, pauseMs] of [1_000, 5_000, 10_000, 30_000, 30_000].entries()) {
-      await until(
-        "tried",
-        () => here.delivered.filter(({ outcome }) => outcome === "postponed").length === at + 1,
-      );
-      await delay(10);
+      await waitsFor(pauseMs);
       here.clock.advance(pauseMs - 1);
       await delay(10);
       assert.equal(tries(), at + 1);
       here.clock.advance(1);
       await until("tried again", () => tries() === at + 2);
     }
+    await waitsFor(30_000);
     here.cloud.onSubmit = () => failureOf("throttled", 429, 120_000);
-    await until(
-      "postponed",
-      () => here.delivered.filter(({ outcome }) => outcome === "postponed").length === 6,
-    );
-    await delay(10);
     here.clock.advance(30_000);
-    await until("asked how long", () => tries() === 7);
-    await delay(20);
+    await until(
+      "asked how long",
+      () => here.delivered.filter(({ outcome }) => outcome === "postponed").length === 7,
+    );
     here.clock.advance(119_000);
-    await delay(20);
+    await waitsFor(1_000);
     assert.equal(tries(), 7, "the cloud's own pause holds");
     here.cloud.onSubmit = (submission) => answerOf(submission);
     here.clock.advance(1_000);
