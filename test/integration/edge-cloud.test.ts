@@ -101,6 +101,7 @@ test("a restart with the cloud away: detectors, queries, pictures, budgets and t
   const before = await startEdgeGateway(t, { edge, dataFolder });
   assert.equal((await before.call("GET", `/device-api/v1/detectors/${learnt.id}`)).status, 200);
   const asked = await before.ask(whichDigit, digit(8), { query: "confidence_threshold=1" });
+  const real = await before.call("GET", "/device-api/v1/me");
   await before.close({ graceMs: 0 });
   await simulator.close();
   const after = await startEdgeGateway(t, { edge, dataFolder });
@@ -112,6 +113,8 @@ test("a restart with the cloud away: detectors, queries, pictures, budgets and t
   const me = await after.call("GET", "/device-api/v1/me");
   assert.equal(me.status, 200);
   assert.ok("email" in me.body && "is_superuser" in me.body);
+  assert.notEqual(me.body["email"], "edge@localhost");
+  assert.deepEqual(me.body, real.body);
   const token404 = await after.call(
     "GET",
     "/device-api/v1/api-tokens/by-snippet/api_device_token_00",

@@ -9,6 +9,7 @@ import type { Pipeline } from "../contracts/pipeline.ts";
 import type { Route } from "../contracts/route.ts";
 import type { Secret } from "../core/secret.ts";
 import { isFailure, type Failure } from "../core/errors.ts";
+import { AccountMemory } from "../edge/account-memory.ts";
 import { answerQuery, resumePromised, type AnswerDeps } from "../edge/answer-query.ts";
 import { Calibrator } from "../edge/calibration/calibrator.ts";
 import { createCloud } from "../edge/cloud/create-cloud.ts";
@@ -96,7 +97,16 @@ export function createEdge(parts: EdgeParts): Edge {
   const { metrics } = context;
   const forwarding = new Forwarding({ ...deps, metrics });
   const deviceToken = (): string | undefined => options.cloud?.token && deps.reveal(options.cloud.token);
-  const routeDeps = { ...deps, answer: answerWith(deps, tokens), forwarding, config, deviceToken };
+  const account = rememberAccount(parts, folder, deviceToken);
+  const routeDeps = {
+    ...deps,
+    answer: answerWith(deps, tokens),
+    forwarding,
+    config,
+    deviceToken,
+    account,
+    updater,
+  };
   const promised = promisedQueries(deps, catalog);
   return {
     routes: [...createEdgeRoutes(routeDeps), ...monitoring.routes],
@@ -112,6 +122,7 @@ export function createEdge(parts: EdgeParts): Edge {
       }
       // A folder that is not there holds nothing, and is made when there is something to keep.
       if (cloud === undefined && updater === undefined && !existsSync(folder)) return;
+      await account.load();
       await calibrator.start();
       await restoreDetectors({ store, registry, budget, now: clock.wallNow() });
       promised.restored();
@@ -152,6 +163,22 @@ function promisedQueries(
     resume();
   };
   return { restored, resume };
+}
+
+function rememberAccount(
+  { options, context }: EdgeParts,
+  folder: string,
+  deviceToken: () => string | undefined,
+): AccountMemory {
+  const token = (): string | undefined => {
+    try {
+      return deviceToken();
+    } catch {
+      // A file that is away: calls of the cloud say so.
+      return undefined;
+    }
+  };
+  return new AccountMemory({ folder, origin: options.cloud?.origin ?? "", token, logger: context.logger });
 }
 
 function answerWith(

@@ -1,10 +1,11 @@
 /** The document of `PUT /edge-config` in the data directory: it survives restarts until `spillway.yaml` says something else. */
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
 import { failure, type Failure } from "../core/errors.ts";
 import type { SavedConfig } from "./runtime-config.ts";
+import { isMissing, textOf, writeWholeFile } from "./whole-file.ts";
 
 const fileName = "edge-config.json";
 
@@ -30,31 +31,6 @@ export function createConfigFile(folder: string, options: EdgeOptions): ConfigFi
         return failure("storage_unavailable", `${path}: ${textOf(error)}`);
       }
     },
-    async write(config) {
-      const draft = `${path}.tmp`;
-      try {
-        await mkdir(folder, { recursive: true, mode: 0o700 });
-        const file = await open(draft, "w", 0o600);
-        try {
-          await file.writeFile(JSON.stringify({ basis, ...config }));
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        await rename(draft, path);
-        return undefined;
-      } catch (error) {
-        await rm(draft, { force: true }).catch(() => undefined);
-        return failure("storage_unavailable", `${path} cannot be written: ${textOf(error)}`);
-      }
-    },
+    write: (config) => writeWholeFile(folder, fileName, JSON.stringify({ basis, ...config })),
   };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -4,6 +4,7 @@ import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import type { JsonObject } from "../../core/detector.ts";
 import { failure, isFailure } from "../../core/errors.ts";
 import { jsonAnswer } from "../../dialects/json-answer.ts";
+import type { AccountMemory } from "../account-memory.ts";
 import { relay, type Forwarding } from "../forward.ts";
 import { apiRoutes, cloudToken } from "./edge-route.ts";
 
@@ -12,6 +13,8 @@ export interface AccountRouteDeps {
   readonly cloud: Cloud | undefined;
   readonly forwarding: Forwarding;
   readonly hasDeviceToken: boolean;
+  /** Of the device's own token. */
+  readonly account: Pick<AccountMemory, "me" | "keep">;
 }
 
 /** How long the cloud may take, ms: the client waits 10 s, and is answered here where the cloud does not. */
@@ -27,10 +30,9 @@ const nobody: JsonObject = {
 
 /** The routes. */
 export function createAccountRoutes(deps: AccountRouteDeps): Route[] {
-  const told: Told = { me: undefined };
   const read = { method: "GET", scope: "infer", body: "none" } as const;
   return [
-    ...apiRoutes({ ...read, path: "/me", handle: (call) => whoAmI(deps, call, told) }),
+    ...apiRoutes({ ...read, path: "/me", handle: (call) => whoAmI(deps, call) }),
     ...apiRoutes({
       ...read,
       path: "/api-tokens/by-snippet/{snippet}",
@@ -39,27 +41,21 @@ export function createAccountRoutes(deps: AccountRouteDeps): Route[] {
   ];
 }
 
-/** What the cloud last said of the device's account. */
-interface Told {
-  me: JsonObject | undefined;
-}
-
 async function whoAmI(
-  { cloud, hasDeviceToken }: AccountRouteDeps,
+  { cloud, hasDeviceToken, account }: AccountRouteDeps,
   call: HttpCall,
-  told: Told,
 ): Promise<RouteResult> {
   if (cloud === undefined || cloud.health().state === "unreachable")
-    return jsonAnswer(200, told.me ?? nobody);
+    return jsonAnswer(200, account.me ?? nobody);
   const token = hasDeviceToken ? undefined : cloudToken(call);
   const { requestId, cancellation } = call;
   const me = await cloud.me({ timeoutMs, token, requestId, cancellation });
   cancellation.listen(undefined);
   if (!isCloudFailure(me)) {
-    if (hasDeviceToken) told.me = me;
+    if (hasDeviceToken) await account.keep(me);
     return jsonAnswer(200, me);
   }
-  return isTemporary(me) ? jsonAnswer(200, told.me ?? nobody) : relay(me);
+  return isTemporary(me) ? jsonAnswer(200, account.me ?? nobody) : relay(me);
 }
 
 /** 404 says that tokens are not managed here: the client goes on with the one it has. */
