@@ -77,6 +77,18 @@ test("tells of each query why it was or was not sent, and has all of it again af
     restored.recent.map(({ id, why, comparison }) => ({ id, why, comparison })),
     status.recent.map(({ id, why, comparison }) => ({ id, why, comparison })),
   );
+  for (const [index, { latencyMs, localMs }] of restored.recent.entries()) {
+    const before = status.recent[index];
+    assert.ok(typeof latencyMs === "number" && typeof localMs === "number");
+    assert.ok(latencyMs >= localMs && localMs > 0);
+    // Kept when the query ended, told to the page a moment later.
+    assert.ok(Math.abs(latencyMs - (before?.latencyMs ?? 0)) < 50);
+    assert.ok(Math.abs(localMs - (before?.localMs ?? 0)) < 0.01);
+  }
+  assert.deepEqual(
+    restored.recent.map(({ answeredBy }) => answeredBy),
+    status.recent.map(({ answeredBy }) => answeredBy),
+  );
   assert.deepEqual(restored.detectors.find(({ id }) => id === whichDigit)?.lastDay, detector?.lastDay);
   const { slots } = (await again.call("GET", "/status/activity.json?span=days"))
     .body as unknown as StatusActivity;

@@ -29,6 +29,10 @@ export interface QueryRecord {
   /** Why it went or goes to the cloud; undefined: it does not. */
   readonly escalation: { readonly reason: EscalationReason; readonly how: "asked" | "queued" } | undefined;
   readonly withheld: WithheldReason | undefined;
+  /** From receipt to answer; undefined in records that do not say. */
+  readonly latencyMs?: number | undefined;
+  /** Of that the local model; undefined where it gave no answer. */
+  readonly localMs?: number | undefined;
   /** What the cloud said, once it did; of an audit too, which does not change `query.result`. */
   readonly cloud: QueryResult | undefined;
   /** Of a query that was promised an answer later: what is needed to give it. Undefined once it is answered. */

@@ -28,6 +28,8 @@ export interface QueryFacts {
   readonly local: LocalAnswer | undefined;
   /** From asking the local model to its answer. */
   readonly localMs: number;
+  /** From receipt until now; of what is promised, until the promise. */
+  readonly latencyMs: number;
 }
 
 /** How a query ended. */
@@ -76,6 +78,8 @@ export function storedQueryOf(
     local: localRecord(facts.local),
     escalation,
     withheld,
+    latencyMs: toMicroseconds(facts.latencyMs),
+    localMs: facts.local && toMicroseconds(facts.localMs),
     cloud: answeredBy === "cloud" ? (result ?? undefined) : undefined,
     pending,
   };
@@ -85,6 +89,11 @@ export function storedQueryOf(
     createdAt: facts.createdAt,
     record: JSON.stringify(record),
   };
+}
+
+/** Digits below that are the clock's noise. */
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }
 
 /** The query for whoever counts. */

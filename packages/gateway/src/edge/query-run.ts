@@ -396,8 +396,9 @@ export class QueryRun {
   }
 
   #observe(ended: Pick<QueryObservation, "answeredBy" | "escalation" | "withheld">, code?: ErrorCode): void {
-    const latencyMs = this.#deps.clock.now() - this.#call.receivedAt;
-    this.#deps.observer.answered(observationOf(this.#facts, { ...ended, failure: code, latencyMs }));
+    const facts = this.#facts;
+    const { latencyMs } = facts;
+    this.#deps.observer.answered(observationOf(facts, { ...ended, failure: code, latencyMs }));
   }
 
   get #facts(): QueryFacts {
@@ -409,6 +410,7 @@ export class QueryRun {
       threshold: this.#threshold,
       local: this.#local,
       localMs: this.#localMs,
+      latencyMs: this.#deps.clock.now() - this.#call.receivedAt,
     };
   }
 }

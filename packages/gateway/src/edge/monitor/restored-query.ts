@@ -5,11 +5,11 @@ import { readQueryRecord } from "../read-record.ts";
 import { sameFinding } from "../same-finding.ts";
 import type { RecentQuery } from "./recent-queries.ts";
 
-/** Undefined for a record that cannot be read. How long it took is not kept: NaN. */
+/** Undefined for a record that cannot be read. How long it took is NaN where the record does not say. */
 export function readRecentQuery({ id, detectorId, createdAt, record }: StoredQuery): RecentQuery | undefined {
   const read = readQueryRecord(record);
   if (read === undefined) return undefined;
-  const { query, local, escalation, withheld, cloud } = read;
+  const { query, local, escalation, withheld, cloud, latencyMs, localMs } = read;
   return {
     observation: {
       queryId: id,
@@ -21,12 +21,12 @@ export function readRecentQuery({ id, detectorId, createdAt, record }: StoredQue
         finding: local.finding,
         confidence: local.confidence,
         model: local.model,
-        latencyMs: Number.NaN,
+        latencyMs: localMs ?? Number.NaN,
       },
       threshold: query.confidenceThreshold,
       escalation,
       withheld,
-      latencyMs: Number.NaN,
+      latencyMs: latencyMs ?? Number.NaN,
     },
     comparison:
       cloud === undefined || local === undefined
