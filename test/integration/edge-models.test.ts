@@ -88,6 +88,11 @@ describe("fetched models", () => {
     await untilVersion(gateway, "1");
     const seven = await gateway.ask(id, digit(7));
     assert.equal((seven.body["result"] as { label: string }).label, "7");
+    const { body: shown } = await gateway.call("GET", "/admin/edge/models");
+    const [detector] = shown["detectors"] as [Record<string, unknown>];
+    assert.equal(shown["notShown"], 0);
+    assert.deepEqual([detector["detectorId"], detector["state"], detector["bad"]], [id, "serving", []]);
+    assert.equal((detector["serving"] as Record<string, unknown>)["version"], "1");
     const load = startLoad(2, async () => {
       const { status, body } = await gateway.ask(id, digit(7));
       return { status, body };

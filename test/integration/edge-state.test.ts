@@ -157,6 +157,10 @@ test("keys: cameras infer, who sees the status reads the configuration, who admi
   assert.equal((await gateway.ask(whichDigit, digit(7), { headers: { ...png, ...as(camera) } })).status, 200);
   assert.equal((await gateway.call("GET", "/edge-config", undefined, as(camera))).status, 403);
   assert.equal((await gateway.call("GET", "/edge-config", undefined, as(viewer))).status, 200);
+  assert.equal((await gateway.call("GET", "/admin/edge/models", undefined, as(viewer))).status, 403);
+  const models = await gateway.call("GET", "/admin/edge/models", undefined, as(admin));
+  assert.equal(models.status, 404);
+  assert.match(JSON.stringify(models.body), /No models are fetched here/);
   const document = { detectors: [] };
   assert.equal((await gateway.call("PUT", "/edge-config", document, as(camera))).status, 403);
   assert.equal((await gateway.call("PUT", "/edge-config", document, as(admin))).status, 200);

@@ -6,6 +6,7 @@ import { createCalibrationRoutes, type CalibrationRouteDeps } from "./calibratio
 import { createConfigRoutes, type ConfigRouteDeps } from "./config-routes.ts";
 import { createDetectorRoutes, type DetectorRouteDeps } from "./detector-routes.ts";
 import { createDeviceApiForwards, createForwards } from "./forward-routes.ts";
+import { createModelRoutes, type ModelRouteDeps } from "./model-routes.ts";
 import { createLabelRoutes, type LabelDeps } from "./label-route.ts";
 import { createQueryRoutes, type QueryRouteDeps } from "./query-routes.ts";
 import { createSubmitRoutes, type Answering } from "./submit-route.ts";
@@ -16,6 +17,7 @@ export type EdgeRouteDeps = QueryRouteDeps &
   DetectorRouteDeps &
   AccountRouteDeps &
   CalibrationRouteDeps &
+  ModelRouteDeps &
   ConfigRouteDeps & { readonly answer: Answering };
 
 /** On every listener; what is not known below `/device-api/` goes to the cloud. */
@@ -28,6 +30,7 @@ export function createEdgeRoutes(deps: EdgeRouteDeps): Route[] {
     ...createAccountRoutes(deps),
     ...createConfigRoutes(deps),
     ...createCalibrationRoutes(deps),
+    ...createModelRoutes(deps),
   ];
   return [...known, ...createDeviceApiForwards(deps.forwarding, known)];
 }
