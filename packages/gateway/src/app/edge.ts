@@ -7,13 +7,14 @@ import type { ManagedModels } from "../contracts/managed-models.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import type { Route } from "../contracts/route.ts";
+import type { Logger } from "../contracts/telemetry.ts";
 import type { Secret } from "../core/secret.ts";
 import { isFailure, type Failure } from "../core/errors.ts";
 import { AccountMemory } from "../edge/account-memory.ts";
 import { answerQuery, resumePromised, type AnswerDeps } from "../edge/answer-query.ts";
 import { Calibrator } from "../edge/calibration/calibrator.ts";
 import { createCloud } from "../edge/cloud/create-cloud.ts";
-import { createConfigFile } from "../edge/config-file.ts";
+import { createConfigFile, type ConfigFile } from "../edge/config-file.ts";
 import { Budget } from "../edge/detectors/budget.ts";
 import { DetectorRegistry } from "../edge/detectors/registry.ts";
 import { CloudTokens } from "../edge/escalation/cloud-tokens.ts";
@@ -35,7 +36,7 @@ import { askServer } from "../endpoints/ask-server.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import { DeferredStore } from "../store/deferred-store.ts";
 import { openEdgeStore } from "../store/open-edge-store.ts";
-import { createMonitoring } from "./edge-monitor.ts";
+import { createMonitoring, type EdgeMonitoring } from "./edge-monitor.ts";
 import { createEdgeUpdater } from "./edge-updater.ts";
 import type { GatewayContext } from "./options.ts";
 
@@ -115,11 +116,7 @@ export function createEdge(parts: EdgeParts): Edge {
       return store.problem;
     },
     async start() {
-      const saved = await file.read();
-      if (saved !== undefined) {
-        const problem = isFailure(saved) ? saved : config.restore(saved);
-        if (problem !== undefined) logger.warn("edge_config_unreadable", { reason: problem.message });
-      }
+      await restoreConfig(file, config, logger);
       // A folder that is not there holds nothing, and is made when there is something to keep.
       if (cloud === undefined && updater === undefined && !existsSync(folder)) return;
       await account.load();
@@ -131,17 +128,35 @@ export function createEdge(parts: EdgeParts): Edge {
       await updater?.start();
     },
     modelsChanged: () => promised.resume(),
-    async close() {
-      deps.later.close();
-      await updater?.close();
-      await drain?.close();
-      monitoring.close();
-      cloud?.close();
-      calibrator.close();
-      deps.servers.close();
-      await store.close();
-    },
+    close: () => closeInOrder(made, { updater, drain, monitoring }),
   };
+}
+
+/** What asks ends first, the store last: what was counted until then is written. */
+async function closeInOrder(
+  { later, cloud, calibrator, servers, store }: ReturnType<typeof createDeps>,
+  users: {
+    readonly updater: { close(): Promise<void> } | undefined;
+    readonly drain: EscalationDrain | undefined;
+    readonly monitoring: EdgeMonitoring;
+  },
+): Promise<void> {
+  later.close();
+  await users.updater?.close();
+  await users.drain?.close();
+  users.monitoring.close();
+  cloud?.close();
+  calibrator.close();
+  servers.close();
+  await store.close();
+}
+
+/** Puts the configuration of the last `PUT /edge-config` in force again; one that cannot be read is logged and passed over. */
+async function restoreConfig(file: ConfigFile, config: RuntimeConfig, logger: Logger): Promise<void> {
+  const saved = await file.read();
+  if (saved === undefined) return;
+  const problem = isFailure(saved) ? saved : config.restore(saved);
+  if (problem !== undefined) logger.warn("edge_config_unreadable", { reason: problem.message });
 }
 
 /** Answers what earlier processes promised for later, once, as soon as detectors and models are there. */
