@@ -3,8 +3,8 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { TokenEstimate } from "../../core/forward.ts";
 import { wrongField } from "../chat/cannot-carry.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
-import { ValueBytes } from "../json/value-bytes.ts";
-import { estimateTokens } from "../streams/estimate-tokens.ts";
+import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
+import { estimatePrompt } from "../streams/estimate-tokens.ts";
 
 /** A body that is passed on as it is. */
 export interface MessagesEnvelope {
@@ -18,7 +18,7 @@ export interface MessagesEnvelope {
 const names = ["model", "stream", "max_tokens"] as const;
 const finder = new MemberFinder(names);
 /** Pictures and documents in base64. */
-const data = new ValueBytes("data", "strings");
+const data = new ValueBytes({ data: "" });
 
 /** Reads the envelope of a body; a failure (400) that names the field. */
 export function readEnvelope(body: Uint8Array): MessagesEnvelope | Failure {
@@ -32,7 +32,7 @@ export function* readEnvelopeInTurns(body: Uint8Array): Generator<void, Messages
   return isFailure(spans) ? spans : envelopeOf(spans, yield* data.inTurns(body));
 }
 
-function envelopeOf(spans: MemberSpans, dataBytes: number): MessagesEnvelope | Failure {
+function envelopeOf(spans: MemberSpans, attachments: Attachments): MessagesEnvelope | Failure {
   const model = spans.value(0);
   if (model === undefined) return { ...failure("bad_request", "model: Field required"), field: "model" };
   if (typeof model !== "string" || model === "") return wrongField("model", "the name of a model");
@@ -44,7 +44,7 @@ function envelopeOf(spans: MemberSpans, dataBytes: number): MessagesEnvelope | F
     modelSpan: { start: spans.start(0), end: spans.end(0) },
     stream,
     estimate: {
-      promptTokens: estimateTokens(spans.bytes.length - dataBytes),
+      promptTokens: estimatePrompt(spans.bytes.length, attachments),
       maxCompletionTokens: typeof limit === "number" && limit >= 0 ? limit : undefined,
     },
   };

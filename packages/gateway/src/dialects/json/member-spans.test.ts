@@ -131,7 +131,7 @@ test("a large body is found in turns as it is at once, whatever makes it large",
     { messages: Array.from({ length: 1_000_000 }, () => 1), stream: false },
   ].map((body) => JSON.stringify(body));
   bodies.push(`{"stream":true,"x":"${quotes}","model":"m"}`, `{"${quotes}":1,"model":"m"}`);
-  const images = new ValueBytes("images", "any");
+  const images = new ValueBytes({ images: "" });
   for (const text of bodies) {
     const whole = Buffer.from(text);
     for (const bytes of [
@@ -153,7 +153,25 @@ test("a large body is found in turns as it is at once, whatever makes it large",
       }
       const isOneString = text.includes("yyy");
       assert.ok(isOneString || turns > 1, `${turns} turns for ${text.slice(0, 40)}`);
-      assert.equal(run(images.inTurns(bytes))[1], images.of(bytes));
+      assert.deepEqual(run(images.inTurns(bytes))[1], images.of(bytes));
     }
   }
+});
+
+test("attachments are counted one by one, by their names and beginnings", () => {
+  const urls = new ValueBytes({ url: "data:", image_url: "data:", images: "" });
+  const bytesOf = (body: unknown): [number, number] => {
+    const { count, bytes } = urls.of(Buffer.from(JSON.stringify(body)));
+    assert.deepEqual(
+      run(urls.inTurns(Buffer.from(JSON.stringify(body))))[1],
+      urls.of(Buffer.from(JSON.stringify(body))),
+    );
+    return [count, bytes];
+  };
+  assert.deepEqual(bytesOf({ image_url: { url: "data:x" }, text: '"url":"data:y"' }), [1, 8]);
+  assert.deepEqual(bytesOf([{ image_url: "data:x" }, { image_url: "https://a/b" }, { url: 1 }]), [1, 8]);
+  assert.deepEqual(bytesOf({ url: "dat", images: [], type: "image_url" }), [0, 0]);
+  assert.deepEqual(bytesOf({ images: ["ab", "c", 7, "d"], role: "user", url: "data:" }), [3, 14]);
+  for (const cut of ['{"images":["a', '{"images":["a",', '{"images":', '{"images":["a"'])
+    assert.deepEqual(urls.of(Buffer.from(cut)).count, cut.includes('a"') ? 1 : 0, cut);
 });

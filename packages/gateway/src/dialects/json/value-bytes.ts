@@ -1,56 +1,105 @@
-/** How much of a text the values of one name take, at any depth: pictures in base64, which say nothing about tokens. */
-import { KeyFinder } from "../streams/key-finder.ts";
+/** How much of a text its attachments take, at any depth: pictures in base64, whose size says nothing about tokens. */
+import { KeyFinder, skipBlanks } from "../streams/key-finder.ts";
 import { endOfValue } from "./member-spans.ts";
 import { lookedAtInATurn, TurnedSearch } from "./value-end.ts";
 
 const quote = 0x22;
+const comma = 0x2c;
+const openBracket = 0x5b;
 
-/** Sums up values by name. What stands inside of a value that was counted is not looked at. */
+/** Attachments of a text. */
+export interface Attachments {
+  readonly count: number;
+  /** Bytes that they take in the text, quotes included. */
+  readonly bytes: number;
+}
+
+/** Sums up attachments by the names of their members. What stands inside of one is not looked at. */
 export class ValueBytes {
-  readonly #name: string;
-  readonly #kind: "strings" | "any";
+  readonly #names: readonly string[];
+  readonly #beginnings: readonly Uint8Array[];
   readonly #finder: KeyFinder;
 
-  /** `name`: ASCII without quotes and backslashes. `kind`: which values count. */
-  constructor(name: string, kind: "strings" | "any") {
-    this.#name = name;
-    this.#kind = kind;
-    this.#finder = new KeyFinder([name]);
+  /**
+   * `beginnings`: by the member's name (ASCII without quotes and backslashes) what its string begins with, such as
+   * `data:`. Strings of lists count one by one; other values are no attachments.
+   */
+  constructor(beginnings: Readonly<Record<string, string>>) {
+    this.#names = Object.keys(beginnings);
+    this.#beginnings = Object.values(beginnings).map((text) => new Uint8Array(Buffer.from(`"${text}`)));
+    this.#finder = new KeyFinder(this.#names);
   }
 
-  /** Bytes of the values in the text, quotes included. */
-  of(bytes: Uint8Array): number {
+  /** The attachments of the text. */
+  of(bytes: Uint8Array): Attachments {
     const finder = this.#finder;
-    let sum = 0;
+    const sum = new Sum(bytes);
     finder.begin(bytes, 0, bytes.length);
-    while (finder.next() >= 0) {
-      if (!this.#counts(bytes, finder)) continue;
-      const end = endOfValue(bytes, finder.valueAt, bytes.length);
-      sum += end - finder.valueAt;
-      finder.goOn(Math.max(end, finder.valueAt));
+    for (let name = finder.next(); name >= 0; name = finder.next()) {
+      sum.begin(finder.valueAt);
+      while (sum.isAt(this.#beginnings[name])) sum.add(endOfValue(bytes, sum.at, bytes.length));
+      finder.goOn(sum.at);
     }
     return sum;
   }
 
   /** The same for a large text, which gives the event loop a turn again and again. */
-  *inTurns(bytes: Uint8Array): Generator<void, number> {
-    const finder = new KeyFinder([this.#name]);
+  *inTurns(bytes: Uint8Array): Generator<void, Attachments> {
+    const finder = new KeyFinder(this.#names);
     const search = new TurnedSearch(bytes);
-    let sum = 0;
+    const sum = new Sum(bytes);
     finder.begin(bytes, 0, bytes.length);
     for (;;) {
-      const found = finder.next(finder.at + lookedAtInATurn);
-      if (found === -1) return sum;
-      if (found === -2) yield;
-      else if (this.#counts(bytes, finder)) {
-        const end = yield* search.end(finder.valueAt);
-        sum += end - finder.valueAt;
-        finder.goOn(end);
+      const name = finder.next(finder.at + lookedAtInATurn);
+      if (name === -1) return sum;
+      if (name === -2) yield;
+      else {
+        sum.begin(finder.valueAt);
+        while (sum.isAt(this.#beginnings[name])) sum.add(yield* search.end(sum.at));
+        finder.goOn(sum.at);
       }
     }
   }
+}
 
-  #counts(bytes: Uint8Array, { valueAt }: KeyFinder): boolean {
-    return this.#kind === "any" || bytes[valueAt] === quote;
+/** Goes over the strings of one value after the other. */
+class Sum implements Attachments {
+  readonly #bytes: Uint8Array;
+  #isList = false;
+  #isOver = false;
+  count = 0;
+  bytes = 0;
+  /** How far it is. */
+  at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  begin(at: number): void {
+    this.#isOver = false;
+    this.#isList = this.#bytes[at] === openBracket;
+    this.at = this.#isList ? skipBlanks(this.#bytes, at + 1, this.#bytes.length) : at;
+  }
+
+  /** Whether an attachment stands here: a string with this beginning, its quote included. */
+  isAt(beginning: Uint8Array | undefined): boolean {
+    if (this.#isOver || beginning === undefined || this.#bytes[this.at] !== quote) return false;
+    for (let i = 1; i < beginning.length; i++) if (this.#bytes[this.at + i] !== beginning[i]) return false;
+    return true;
+  }
+
+  /** The attachment here ends before `end`, or not at all. */
+  add(end: number): void {
+    const bytes = this.#bytes;
+    this.#isOver = !this.#isList || end <= this.at;
+    if (end <= this.at) return;
+    this.count++;
+    this.bytes += end - this.at;
+    this.at = end;
+    if (this.#isOver) return;
+    const next = skipBlanks(bytes, end, bytes.length);
+    this.#isOver = bytes[next] !== comma;
+    if (!this.#isOver) this.at = skipBlanks(bytes, next + 1, bytes.length);
   }
 }

@@ -4,8 +4,8 @@ import type { TokenEstimate } from "../../core/forward.ts";
 import { wrongField } from "../chat/cannot-carry.ts";
 import { isJsonObject } from "../chat/json-object.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
-import { ValueBytes } from "../json/value-bytes.ts";
-import { estimateTokens } from "../streams/estimate-tokens.ts";
+import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
+import { estimatePrompt } from "../streams/estimate-tokens.ts";
 import { skipBlanks } from "../streams/key-finder.ts";
 
 /** A body that is passed on as it is. */
@@ -24,7 +24,7 @@ export type PromptMember = "messages" | "prompt" | "input" | undefined;
 
 const names = ["model", "name", "stream", "options", "messages", "prompt", "input"] as const;
 const finder = new MemberFinder(names);
-const images = new ValueBytes("images", "any");
+const images = new ValueBytes({ images: "" });
 
 /** Reads the envelope of a body; a failure (400) that says what is wrong with it. */
 export function readEnvelope(body: Uint8Array, prompt: PromptMember): OllamaEnvelope | Failure {
@@ -41,7 +41,11 @@ export function* readEnvelopeInTurns(
   return isFailure(spans) ? spans : envelopeOf(spans, prompt, yield* images.inTurns(body));
 }
 
-function envelopeOf(spans: MemberSpans, prompt: PromptMember, imageBytes: number): OllamaEnvelope | Failure {
+function envelopeOf(
+  spans: MemberSpans,
+  prompt: PromptMember,
+  pictures: Attachments,
+): OllamaEnvelope | Failure {
   // Ollama's own command says "model": "" and the name under the older "name" when it asks to be shown a model.
   const isOlder = isEmpty(spans, names.indexOf("model")) && spans.start(names.indexOf("name")) >= 0;
   const at = names.indexOf(isOlder ? "name" : "model");
@@ -57,7 +61,7 @@ function envelopeOf(spans: MemberSpans, prompt: PromptMember, imageBytes: number
     modelSpan,
     stream,
     isLoad,
-    estimate: isLoad ? nothing : estimate(spans, prompt, imageBytes),
+    estimate: isLoad ? nothing : estimate(spans, prompt, pictures),
   };
 }
 
@@ -72,8 +76,8 @@ function isEmpty(spans: MemberSpans, index: number): boolean {
   return (first === 0x22 || first === 0x5b) && skipBlanks(spans.bytes, start + 1, end) === end - 1;
 }
 
-function estimate(spans: MemberSpans, prompt: PromptMember, imageBytes: number): TokenEstimate {
-  const promptTokens = prompt === undefined ? 0 : estimateTokens(spans.bytes.length - imageBytes);
+function estimate(spans: MemberSpans, prompt: PromptMember, pictures: Attachments): TokenEstimate {
+  const promptTokens = prompt === undefined ? 0 : estimatePrompt(spans.bytes.length, pictures);
   if (prompt === "input" || prompt === undefined) return { promptTokens, maxCompletionTokens: 0 };
   const options = spans.value(names.indexOf("options"));
   const limit = isJsonObject(options) ? options["num_predict"] : undefined;

@@ -454,3 +454,25 @@ describe("streams of responses", () => {
     run(created + failed, "end", (sink) => assert.equal(sink.failed?.message, "no"));
   });
 });
+
+test("a picture counts as a picture when tokens are guessed, however large it is", () => {
+  const picture = `data:image/png;base64,${"A".repeat(200_000)}`;
+  const chat = (url: unknown): unknown => ({
+    model: "m",
+    messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }],
+  });
+  const input = [{ role: "user", content: [{ type: "input_image", image_url: picture }] }];
+  const calls = [
+    ["/v1/chat/completions", chat(picture), 1],
+    ["/v1/responses", { model: "m", input }, 1],
+    ["/v1/chat/completions", chat("https://example.org/a.png"), 0],
+  ] as const;
+  for (const [path, body, pictures] of calls) {
+    const made = request(path, body);
+    assert.ok(!isFailure(made));
+    const { promptTokens } = made.payload.estimate;
+    assert.ok(promptTokens > pictures * 1000 && promptTokens < pictures * 1000 + 50, `${promptTokens}`);
+  }
+  const [text] = [request("/v1/chat/completions", { model: "m", messages: [{ content: picture.slice(5) }] })];
+  assert.ok(!isFailure(text) && text.payload.estimate.promptTokens > 50_000);
+});

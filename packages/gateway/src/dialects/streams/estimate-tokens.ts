@@ -1,5 +1,6 @@
 /** Tokens guessed from sizes, where nobody counts them. */
 import type { TokenEstimate, TokenUsage } from "../../core/forward.ts";
+import type { Attachments } from "../json/value-bytes.ts";
 
 /**
  * Bytes of UTF-8 a token. Text of European languages has about four; other scripts and code have fewer
@@ -11,6 +12,18 @@ export const bytesPerToken = 4;
 /** Tokens of so many bytes, rounded up. */
 export function estimateTokens(bytes: number): number {
   return Math.ceil(bytes / bytesPerToken);
+}
+
+/**
+ * Tokens of a picture, whatever its size: for OpenAI's models one costs 85 to 1,105
+ * (platform.openai.com/docs/guides/images-vision), for Anthropic's a 750th of its pixels, about 1,600 at most
+ * (docs.claude.com/en/docs/build-with-claude/vision). Finding its width would mean to decode it.
+ */
+export const tokensOfPicture = 1000;
+
+/** Tokens of a prompt of so many bytes, attachments included. */
+export function estimatePrompt(bytes: number, attachments: Attachments): number {
+  return estimateTokens(bytes - attachments.bytes) + attachments.count * tokensOfPicture;
 }
 
 /** Usage of an answer that broke off: what the server told by then may be of its beginning only. */
