@@ -15,7 +15,6 @@ import { createSystemRandom } from "../../packages/gateway/src/core/random.ts";
 import { Secret } from "../../packages/gateway/src/core/secret.ts";
 import { createCloud } from "../../packages/gateway/src/edge/cloud/create-cloud.ts";
 import { EscalationDrain } from "../../packages/gateway/src/edge/escalation/escalation-drain.ts";
-import { noObserver } from "../../packages/gateway/src/edge/no-observer.ts";
 import { askServer } from "../../packages/gateway/src/endpoints/ask-server.ts";
 import { createConnectionFactory } from "../../packages/gateway/src/stages/upstream/server-connections.ts";
 import { openEdgeStore } from "../../packages/gateway/src/store/open-edge-store.ts";
@@ -59,7 +58,7 @@ const drain = new EscalationDrain({
   clock: simulated,
   random: createSystemRandom(),
   logger: log,
-  observer: noObserver,
+  observer: { answered() {}, compared() {}, delivered() {} },
   tokenOf: () => undefined,
 });
 drain.start();

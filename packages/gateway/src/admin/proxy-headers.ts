@@ -1,20 +1,8 @@
 /** Which headers pass through a proxied call. */
 import type { OutgoingHttpHeaders } from "node:http";
 import type { HttpCall } from "../contracts/route.ts";
+import { connectionHeaders, namedByConnection } from "../core/connection-headers.ts";
 import { headerValue, type HeaderList } from "../core/headers.ts";
-
-/** They belong to one connection (RFC 9110, section 7.6.1). */
-const hopByHop = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 /** Where callers put their Spillway key. */
 const credentials = new Set(["authorization", "x-api-key", "api-key", "x-api-token"]);
@@ -36,10 +24,11 @@ export function requestHeaders(
   { headers, upload, requestId }: HttpCall,
   { cookies, host }: { readonly cookies: boolean; readonly host: string },
 ): OutgoingHttpHeaders {
-  const named = namedIn(headerValue(headers, "connection"));
+  const { connection = [] } = headers;
+  const named = namedByConnection(typeof connection === "string" ? [connection] : connection);
   const passed: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
+    if (value === undefined || connectionHeaders.has(name) || named.has(name)) continue;
     if (credentials.has(name) || identity.test(name) || control.test(name)) continue;
     if (name === "content-length" || name === "expect" || (name === "cookie" && !cookies)) continue;
     passed[name] = typeof value === "string" ? value : [...value];
@@ -59,16 +48,12 @@ export function requestHeaders(
 export function responseHeaders(raw: readonly string[]): HeaderList {
   const list: [string, string][] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) list.push([(raw[i] ?? "").toLowerCase(), raw[i + 1] ?? ""]);
-  const named = namedIn(list.find(([name]) => name === "connection")?.[1]);
+  const named = namedByConnection(list.filter(([name]) => name === "connection").map(([, value]) => value));
   return list.filter(
     ([name]) =>
-      !hopByHop.has(name) &&
+      !connectionHeaders.has(name) &&
       !named.has(name) &&
       name !== "x-request-id" &&
       !name.startsWith("access-control-"),
   );
-}
-
-function namedIn(connection: string | undefined): ReadonlySet<string> {
-  return new Set((connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
 }

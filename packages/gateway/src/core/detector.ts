@@ -70,22 +70,6 @@ export interface Roi {
   };
 }
 
-/** Who found a result. The names of the API. */
-export const resultSources = [
-  "STILL_PROCESSING",
-  "CLOUD",
-  "USER",
-  "CLOUD_ENSEMBLE",
-  "ALGORITHM",
-  "AI_CLOUD",
-  "AI_CLOUD_ENSEMBLE",
-  "HUMAN_AI_CLOUD_ENSEMBLE",
-  "EDGE",
-] as const;
-
-/** One of `resultSources`. */
-export type ResultSource = (typeof resultSources)[number];
-
 /** What is said of a picture, by the detector's mode. */
 export type Finding =
   | { readonly mode: "BINARY"; readonly label: "YES" | "NO" | "UNCLEAR" }
@@ -103,7 +87,10 @@ export interface QueryResult {
   readonly finding: Finding;
   /** 0 to 1; null where nobody says. */
   readonly confidence: number | null;
-  /** A word of `resultSources`; another one of a newer cloud is kept as it is. */
+  /**
+   * Who found it, in the API's words: `STILL_PROCESSING`, `CLOUD`, `USER`, `CLOUD_ENSEMBLE`, `ALGORITHM`, `AI_CLOUD`,
+   * `AI_CLOUD_ENSEMBLE`, `HUMAN_AI_CLOUD_ENSEMBLE`, `EDGE`; another one of a newer cloud is kept as it is.
+   */
   readonly source: string;
   /** True only for answers of the edge. */
   readonly fromEdge: boolean | null;

@@ -17,7 +17,7 @@ function collect(value: unknown, found: Set<ArrayBuffer>): void {
 }
 
 /** Whether bytes have a buffer to themselves. */
-export function fillsBuffer(bytes: Uint8Array): boolean {
+function fillsBuffer(bytes: Uint8Array): boolean {
   return bytes.byteLength === bytes.buffer.byteLength && bytes.byteLength > Buffer.poolSize;
 }
 

@@ -5,10 +5,10 @@ import { membersOf } from "./fields.ts";
 import { writeRois } from "./result.ts";
 
 /** Of the JSON text, as Groundlight bounds it. */
-export const maxMetadataCharacters = 1_024;
+const maxMetadataCharacters = 1_024;
 
 /** Keys that only the edge writes. */
-export const reservedMetadataKeys = ["is_edge_audit", "edge_result", "is_from_edge"] as const;
+const reservedMetadataKeys = ["is_edge_audit", "edge_result", "is_from_edge"] as const;
 
 /** A caller's metadata in a box, since its keys may be those of a failure. */
 export interface GivenMetadata {

@@ -1,22 +1,12 @@
 /** Which headers pass between a caller and the cloud. */
 import { keyPrefix } from "../../core/api-key.ts";
+import { connectionHeaders, namedByConnection } from "../../core/connection-headers.ts";
 import type { HeaderList, HeaderMap } from "../../core/headers.ts";
 
-/** They belong to one connection (RFC 9110, section 7.6.1), or are made anew for the next one. */
-const ofConnection: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "expect",
-  "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
+/** They belong to one connection, or are made anew for the next one. */
+const ofConnection: ReadonlySet<string> = connectionHeaders.union(
+  new Set(["content-length", "expect", "host"]),
+);
 
 /** What the client and the cloud tell each other, and nothing that speaks of this machine or its other services. */
 const ofCaller = /^(?:cookie$|authorization$|x-api-token$|x-spillway-|x-forwarded-|forwarded$|x-real-ip$)/;
@@ -48,8 +38,4 @@ export function responseHeadersOfCloud(headers: HeaderMap): HeaderList {
     for (const each of typeof value === "string" ? [value] : value) list.push([name, each]);
   }
   return list;
-}
-
-function namedByConnection(values: readonly string[]): ReadonlySet<string> {
-  return new Set(values.flatMap((value) => value.split(",")).map((name) => name.trim().toLowerCase()));
 }

@@ -13,7 +13,7 @@ import { DetectorActivity, type Unwritten } from "./detector-activity.ts";
 export const maxDetectors = 200;
 
 /** Stands for the detectors beyond the bound. */
-export const otherDetectors = "other";
+const otherDetectors = "other";
 
 const place = {
   queries: placeOf("queries"),

@@ -11,7 +11,7 @@ export const answerers = ["edge", "cloud", "later", "none"] as const;
 export const comparisonKinds = ["audit", "escalation", "label"] as const;
 
 /** What became of something sent from the outbox. */
-export const deliveryOutcomes = ["sent", "postponed", "rejected"] as const;
+const deliveryOutcomes = ["sent", "postponed", "rejected"] as const;
 
 /** What the last time is kept of. */
 export const lastKinds = ["query", "escalation", "audit", "below", "failure"] as const;
@@ -20,7 +20,7 @@ export const lastKinds = ["query", "escalation", "audit", "below", "failure"] as
 export const confidenceBuckets = 20;
 
 /** Upper bounds of the latency histograms, ms; a last bucket has what took longer. */
-export const latencyBoundsMs = [
+const latencyBoundsMs = [
   1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000, 2_000, 5_000, 10_000, 30_000,
 ] as const;
 

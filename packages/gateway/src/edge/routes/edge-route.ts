@@ -4,7 +4,7 @@ import { headerValue } from "../../core/headers.ts";
 import { writeGroundlightFailure } from "../../dialects/groundlight/write-failure.ts";
 
 /** What the client of Groundlight puts before its paths, what other clients leave out, and both in part. */
-export const apiPrefixes = ["/device-api/v1", "/device-api", ""] as const;
+const apiPrefixes = ["/device-api/v1", "/device-api", ""] as const;
 
 /** The route at each prefix. */
 export function apiRoutes(route: Omit<Route, "writeFailure">): Route[] {

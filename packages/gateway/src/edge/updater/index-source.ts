@@ -22,7 +22,7 @@ export interface IndexSourceOptions {
 }
 
 /** Larger ones are refused: reading one must not hold the loop. About 1,000 entries. */
-export const maxIndexBytes = 256 * 1024;
+const maxIndexBytes = 256 * 1024;
 const timeoutMs = 10_000;
 /** Detectors that are looked up within so long share one reading, ms. */
 const freshMs = 2_000;

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { isMap, parseDocument } from "yaml";
 import type { Clock } from "../../core/clock.ts";
 import { fetchFile, forgetParts } from "./fetch-file.ts";
-import { badPackage, isTransferFailure, reasonOf, transferFailure } from "./transfer-failure.ts";
+import { badPackage, reasonOf, transferFailure } from "./transfer-failure.ts";
 import type { TransferFailure } from "./transfer-failure.ts";
 import { unpackPackage } from "./unpack-package.ts";
 
@@ -63,11 +63,11 @@ export interface InstallOptions {
 }
 
 /** Folder for packages that have not all arrived, inside the repository: its name hides it from the models. */
-export const partsFolder = ".parts";
+const partsFolder = ".parts";
 /** What a model repository reads of a `model.yaml`. */
 const maxConfigBytes = 1_048_576;
 /** Folder for versions that are being unpacked. */
-export const stagingFolder = ".staging";
+const stagingFolder = ".staging";
 
 /**
  * Downloads, going on where an earlier attempt was cut; compares the checksum; unpacks beside the models; publishes by a
@@ -170,9 +170,4 @@ function exists(path: string): Promise<boolean> {
 async function syncFolder(path: string): Promise<void> {
   await using handle = await open(path);
   await handle.sync();
-}
-
-/** Tells what was installed from a failure. */
-export function isInstalled(value: Installed | TransferFailure): value is Installed {
-  return !isTransferFailure(value);
 }
