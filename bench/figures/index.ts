@@ -7,6 +7,7 @@ import { figure as chatKill } from "./chat-kill.ts";
 import { figure as chatLatency } from "./chat-latency.ts";
 import { figure as chatProxy } from "./chat-proxy.ts";
 import { figure as chatStreams } from "./chat-streams.ts";
+import { figure as edgeCloudAway } from "./edge-cloud-away.ts";
 import { figure as edgeLatency } from "./edge-latency.ts";
 import { figure as edgeMemory } from "./edge-memory.ts";
 import { figure as edgeOutbox } from "./edge-outbox.ts";
@@ -41,6 +42,7 @@ export const figures: readonly Figure[] = [
   calibration,
   edgePicture,
   edgeLatency,
+  edgeCloudAway,
   edgeMemory,
   edgeOutbox,
   edgeSwap,
