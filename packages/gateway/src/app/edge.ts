@@ -29,6 +29,8 @@ import {
 import { LaterQueries } from "../edge/later-queries.ts";
 import { createPipelineInference } from "../edge/local/pipeline-inference.ts";
 import { createQueryIds } from "../edge/query-ids.ts";
+import type { QueryCall } from "../edge/query-deps.ts";
+import { RepeatedCalls } from "../edge/repeated-calls.ts";
 import { createEdgePortRoutes, createEdgeRoutes } from "../edge/routes/create-edge-routes.ts";
 import { RuntimeConfig } from "../edge/runtime-config.ts";
 import { tellAll } from "../edge/tell-all.ts";
@@ -199,10 +201,12 @@ function rememberAccount(
 function answerWith(
   deps: AnswerDeps,
   tokens: CloudTokens,
-): (call: Parameters<typeof answerQuery>[1]) => ReturnType<typeof answerQuery> {
-  return (call) => {
+): (call: QueryCall, repeatable: string | undefined) => ReturnType<typeof answerQuery> {
+  const { clock, nextId } = deps;
+  const calls = new RepeatedCalls({ clock, nextId, answer: (call) => answerQuery(deps, call) });
+  return (call, repeatable) => {
     tokens.remember(call.submission.detectorId, call.token);
-    return answerQuery(deps, call);
+    return repeatable === undefined ? answerQuery(deps, call) : calls.answer(call, repeatable);
   };
 }
 

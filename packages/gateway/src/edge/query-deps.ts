@@ -60,6 +60,8 @@ export interface QueryCall {
   readonly cancellation: Cancellation;
   /** The caller's token of the cloud; undefined: none, or a key of this gateway. */
   readonly token: string | undefined;
+  /** Id of the query where its call may be repeated. Default: a new one. */
+  readonly queryId?: string;
   /** Of a query that an earlier process promised to answer, ms since the Unix epoch. */
   readonly promisedAt?: number;
 }

@@ -51,7 +51,7 @@ export class QueryRun {
     // Who gets the answer later has left.
     this.#call = call.submission.wantAsync ? { ...call, cancellation: new Cancellation() } : call;
     this.#known = known;
-    this.#id = call.submission.imageQueryId ?? deps.nextId();
+    this.#id = call.submission.imageQueryId ?? call.queryId ?? deps.nextId();
     this.#createdAt = call.promisedAt ?? deps.clock.wallNow();
     this.#threshold = call.submission.confidenceThreshold ?? known.detector.confidenceThreshold;
   }

@@ -1,6 +1,7 @@
 /** `POST /image-queries`. */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { failure, isFailure } from "../../core/errors.ts";
+import { headerValue } from "../../core/headers.ts";
 import { readPicture } from "../../dialects/groundlight/read-picture.ts";
 import { readSubmission } from "../../dialects/groundlight/read-submission.ts";
 import type { answerQuery } from "../answer-query.ts";
@@ -10,8 +11,8 @@ import { apiRoutes, cloudToken } from "./edge-route.ts";
 /** The largest picture, with its form, bytes: what the cloud takes. */
 export const maxPictureBytes = 10 * 1024 * 1024;
 
-/** Answers a checked query. */
-export type Answering = (call: QueryCall) => ReturnType<typeof answerQuery>;
+/** Answers a checked query; `repeatable` is the query string of a call that its client may send again under the same id. */
+export type Answering = (call: QueryCall, repeatable: string | undefined) => ReturnType<typeof answerQuery>;
 
 /** The routes. */
 export function createSubmitRoutes(answer: Answering): Route[] {
@@ -34,7 +35,7 @@ function submit(answer: Answering, call: HttpCall): RouteResult | Promise<RouteR
     );
   const picture = readPicture(call.headers, call.body);
   if (isFailure(picture)) return picture;
-  return answer({
+  const query: QueryCall = {
     submission,
     picture: picture.bytes,
     mediaType: picture.mediaType,
@@ -43,5 +44,8 @@ function submit(answer: Answering, call: HttpCall): RouteResult | Promise<RouteR
     receivedAt: call.receivedAt,
     cancellation: call.cancellation,
     token: cloudToken(call),
-  });
+  };
+  // The id of a query names a repetition by itself.
+  const isNamed = headerValue(call.headers, "x-request-id") === call.requestId;
+  return answer(query, isNamed && submission.imageQueryId === undefined ? call.query : undefined);
 }
