@@ -12,7 +12,7 @@ import { describeDetectors, type DescribedParts } from "../edge/monitor/describe
 import { writeMetricsPayload } from "../edge/monitor/groundlight-payloads.ts";
 import { createMachineMeter } from "../edge/monitor/machine-meter.ts";
 import { MetricsUpload } from "../edge/monitor/metrics-upload.ts";
-import { readRecentQuery } from "../edge/monitor/restored-query.ts";
+import { readRecentQuery } from "../edge/monitor/read-recent-query.ts";
 import { createStatusRoutes } from "../edge/monitor/status-routes.ts";
 import type { GatewayContext } from "./options.ts";
 

@@ -36,7 +36,7 @@ import {
   writeSubmissionQuery,
 } from "../../dialects/groundlight/image-query.ts";
 import { cloudFailure, describeAnswer, failureOfSilence, failureOfStatus } from "./cloud-failure.ts";
-import { CloudWatch } from "./cloud-health.ts";
+import { CloudWatch } from "./cloud-watch.ts";
 import { isOwnKey, requestHeadersForCloud, responseHeadersOfCloud } from "./forwarded-headers.ts";
 
 /** What the client needs. */
