@@ -48,6 +48,7 @@ export function testConfig(models: string): GatewayConfig {
     repository: { directory: models, pollMs: 0, instances: {}, control: "all" },
     pools: [],
     routes: [],
+    escalate: [],
     discovery: false,
     llama: undefined,
     edge: undefined,

@@ -4,6 +4,7 @@ import type { ModelCatalog } from "../contracts/models.ts";
 import { createAdmission } from "../stages/admission/admission.ts";
 import { enter } from "../stages/admission/enter.ts";
 import { KeyRing } from "../stages/admission/key-ring.ts";
+import { createModelEscalation } from "../stages/escalation/model-escalation.ts";
 import { refuseTensors } from "../stages/routing/forward-router.ts";
 import { createModelRouter } from "../stages/routing/model-router.ts";
 import { createPipeline } from "../pipeline/pipeline.ts";
@@ -67,6 +68,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
       ({ model, caller }) => refuseTensors(forwarding.catalog, model) ?? unknownModel(sources, model, caller),
     ),
     flowcontrol: (endpoint, entry) => endpoint.line.join(entry),
+    escalation: config.escalate.length === 0 ? undefined : createModelEscalation(config.escalate, context),
     forward: forwarding.stages,
   });
   const models = workers.catalog;

@@ -16,11 +16,12 @@ import type {
   RouteTarget,
   WorkerOptions,
 } from "../contracts/options.ts";
+import type { ModelEscalationRule } from "../contracts/escalation.ts";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
 import { compileEdge } from "./compile-edge.ts";
-import { compileEscalate } from "./escalate-schema.ts";
+import { compileEscalate, compileModelEscalation } from "./escalate-schema.ts";
 import {
   httpPoolSchema,
   isHttpDefaulted,
@@ -51,6 +52,8 @@ export interface CompiledConfig {
   /** In the order of the file. */
   readonly pools: readonly PoolOptions[];
   readonly routes: readonly RouteOptions[];
+  /** Models that take tensors, each at most once. */
+  readonly escalate: readonly ModelEscalationRule[];
   /** Servers are looked for at the usual ports of this machine. */
   readonly discovery: boolean;
   /** Undefined: GGUF files are not served. */
@@ -96,6 +99,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     repository: config.models === false ? undefined : compileRepository(config.models, surroundings),
     pools: Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings)),
     routes: config.routes.map(compileRoute),
+    escalate: config.escalate.map(compileModelEscalation),
     discovery: config.discovery ?? Object.keys(config.pools).length === 0,
     llama: compileLlama(config, surroundings),
     edge: compileEdge(config.edge, { ms, bytes, secret: secretIn(directory), directory }),

@@ -1,6 +1,6 @@
 /** `escalate` of a route: when its requests go to another place than its targets. */
 import * as z from "zod";
-import type { EscalateOptions } from "../contracts/escalation.ts";
+import type { EscalateOptions, ModelEscalationRule } from "../contracts/escalation.ts";
 import { parseDuration, parseSize } from "./units.ts";
 import {
   choice,
@@ -20,7 +20,7 @@ const toSchema = z.strictObject({
   model: pooledModel.optional().describe("Name of the model there. Default: the route's"),
 });
 
-const whenSchema = z.strictObject({
+const placeReasons = {
   overload: falseOr("a duration", duration("1ms", "1h"))
     .default("2s")
     .describe(
@@ -32,6 +32,10 @@ const whenSchema = z.strictObject({
     .describe(
       "The caller sends `x-spillway-escalate: always`: `true` lets every caller, `false` only those with the scope `admin`",
     ),
+};
+
+const whenSchema = z.strictObject({
+  ...placeReasons,
   confidence: share(1)
     .optional()
     .describe(
@@ -103,4 +107,36 @@ export function compileEscalate(
     budget: { perMinute: budget.perMinute, perMonth: budget.perMonth },
     privacy: { header: privacy.header.toLowerCase(), value: privacy.value },
   };
+}
+
+/** Another model for requests with tensors for one model. */
+export const escalateModelSchema = z.strictObject({
+  model: name.describe("The model that is asked first"),
+  to: name.describe("The other model: of the repository, or of a pool"),
+  when: z
+    .strictObject({
+      ...placeReasons,
+      confidence: share(1)
+        .optional()
+        .describe("The confidence of its class is below this, of any row. Absent: no reason"),
+      margin: share(1)
+        .optional()
+        .describe("The distance between its two highest scores is below this, of any row. Absent: no reason"),
+    })
+    .prefault({})
+    .describe("Reasons to go there"),
+  budget: budgetSchema.prefault({}).describe("How many requests go there; more stay with the first"),
+  privacy: privacySchema.prefault({}).describe("Requests that never go there"),
+});
+
+/** As the engine takes it. */
+export function compileModelEscalation({
+  model,
+  to,
+  ...rest
+}: z.output<typeof escalateModelSchema>): ModelEscalationRule {
+  const when = { ...rest.when, schema: false };
+  const target = { to: { pool: "", model: to }, holdback: "none", maxHeld: "64KiB" } as const;
+  const compiled = compileEscalate({ ...rest, ...target, when }, to);
+  return { route: model, to, when: compiled.when, budget: compiled.budget, privacy: compiled.privacy };
 }

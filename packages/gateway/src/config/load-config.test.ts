@@ -136,6 +136,7 @@ test("an empty file means every default", () => {
     },
     pools: [],
     routes: [],
+    escalate: [],
     discovery: true,
     llama: {
       folders: [builtinModels(), join(folder, "models")],

@@ -33,7 +33,20 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
     problems.push(...findKeyContradictions(config.auth.keys, { path: ["auth", "keys"], taken: new Set() }));
   }
   for (const [name, pool] of Object.entries(config.pools)) problems.push(...checkPool(name, pool));
-  problems.push(...checkRoutes(config), ...findEdgeContradictions(config.edge));
+  problems.push(...checkEscalations(config), ...checkRoutes(config), ...findEdgeContradictions(config.edge));
+  return problems;
+}
+
+/** Each model at most once, and to another. */
+function checkEscalations({ escalate }: DefaultedConfig): Problem[] {
+  const seen = new Set<string>();
+  const problems: Problem[] = [];
+  for (const [index, { model, to }] of escalate.entries()) {
+    const path = ["escalate", index];
+    if (seen.has(model)) problems.push({ path: [...path, "model"], message: `${model} escalates already` });
+    seen.add(model);
+    if (model === to) problems.push({ path: [...path, "to"], message: "is the model itself" });
+  }
   return problems;
 }
 

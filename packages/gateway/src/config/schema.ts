@@ -23,6 +23,7 @@ import {
   wordOr,
   yesNo,
 } from "./values.ts";
+import { escalateModelSchema } from "./escalate-schema.ts";
 import { poolSchema, routeSchema } from "./pool-schema.ts";
 
 const loopback = "127.0.0.1";
@@ -237,6 +238,13 @@ export const configSchema = z.strictObject({
     .default([])
     .describe(
       "Where requests for a model go. Without a route: to the first pool in the file that has the model",
+    ),
+  escalate: z
+    .array(escalateModelSchema)
+    .max(1_000)
+    .default([])
+    .describe(
+      "Models that take features, prompts or tensors: when requests go to another model. For chats see `routes[].escalate`",
     ),
   discovery: yesNo
     .optional()

@@ -1,4 +1,5 @@
 /** Escalation of requests that HTTP servers answer: what a route says about it, and what is told of one request. */
+import type { Failure } from "../core/errors.ts";
 import type { TokenUsage } from "../core/forward.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type {
@@ -6,6 +7,9 @@ import type {
   PoolEscalationReason,
   PoolWithheldReason,
 } from "../core/pool-escalation.ts";
+import type { InferenceRequest, TensorPayload } from "../core/request.ts";
+import type { ModelDecision } from "./endpoint.ts";
+import type { Exchange, ResponseSink } from "./sink.ts";
 
 /** When requests of a route go to another place than its targets, and which. */
 export interface EscalateOptions {
@@ -72,4 +76,22 @@ export interface EscalationStory {
   outcome: PoolEscalationOutcome | undefined;
   /** In the order in which they ended; two at most but for a request that is asked here again. */
   readonly legs: EscalationLeg[];
+}
+
+/** When requests with tensors for one model go to another. */
+export interface ModelEscalationRule extends Pick<EscalateOptions, "when" | "budget" | "privacy"> {
+  /** The model that is asked first. */
+  readonly route: string;
+  /** The other model, wherever it is served. */
+  readonly to: string;
+}
+
+/** Wraps the way of requests with tensors. Those for other models go through untouched. */
+export interface ModelEscalation {
+  /** `decide`: the way of one request for one model. */
+  decide(
+    request: InferenceRequest<TensorPayload>,
+    decide: (request: InferenceRequest<TensorPayload>) => Failure | Promise<ModelDecision | Failure>,
+  ): Failure | Promise<ModelDecision | Failure>;
+  carry(decision: ModelDecision, sink: ResponseSink): Exchange;
 }

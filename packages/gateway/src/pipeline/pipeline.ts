@@ -1,5 +1,6 @@
 /** The order of a request's life and nothing else. */
-import type { ModelEndpoint, Upstream } from "../contracts/endpoint.ts";
+import type { ModelDecision, ModelEndpoint, Upstream } from "../contracts/endpoint.ts";
+import type { ModelEscalation } from "../contracts/escalation.ts";
 import type { ForwardDecision, ForwardRoute } from "../contracts/http-endpoint.ts";
 import type { Lease } from "../contracts/lease.ts";
 import type { LineEntry } from "../contracts/line.ts";
@@ -25,6 +26,8 @@ export interface Stages {
   readonly routing: (request: InferenceRequest<TensorPayload>) => ModelEndpoint | Failure;
   /** Wait in the endpoint's line. `done` is called exactly once, perhaps at once. */
   readonly flowcontrol: (endpoint: ModelEndpoint, entry: LineEntry) => void;
+  /** Wraps the two stages before and the way to the endpoint; undefined where no model escalates. */
+  readonly escalation?: ModelEscalation | undefined;
   /** The stages of requests that HTTP servers answer; undefined where there are no pools of such. */
   readonly forward: ForwardStages | undefined;
 }
@@ -51,11 +54,16 @@ export function createPipeline(stages: Stages): Pipeline {
 function decide(stages: Stages, request: InferenceRequest): Decision | Failure | Promise<Decision | Failure> {
   const refusal = stages.enter(request);
   if (refusal !== undefined) return refusal;
-  return carriesTensors(request) ? decideModel(stages, request) : decideForward(stages.forward, request);
+  if (!carriesTensors(request)) return decideForward(stages.forward, request);
+  const { escalation } = stages;
+  if (escalation === undefined) return decideModel(stages, request);
+  return escalation.decide(request, (asked) => decideModel(stages, asked));
 }
 
 function carry(stages: Stages, decision: Decision, sink: ResponseSink): Exchange {
-  if (decision.kind === "model") return decision.endpoints[0].upstream.carry(decision, sink);
+  if (decision.kind === "model") {
+    return (stages.escalation ?? decision.endpoints[0].upstream).carry(decision, sink);
+  }
   if (stages.forward === undefined) throw new TypeError("a forwarded request without stages that forward");
   return stages.forward.upstream.carry(decision, sink);
 }
@@ -64,7 +72,7 @@ function carry(stages: Stages, decision: Decision, sink: ResponseSink): Exchange
 function decideModel(
   stages: Stages,
   request: InferenceRequest<TensorPayload>,
-): Failure | Promise<Decision | Failure> {
+): Failure | Promise<ModelDecision | Failure> {
   const endpoint = stages.routing(request);
   if (isFailure(endpoint)) return endpoint;
   const refusal = endpoint.refusal();

@@ -27,8 +27,8 @@ export function canEscalate({ payload }: InferenceRequest<ForwardPayload>): bool
 
 /** Privacy goes before everything else. A failure for a wish that is unknown or not the caller's to have. */
 export function readWish(
-  { privacy, when }: EscalationRule,
-  { headers = {}, caller }: InferenceRequest<ForwardPayload>,
+  { privacy, when }: Pick<EscalationRule, "privacy" | "when">,
+  { headers = {}, caller }: Pick<InferenceRequest, "headers" | "caller">,
 ): Wish | Failure {
   if (isPrivate(privacy, headers)) return "privacy";
   const wish = headerValue(headers, wishHeader)?.trim().toLowerCase();

@@ -22,6 +22,16 @@ export function reasonOfFailure(
   }
 }
 
+/** Of a model that answers tensors. */
+export function reasonOfModelFailure(
+  { code }: Failure,
+  when: EscalateWhen,
+): PoolEscalationReason | undefined {
+  if (code === "queue_full" || code === "queue_timeout") return counting(when, "overload");
+  const isAway = code === "model_not_found" || errorTable[code].source === "upstream";
+  return isAway ? counting(when, "offline") : undefined;
+}
+
 /** Of a server's own refusal, or of an answer that ends in an error (2xx). */
 export function reasonOfStatus(
   status: number,
