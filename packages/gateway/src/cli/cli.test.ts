@@ -176,6 +176,16 @@ ok
     assert.equal(wrong.stderr, "");
   });
 
+  test("detectors, what answers them, and a model that is not there", async () => {
+    const detectors = `[{ id: det_2pXbyyXPTCjC4kJDPZQ3dQmLQ9F, model: iriz }, { id: det_2pXbyyXPTCjC4kJDPZQ3dQmLQ9G }]`;
+    const edge = `{ cloud: { origin: "http://127.0.0.1:9000" }, detectors: ${detectors} }`;
+    write("edge.yaml", `models: { repository: good }\nedge: ${edge}\n`);
+    const { code, stdout } = await run("check", "--config", "edge.yaml");
+    assert.equal(code, 0);
+    assert.match(stdout, /^det_\w+F +iriz +default\n.*G +fetched, or the cloud +default\ncloud: http:/m);
+    assert.match(stdout, /^note: .*: no model iriz; did you mean "iris"\?; its queries go to the cloud$/m);
+  });
+
   test("spillway.yaml of the working folder is taken without --config", async () => {
     write("here/spillway.yaml", "models: { repository: ../good }\nlisten: [ { port: 1234 } ]\n");
     const { stdout } = await runSpillway(["check"], { cwd: join(folder, "here") });

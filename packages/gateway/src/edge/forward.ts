@@ -111,7 +111,7 @@ export function noCloud({ method, path }: Pick<HttpCall, "method" | "path">): Fa
 export function failureOf({ kind, detail, retryAfterMs, status }: CloudFailure): Failure {
   switch (kind) {
     case "unreachable":
-      return failure("upstream_unreachable", `The cloud cannot be reached: ${detail}`, retryAfterMs);
+      return failure("upstream_unreachable", detail, retryAfterMs);
     case "timeout":
       return failure("upstream_timeout", `The cloud took too long: ${detail}`, retryAfterMs);
     case "throttled":

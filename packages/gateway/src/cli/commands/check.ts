@@ -5,6 +5,7 @@ import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import { isGrpcPool, isHttpPool, type DoorOptions, type RepositoryOptions } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
 import { checkAccess } from "../access-checks.ts";
+import { describeEdge, noteDetectors, reportEdge, type EdgeReport } from "../edge-report.ts";
 import { engineProblem, ggufStatus, type GgufStatus } from "../engine-status.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { findPoolProblems } from "../pool-problems.ts";
@@ -45,6 +46,8 @@ interface CheckReport {
   readonly pools: CompiledConfig["pools"];
   readonly routes: CompiledConfig["routes"];
   readonly discovery: boolean;
+  /** Null: there is no edge endpoint. */
+  readonly edge: EdgeReport | null;
   /** Null: GGUF files are not served. */
   readonly gguf: GgufStatus | null;
 }
@@ -85,6 +88,7 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     pools: config.pools,
     routes: config.routes,
     discovery: config.discovery,
+    edge: reportEdge(config),
     gguf: gguf ?? null,
   };
 }
@@ -114,6 +118,7 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
     pools: [],
     routes: [],
     discovery: false,
+    edge: null,
     gguf: null,
   };
 }
@@ -193,6 +198,7 @@ function notesOf(
   // A pool that lists its models itself may well have it.
   const pools = config.pools.filter(isGrpcPool);
   if (pools.some((pool) => pool.models.length === 0)) return notes;
+  notes.push(...noteDetectors(config, names, near));
   const served = [...names, ...pools.flatMap((pool) => pool.models)];
   const { featuresModel, promptModel } = config.predict;
   for (const [key, name] of [["features", featuresModel] as const, ["prompt", promptModel] as const]) {
@@ -266,6 +272,7 @@ function describe(report: CheckReport, workingDirectory: string): string {
     });
     text += `\n${formatTable(["ROUTE", "TARGETS AND WEIGHTS"], rows)}`;
   }
+  if (report.edge !== null) text += describeEdge(report.edge);
   return text;
 }
 

@@ -1,4 +1,5 @@
 /** `spillway doctor`: looks for what would keep Spillway from working on this machine, and says what to do. */
+import { resolve } from "node:path";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import { checkAccess } from "../access-checks.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -13,6 +14,7 @@ import {
   checkSockets,
   type Finding,
 } from "../doctor-checks.ts";
+import { checkCloud, checkDataFolder } from "../doctor-edge.ts";
 import { checkPools } from "../doctor-pools.ts";
 import { checkEngine, ggufStatus } from "../engine-status.ts";
 import { ConfigFileError } from "../command-error.ts";
@@ -74,7 +76,16 @@ async function checkConfigured(options: DoctorOptions, terminal: Terminal): Prom
     await checkModels(config.repository),
     ...(gguf === undefined ? [] : [await checkEngine(gguf)]),
     ...(await checkPools(config.pools)),
+    ...(await checkEdge(config, terminal)),
   ];
+}
+
+async function checkEdge({ edge }: CompiledConfig, terminal: Terminal): Promise<Finding[]> {
+  if (edge === undefined) return [];
+  const folder = resolve(terminal.workingDirectory, terminal.environment["SPILLWAY_DATA"] ?? ".spillway");
+  const found = [checkDataFolder(folder)];
+  if (edge.cloud !== undefined) found.push(checkCloud(edge.cloud));
+  return Promise.all(found);
 }
 
 function describe({ status, name, message, advice }: Finding): string {

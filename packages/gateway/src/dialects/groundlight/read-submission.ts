@@ -75,7 +75,7 @@ export function readMediaType(headers: HeaderMap): string | Failure {
   if (/^image\/[\w!#$&^.+-]{1,64}$/.test(mediaType) || mediaType === "multipart/form-data") return mediaType;
   return failure(
     "unsupported_media_type",
-    `The content type must be image/… or multipart/form-data, got ${given === "" ? "none" : JSON.stringify(given.slice(0, 100))}`,
+    `The content type must be image/… or multipart/form-data, got ${given === "" ? "none" : JSON.stringify(given.slice(0, 100))}; curl needs -H 'content-type: image/jpeg'`,
   );
 }
 

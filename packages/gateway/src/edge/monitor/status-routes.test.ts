@@ -5,6 +5,7 @@ import { localAnswer, queryObservation } from "../../../../../test/harness/edge-
 import { failure } from "../../core/errors.ts";
 import type { RouteScope } from "../../core/request.ts";
 import type { StatusActivity, StatusData } from "./status-data.ts";
+import { dashboardOf } from "./write-status.ts";
 
 async function json<Value>(url: string): Promise<Value> {
   const answer = await fetch(url);
@@ -171,5 +172,12 @@ describe("the routes of the status page", () => {
     ];
     for (const each of told) assert.equal((await fetch(`${url}/status/${each}`)).status, 401, each);
     for (const [path, scope] of asked) assert.equal(scope, open.includes(path) ? "open" : "status", path);
+  });
+});
+
+describe("the cloud's dashboard", () => {
+  it("is beside the API of Groundlight, and of others the address itself", () => {
+    assert.equal(dashboardOf("https://api.groundlight.ai"), "https://dashboard.groundlight.ai");
+    assert.equal(dashboardOf("http://127.0.0.1:9000"), "http://127.0.0.1:9000");
   });
 });

@@ -284,10 +284,10 @@ function writeCloud({ parts }: EdgeMonitor): StatusData["cloud"] {
   return { address: cloud.address, dashboard: dashboardOf(cloud.address), state, since, reason };
 }
 
-/** Where people see the cloud's side: the API's host with `dashboard.` for `api.`. */
+/** Where people see the cloud's side: the API's host with `dashboard.` for `api.`; of another host the address itself. */
 export function dashboardOf(address: string): string {
-  const { host } = new URL(address);
-  return `https://dashboard.${host.replace(/^api\./, "")}`;
+  const { host, origin } = new URL(address);
+  return host.startsWith("api.") ? `https://dashboard.${host.slice(4)}` : origin;
 }
 
 function writeOutbox({ outbox, rejected, parts }: EdgeMonitor): StatusOutbox | null {
