@@ -204,6 +204,19 @@ test("a model may have the name of what every object has", () => {
   assert.equal(repository?.instances["constructor"], undefined);
 });
 
+test("a calibration that is to be used and would never come about is told, with a rate that suits", () => {
+  const notesOf = (edge: string) => findSurprises(parse(`edge: { cloud: {}, ${edge} }`));
+  const automatic = "defaults: { calibration: { mode: automatic } }";
+  assert.deepEqual(notesOf(automatic), [
+    "calibration is automatic for det_WhichDigitIsThis00000000000 and 2 more, but an auditRate of 0.00001 needs 5,900,000 sure answers for the first one; 0.01 needs 5,900",
+  ]);
+  assert.match(notesOf(`auditRate: 0, ${automatic}`)[0] ?? "", /an auditRate of 0 checks none/);
+  assert.deepEqual(notesOf(`auditRate: 0.01, ${automatic}`), []);
+  assert.deepEqual(notesOf("defaults: { calibration: { mode: suggest } }"), []);
+  assert.deepEqual(notesOf(`defaults: { policy: no_cloud, calibration: { mode: automatic } }`), []);
+  assert.deepEqual(findSurprises(parse(`edge: { ${automatic} }`)), []);
+});
+
 test("surprises are told", () => {
   const notesOf = (text: string) => findSurprises(parse(text));
   assert.deepEqual(notesOf(""), []);

@@ -2,6 +2,7 @@
 import { enginePool } from "../contracts/llm-engine.ts";
 import { isHttpPool } from "../contracts/options.ts";
 import type { CompiledConfig } from "./compiled.ts";
+import { findEdgeSurprises } from "./edge-surprises.ts";
 import { findEdgeContradictions } from "./edge-relations.ts";
 import { findKeyContradictions } from "./key-relations.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
@@ -174,7 +175,7 @@ export function findSurprises(config: CompiledConfig): string[] {
   if (config.repository === undefined && config.pools.length === 0 && !config.discovery) {
     notes.push("nothing will be served: models is false and there are no pools");
   }
-  notes.push(...sharedModels(config));
+  notes.push(...sharedModels(config), ...findEdgeSurprises(config.edge));
   return notes;
 }
 
