@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { startStarvationMeter } from "../../../../../test/harness/starvation.ts";
+import { inTime } from "../../../../../test/harness/in-time.ts";
 import type { BodyStream } from "../../contracts/body-stream.ts";
 import type { HttpCall, Route, StreamedAnswer } from "../../contracts/route.ts";
 import type { ResponseSink } from "../../contracts/sink.ts";
@@ -16,6 +16,8 @@ class Played {
   readonly calls: HttpCall[] = [];
   readonly sinks: ResponseSink[] = [];
   readonly cancelled: CancelReason[] = [];
+  /** When each was called off, on `performance.now()`. */
+  readonly cancelledAt: number[] = [];
   resumed = 0;
 
   readonly handle: Route["handle"] = (call): StreamedAnswer => {
@@ -25,7 +27,10 @@ class Played {
         this.sinks.push(sink);
         return {
           resume: () => void this.resumed++,
-          cancel: (reason) => void this.cancelled.push(reason),
+          cancel: (reason) => {
+            this.cancelled.push(reason);
+            this.cancelledAt.push(performance.now());
+          },
         };
       },
     };
@@ -37,21 +42,6 @@ class Played {
     assert.ok(sink);
     return sink;
   }
-}
-
-/**
- * Until `noticed` holds after `leave`, 100 ms may pass; not counted is the time in which this process wanted to run and was
- * given no processor.
- */
-async function noticesInTime(leave: () => void, noticed: () => boolean): Promise<void> {
-  const meter = startStarvationMeter();
-  const start = performance.now();
-  leave();
-  await until(noticed);
-  const tookMs = performance.now() - start;
-  const lostMs = meter.lostMs();
-  meter.stop();
-  assert.ok(tookMs - lostMs < withinMs, `${tookMs} ms, of which ${lostMs} without a processor`);
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -141,9 +131,11 @@ describe("an answer that a handler streams", () => {
     const client = await connect();
     client.send("POST", "/a", { body: "x" });
     (await played.sink()).head(200, []);
-    await noticesInTime(
+    await inTime(
+      "the departure is noticed",
+      withinMs,
       () => client.leave(),
-      () => played.cancelled.length > 0,
+      () => played.cancelledAt[0],
     );
     assert.deepEqual(played.cancelled, ["client_gone"]);
   });
@@ -244,9 +236,11 @@ describe("an upload that is handed on as it arrives", () => {
         taker.take(call);
         client.write(Buffer.alloc(3_000_000));
         await until(() => taker.bytes + heldBytes() >= 3_000_000);
-        await noticesInTime(
+        await inTime(
+          "the departure is noticed",
+          withinMs,
           () => (round % 2 === 0 ? client.leave() : client.reset()),
-          () => played.cancelled.length === round,
+          () => played.cancelledAt[round - 1],
         );
         assert.equal(heldBytes(), 0);
       }

@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { startStarvationMeter } from "../../../../../test/harness/starvation.ts";
+import { inTime } from "../../../../../test/harness/in-time.ts";
 import { until } from "../../../../../test/harness/until.ts";
 import {
   atRest,
@@ -20,22 +20,17 @@ import { createManualClock } from "../../testing.ts";
 const tries = 20;
 const limitMs = 100;
 
-/**
- * All callers leave at once. `closedAt` gives when the connections ended, as far as they have. What it costs while this
- * process wants to run and is given no processor is not counted: nobody here could have closed anything.
- */
-async function leaveAll(
+/** All callers leave at once. `closedAt` gives when the connections ended, as far as they have. */
+function leaveAll(
   calls: readonly Pick<ForwardCall, "leave">[],
   closedAt: () => readonly number[],
 ): Promise<void> {
-  const meter = startStarvationMeter();
-  const leftAt = performance.now();
-  for (const call of calls) call.leave();
-  await until("the connections are closed", () => closedAt().length >= calls.length);
-  const tookMs = Math.max(...closedAt()) - leftAt;
-  const lostMs = meter.lostMs();
-  meter.stop();
-  assert.ok(tookMs - lostMs < limitMs, `${tookMs} ms, of which ${lostMs} without a processor`);
+  const leave = (): void => {
+    for (const call of calls) call.leave();
+  };
+  return inTime("the connections are closed", limitMs, leave, () =>
+    closedAt().length < calls.length ? undefined : Math.max(...closedAt()),
+  );
 }
 
 /** The departures are counted under their phase, and nothing is held. */
