@@ -70,7 +70,9 @@ export async function replay(
   { sent, names }: { sent: Sent; names: Map<string, string> },
 ): Promise<void> {
   const place = filled(sent.path, names);
-  const headers = Object.entries(sent.headers).map(([key, value]) => [key, filled(value, names)]);
+  // Recorded ids of requests are numbered within a step: those of one call that the client repeats are equal.
+  const requestId = (value: string): string => value.replace(/^\{(request_\d+)\}$/, `$1 of ${name}`);
+  const headers = Object.entries(sent.headers).map(([key, value]) => [key, filled(requestId(value), names)]);
   const answer = await fetch(url + place, {
     method: sent.method,
     headers: Object.fromEntries(headers) as Record<string, string>,

@@ -1,5 +1,5 @@
 /**
- * Calls that a client sends again: the same `x-request-id`, caller, parameters and picture. Groundlight's client keeps the id of
+ * Calls that a client sends again: the same `x-request-id`, caller, token, parameters and picture. Groundlight's client keeps the id of
  * a call over its own retries. A repetition asks for the query of the first call: it makes no second query and no second
  * escalation. Not known over restarts.
  */
@@ -19,6 +19,8 @@ type Outcome = WireAnswer | Failure;
 
 interface Known {
   readonly requestId: string;
+  /** The cloud may allow one token what it refuses another. */
+  readonly token: string | undefined;
   /** Of caller and parameters. */
   readonly crc: number;
   readonly pictureCrc: number;
@@ -58,6 +60,7 @@ export class RepeatedCalls {
       const known = this.#table[place];
       if (
         known?.requestId === call.requestId &&
+        known.token === call.token &&
         known.crc === crc &&
         known.pictureCrc === pictureCrc &&
         known.pictureBytes === call.picture.byteLength &&
@@ -68,6 +71,7 @@ export class RepeatedCalls {
     }
     const known: Known = {
       requestId: call.requestId,
+      token: call.token,
       crc,
       pictureCrc,
       pictureBytes: call.picture.byteLength,

@@ -205,12 +205,12 @@ export class Batcher implements SeatOwner {
   /**
    * Rows of the next call at most. Where calls are long, callers who wait for their answers fall into two groups that
    * take turns. A small group's call is over before the large one is back, so each call takes half of all rows there
-   * are, but not less than half a batch.
+   * are, but not less than half a batch. A line that was told to wait for company waits for full calls.
    */
   #callRows({ pace, rows }: Attached): number {
-    const { line, model } = this.#options;
+    const { line, model, delayMs } = this.#options;
     const alone = this.#concurrency === 1 && this.#attached.length === 1;
-    if (!alone || pace.nearlyDoneAt === undefined) return model.maxBatch;
+    if (!alone || delayMs > 0 || pace.nearlyDoneAt === undefined) return model.maxBatch;
     const half = Math.max(line.rows + rows, model.maxBatch) / 2;
     return Math.min(model.maxBatch, Math.ceil(half));
   }
