@@ -134,3 +134,14 @@ test("audits of sure answers become comparisons too, once the outbox has sent th
     async () => (await gateway.call("GET", path)).body["new_pairs"] === 2,
   );
 });
+
+test("without a cloud there is nothing to compare with, and that is said of a known detector", async (t) => {
+  const gateway = await startEdgeGateway(t);
+  for (const method of ["GET", "POST"]) {
+    const known = await gateway.call(method, path);
+    assert.equal(known.status, 400);
+    assert.match(JSON.stringify(known.body), /edge\.cloud names no cloud/);
+    const unknown = await gateway.call(method, path.replace(isSeven, "det_nobody"));
+    assert.equal(unknown.status, 404);
+  }
+});

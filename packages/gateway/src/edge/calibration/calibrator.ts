@@ -151,7 +151,7 @@ export class Calibrator implements Pick<EdgeObserver, "answered" | "compared"> {
     return this.#fit(state, options);
   }
 
-  /** Undefined for a detector that is not known. */
+  /** Undefined for a detector that is not known, or whose answers are compared with no cloud. */
   report(detectorId: string): CalibrationReport | undefined {
     const options = this.#parts.options(detectorId);
     if (options === undefined) return undefined;

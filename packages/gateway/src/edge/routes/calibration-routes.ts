@@ -1,38 +1,45 @@
 /** `/admin/edge/detectors/{id}/calibration`: what a detector's confidence is worth, for operators. */
 import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import type { Route, RouteResult } from "../../contracts/route.ts";
-import { failure, isFailure } from "../../core/errors.ts";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import { jsonAnswer } from "../../dialects/json-answer.ts";
 import type { Calibration } from "../calibration/fit-calibration.ts";
 import type { CalibrationReport, Calibrator } from "../calibration/calibrator.ts";
 import type { ThresholdOutcome } from "../calibration/choose-threshold.ts";
+import type { DetectorRegistry } from "../detectors/registry.ts";
 
 /** What the routes need. */
 export interface CalibrationRouteDeps {
   readonly calibrator: Pick<Calibrator, "fit" | "report">;
+  readonly registry: Pick<DetectorRegistry, "find">;
 }
 
 const path = "/admin/edge/detectors/{id}/calibration";
 
 /** `GET` tells, `POST` fits first. */
-export function createCalibrationRoutes({ calibrator }: CalibrationRouteDeps): Route[] {
+export function createCalibrationRoutes(deps: CalibrationRouteDeps): Route[] {
   const common = { path, scope: "admin", body: "none", writeFailure: writePlainFailure } as const;
   return [
-    { ...common, method: "GET", handle: ({ params }) => tell(calibrator, params["id"] ?? "") },
-    { ...common, method: "POST", handle: ({ params }) => fit(calibrator, params["id"] ?? "") },
+    { ...common, method: "GET", handle: ({ params }) => tell(deps, params["id"] ?? "") },
+    { ...common, method: "POST", handle: ({ params }) => fit(deps, params["id"] ?? "") },
   ];
 }
 
-async function fit(calibrator: Pick<Calibrator, "fit" | "report">, id: string): Promise<RouteResult> {
-  const result = await calibrator.fit(id);
-  return isFailure(result) ? result : tell(calibrator, id);
+async function fit(deps: CalibrationRouteDeps, id: string): Promise<RouteResult> {
+  if (deps.calibrator.report(id) === undefined) return noReport(deps, id);
+  const result = await deps.calibrator.fit(id);
+  return isFailure(result) ? result : tell(deps, id);
 }
 
-function tell(calibrator: Pick<Calibrator, "report">, id: string): RouteResult {
-  const report = calibrator.report(id);
-  return report === undefined
+function tell(deps: CalibrationRouteDeps, id: string): RouteResult {
+  const report = deps.calibrator.report(id);
+  return report === undefined ? noReport(deps, id) : jsonAnswer(200, toldReport(id, report));
+}
+
+function noReport({ registry }: CalibrationRouteDeps, id: string): Failure {
+  return registry.find(id) === undefined
     ? failure("not_found", `No detector ${id} is known here`)
-    : jsonAnswer(200, toldReport(id, report));
+    : failure("bad_request", `Answers of ${id} are compared with nothing: edge.cloud names no cloud`);
 }
 
 function toldReport(id: string, report: CalibrationReport): object {
