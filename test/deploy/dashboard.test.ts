@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { parse } from "yaml";
-import { startCloud, startSimulator } from "@spillway/simulator";
+import { startSimulator } from "@spillway/simulator";
 import { metricDefinitions } from "../../packages/gateway/src/app/metric-definitions.ts";
 import { createSecret, digestSecret, formatKey } from "../../packages/gateway/src/core/api-key.ts";
-import { digit, whichDigit } from "../harness/edge-gateway.ts";
+import { deviceToken, digit, startDigitCloud, whichDigit } from "../harness/edge-gateway.ts";
 import { createModelFolder, repositoryRoot } from "../harness/gateway.ts";
 import { startLoad } from "../harness/load.ts";
 import { startModelServer } from "../harness/model-server.ts";
@@ -96,26 +96,6 @@ function makeKey(id: string, scopes: readonly string[]) {
   return { key: formatKey(id, secret), entry: { id, scopes, secret: `sha256:${digestSecret(secret)}` } };
 }
 
-/** A cloud for the edge endpoint that answers everything, as the configuration names it. */
-async function startEdgeCloud(t: TestContext) {
-  const token = "api_device_token_000001";
-  const cloud = await startCloud({
-    tokens: [token],
-    truth: () => ({ label: "8", confidence: 0.99 }),
-    detectors: [
-      {
-        id: whichDigit,
-        name: "which-digit",
-        query: "Which digit is this?",
-        mode: "MULTI_CLASS",
-        modeConfiguration: { class_names: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] },
-      },
-    ],
-  });
-  t.after(() => cloud.close());
-  return { origin: cloud.url, token };
-}
-
 /** What the dashboard is asked of: every kind of pool, with everything that can happen. */
 async function startWorld(t: TestContext, prometheus: string) {
   const folder = mkdtempSync(path.join(tmpdir(), "spillway-dashboard-"));
@@ -123,7 +103,7 @@ async function startWorld(t: TestContext, prometheus: string) {
   const models = createModelFolder(t);
   models.addMock("m", "batching: { maxBatch: 4 }\nmock: { latencyMs: 5, identity: true, width: 2 }");
   models.addBuiltin("digits");
-  const cloud = await startEdgeCloud(t);
+  const cloud = { origin: (await startDigitCloud(t)).url, token: deviceToken };
   const remote = await startModelServer();
   t.after(() => remote.stop());
   const faults = [

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { startCloud, type CloudSimulator } from "@spillway/simulator";
 import { parseConfig } from "../../packages/gateway/src/config/index.ts";
 import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
 import {
@@ -17,6 +18,28 @@ import {
 export const whichDigit = "det_WhichDigitIsThis00000000000";
 /** "Is this a seven?" */
 export const isSeven = "det_IsThisASeven000000000000000";
+
+/** The device's token of `startDigitCloud`. */
+export const deviceToken = "api_device_token_000001";
+
+/** A simulated cloud that knows `whichDigit` and answers every picture with 8. */
+export async function startDigitCloud(test: Pick<TestContext, "after">): Promise<CloudSimulator> {
+  const cloud = await startCloud({
+    tokens: [deviceToken],
+    truth: () => ({ label: "8", confidence: 0.99 }),
+    detectors: [
+      {
+        id: whichDigit,
+        name: "which-digit",
+        query: "Which digit is this?",
+        mode: "MULTI_CLASS",
+        modeConfiguration: { class_names: Array.from({ length: 10 }, (_, value) => String(value)) },
+      },
+    ],
+  });
+  test.after(() => cloud.close());
+  return cloud;
+}
 
 /** A picture of a digit, PNG. */
 export function digit(value: number): Buffer {

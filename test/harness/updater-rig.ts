@@ -23,6 +23,7 @@ import {
   type UpdaterLimits,
 } from "../../packages/gateway/src/edge/updater/model-updater.ts";
 import type { ModelSource } from "../../packages/gateway/src/edge/updater/model-source.ts";
+import { createDetector } from "../../packages/gateway/test/support/detectors.ts";
 
 /** A second is ten milliseconds. */
 export const quick: Clock = {
@@ -36,21 +37,7 @@ const quiet = { error() {}, warn() {}, info() {}, debug() {} };
 
 /** A BINARY detector that the cloud knows. */
 export function detectorOf(id: string, name = id): Detector {
-  return {
-    id,
-    name,
-    query: "Is it?",
-    mode: "BINARY",
-    modeConfiguration: {},
-    groupName: "g",
-    confidenceThreshold: 0.9,
-    patienceTime: 30,
-    createdAt: "2026-01-01T00:00:00.000Z",
-    status: "ON",
-    escalationType: "STANDARD",
-    metadata: null,
-    origin: "cloud",
-  };
+  return createDetector({ id, name, origin: "cloud" });
 }
 
 /** Loads texts. */

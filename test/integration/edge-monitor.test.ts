@@ -2,14 +2,15 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { test, type TestContext } from "node:test";
-import { startCloud } from "@spillway/simulator";
+import { test } from "node:test";
 import { hourMs } from "../../packages/gateway/src/edge/monitor/detector-activity.ts";
 import type { StatusActivity, StatusData } from "../../packages/gateway/src/edge/monitor/status-data.ts";
 import {
   createDataFolder,
+  deviceToken,
   digit,
   isSeven,
+  startDigitCloud,
   startEdgeGateway,
   whichDigit,
   type EdgeGateway,
@@ -17,36 +18,16 @@ import {
 import { startBrowser } from "../harness/browser.ts";
 import { until } from "../harness/until.ts";
 
-const token = "api_device_token_000001";
 const unsure = { query: "confidence_threshold=1" };
 
 async function statusOf(gateway: EdgeGateway): Promise<StatusData> {
   return (await gateway.call("GET", "/status/data.json")).body as unknown as StatusData;
 }
 
-async function openCloud(t: TestContext) {
-  const names = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-  const cloud = await startCloud({
-    tokens: [token],
-    truth: () => ({ label: "8", confidence: 0.99 }),
-    detectors: [
-      {
-        id: whichDigit,
-        name: "which-digit",
-        query: "Which digit is this?",
-        mode: "MULTI_CLASS",
-        modeConfiguration: { class_names: names },
-      },
-    ],
-  });
-  t.after(() => cloud.close());
-  return cloud;
-}
-
 test("tells of each query why it was or was not sent, and has all of it again after a restart", async (t) => {
-  const cloud = await openCloud(t);
+  const cloud = await startDigitCloud(t);
   const dataFolder = createDataFolder(t);
-  const edge = { cloud: { origin: cloud.url, token } };
+  const edge = { cloud: { origin: cloud.url, token: deviceToken } };
   const gateway = await startEdgeGateway(t, { edge, dataFolder });
   assert.equal((await gateway.ask(whichDigit, digit(7))).status, 200);
   assert.equal((await gateway.ask(whichDigit, digit(8), unsure)).status, 200);
@@ -110,8 +91,8 @@ test("makes no data directory while nothing happens, also when somebody looks", 
 });
 
 test("has a report about the hour that the cloud takes", async (t) => {
-  const cloud = await openCloud(t);
-  const gateway = await startEdgeGateway(t, { edge: { cloud: { origin: cloud.url, token } } });
+  const cloud = await startDigitCloud(t);
+  const gateway = await startEdgeGateway(t, { edge: { cloud: { origin: cloud.url, token: deviceToken } } });
   await gateway.ask(whichDigit, digit(7));
   const { body } = await gateway.call("GET", "/status/metrics.json");
   const activity = body["activity_metrics"] as Readonly<Record<string, unknown>>;

@@ -35,6 +35,7 @@ import { readPicture, sniffMediaType } from "./read-picture.ts";
 import { readSubmission, submissionParameters } from "./read-submission.ts";
 import { findingOfLabel } from "./result.ts";
 import { readGroundlightError, writeGroundlightFailure } from "./write-failure.ts";
+import { createDetector } from "../../../test/support/detectors.ts";
 
 const image = { "content-type": "image/jpeg" };
 const id = "det_3EdgeDetector00000000000001";
@@ -289,21 +290,7 @@ describe("metadata", () => {
   });
 });
 
-const detector: Detector = {
-  id,
-  name: "door",
-  query: "Is the door open?",
-  mode: "BINARY",
-  modeConfiguration: {},
-  groupName: "Default",
-  confidenceThreshold: 0.9,
-  patienceTime: 30,
-  createdAt: "2026-01-01T00:00:00.000Z",
-  status: "ON",
-  escalationType: "STANDARD",
-  metadata: null,
-  origin: "cloud",
-};
+const detector = createDetector({ id, origin: "cloud" });
 
 const answer: LocalAnswer = {
   finding: { mode: "BINARY", label: "NO" },

@@ -13,25 +13,12 @@ import { isFailure, type Failure } from "../../core/errors.ts";
 import { askServer } from "../../endpoints/ask-server.ts";
 import { createConnectionFactory } from "../../stages/upstream/server-connections.ts";
 import { createInferenceServers, withInferenceServers } from "./inference-servers.ts";
+import { createDetector } from "../../../test/support/detectors.ts";
 
 const picture = Buffer.from("a picture");
 
 function detectorOf(mode: Detector["mode"], modeConfiguration: Detector["modeConfiguration"] = {}): Detector {
-  return {
-    id: "det_1",
-    name: "n",
-    query: "q",
-    mode,
-    modeConfiguration,
-    groupName: "g",
-    confidenceThreshold: 0.9,
-    patienceTime: 30,
-    createdAt: "2026-01-01T00:00:00.000Z",
-    status: "ON",
-    escalationType: "STANDARD",
-    metadata: null,
-    origin: "configuration",
-  };
+  return createDetector({ mode, modeConfiguration });
 }
 
 interface Asked {

@@ -9,23 +9,10 @@ import type { TensorAnswer } from "../../core/request.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { combined } from "./out-of-domain.ts";
 import { readLocalAnswer } from "./read-local-answer.ts";
+import { createDetector } from "../../../test/support/detectors.ts";
 
 function detector(mode: DetectorMode, modeConfiguration: ModeConfiguration = {}): Detector {
-  return {
-    id: "det_000000000000000000000000001",
-    name: "d",
-    query: "?",
-    mode,
-    modeConfiguration,
-    groupName: "Default",
-    confidenceThreshold: 0.9,
-    patienceTime: 30,
-    createdAt: "2026-01-01T00:00:00.000Z",
-    status: "ON",
-    escalationType: "STANDARD",
-    metadata: null,
-    origin: "configuration",
-  };
+  return createDetector({ mode, modeConfiguration });
 }
 
 function floats(name: string, values: readonly number[], shape = [1, values.length]): Tensor {

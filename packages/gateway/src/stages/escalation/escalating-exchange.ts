@@ -13,6 +13,7 @@ import { Leg, type LegOwner, type Place } from "./leg.ts";
 import { JudgingPayload, judgesAnswers } from "./judging-payload.ts";
 import type { MuteModels } from "./mute-models.ts";
 import { reasonOfFailure, reasonOfStatus } from "./reasons.ts";
+import { takeLeave } from "./escalation-budget.ts";
 
 /** What all exchanges share. */
 export interface EscalatingContext extends EscalationParts {
@@ -163,12 +164,7 @@ export class EscalatingExchange implements Exchange, LegOwner {
 
   #mayLeave(reason: PoolEscalationReason): boolean {
     const { story, rule } = this.#ticket;
-    // It was sent here by a decision that holds.
-    if (story.reason !== undefined) return false;
-    story.reason = reason;
-    if (story.withheld === undefined && !this.#context.budgetOf(rule).take()) story.withheld = "budget";
-    if (story.withheld !== undefined) story.outcome = "withheld";
-    return story.withheld === undefined;
+    return takeLeave(story, reason, this.#context.budgetOf(rule));
   }
 
   #ask(route: ForwardRoute, place: Place): void {

@@ -1,6 +1,7 @@
 /** How many requests of a route may be escalated. */
-import type { EscalateOptions } from "../../contracts/escalation.ts";
+import type { EscalateOptions, EscalationStory } from "../../contracts/escalation.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { PoolEscalationReason } from "../../core/pool-escalation.ts";
 
 const minuteMs = 60_000;
 
@@ -49,4 +50,20 @@ export class EscalationBudget {
     if (month !== this.#month) this.#inMonth = 0;
     this.#month = month;
   }
+}
+
+/**
+ * Writes the reason into the request's story, and why it stays all the same where it does. False for one that stays, and
+ * for one that has had a reason before: that decision holds.
+ */
+export function takeLeave(
+  story: EscalationStory,
+  reason: PoolEscalationReason,
+  budget: EscalationBudget,
+): boolean {
+  if (story.reason !== undefined) return false;
+  story.reason = reason;
+  if (story.withheld === undefined && !budget.take()) story.withheld = "budget";
+  if (story.withheld !== undefined) story.outcome = "withheld";
+  return story.withheld === undefined;
 }

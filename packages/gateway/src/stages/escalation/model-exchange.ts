@@ -10,6 +10,7 @@ import type { SpentMemory } from "../../core/wire-answer.ts";
 import { storyHeaders, withStory } from "./escalating-scheduling.ts";
 import { otherRequest, type ModelContext, type ModelTicket } from "./model-ticket.ts";
 import { reasonOfModelFailure } from "./reasons.ts";
+import { takeLeave } from "./escalation-budget.ts";
 
 /** Models answer whole: an answer is judged before anything of it is passed on. */
 export class ModelExchange implements Exchange, ResponseSink {
@@ -87,11 +88,7 @@ export class ModelExchange implements Exchange, ResponseSink {
 
   #mayLeave(reason: PoolEscalationReason): boolean {
     const { story, rule } = this.#ticket;
-    if (story.reason !== undefined) return false;
-    story.reason = reason;
-    if (story.withheld === undefined && !this.#context.budgetOf(rule).take()) story.withheld = "budget";
-    if (story.withheld !== undefined) story.outcome = "withheld";
-    return story.withheld === undefined;
+    return takeLeave(story, reason, this.#context.budgetOf(rule));
   }
 
   async #askOther(): Promise<void> {
