@@ -2,12 +2,15 @@
 import type { Failure } from "../core/errors.ts";
 import type { ForwardPayload, AttemptTarget, ChatDialect, TokenUsage } from "../core/forward.ts";
 import type { InferenceRequest } from "../core/request.ts";
+import type { EndpointLoad } from "../core/server-signals.ts";
 import type { ServerConnection } from "./connection.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { EscalationRule, EscalationStory } from "./escalation.ts";
 import type { Inspect } from "./inspect.ts";
 import type { Lease } from "./lease.ts";
+import type { FlowGate } from "./flow-gate.ts";
 import type { Line, LineCost } from "./line.ts";
+import type { SchedulableEndpoint } from "./plugins/scheduling.ts";
 
 /**
  * - `loading`: reached, but it has not yet said what it serves, or says it is starting.
@@ -52,7 +55,10 @@ export interface AttemptResult {
 }
 
 /** One HTTP server of a pool. */
-export interface HttpEndpoint extends Endpoint, Inspect {
+export interface HttpEndpoint extends Endpoint, SchedulableEndpoint, Inspect {
+  readonly id: string;
+  /** Written by the leases of scheduling. */
+  readonly load: EndpointLoad;
   readonly state: HttpEndpointState;
   /** Until when it asked to be left alone, on the clock; set while it is `busy` or `rate-limited` only. */
   readonly pausedUntil: number | undefined;
@@ -66,17 +72,8 @@ export interface HttpEndpoint extends Endpoint, Inspect {
   refresh(done?: () => void): void;
   /** Undefined: the server does not serve the model. */
   targetFor(model: string): AttemptTarget | undefined;
-  /** True where the model is in the server's memory, or where the server does not tell. */
-  isLoaded(model: string): boolean;
   /** Attempts that run here. */
   readonly inFlight: number;
-  /** How many attempts may run at once. */
-  readonly capacity: number;
-  /**
-   * Measured speed for choosing: completion tokens a second of single answers, or answers a second where
-   * none are told; 0 while unknown. Not of the whole server: one that is given more would look faster.
-   */
-  readonly speed: number;
   /** Begins an attempt. In the half-open state it takes the one place there is. */
   acquire(): void;
   /** Ends an attempt. Exactly once for each `acquire`. */
@@ -136,6 +133,8 @@ export interface HttpPool extends Inspect {
   readonly retry: RetryOptions;
   /** The line in front of the pool, drained by scheduling. */
   readonly line: Line<ForwardPayload, LineCost>;
+  /** Absent: an endpoint with room is all that a request waits for. */
+  readonly gate?: FlowGate | undefined;
   /** All endpoints that serve the model, in whatever state; empty when none does. */
   endpointsFor(model: string): readonly HttpEndpoint[];
   /** Endpoints that new attempts for the model may go to: healthy ones, or where there are none those that were ejected. */
@@ -176,6 +175,8 @@ export interface ForwardRoute {
 
 /** The load of a forwarded request: one place at each endpoint where an attempt runs. */
 export interface ForwardLease extends Lease {
+  /** The first piece of the answer has come: what the prompt cost the server is done. */
+  firstToken?(endpoint: HttpEndpoint): void;
   /** A further attempt begins at an endpoint where none of this request runs. */
   acquire(endpoint: HttpEndpoint): void;
   /** An attempt has ended; once for each endpoint that the lease holds. What it does not hold is left alone. */

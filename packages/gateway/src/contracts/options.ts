@@ -3,6 +3,9 @@ import type { ChatDialect, Operation } from "../core/forward.ts";
 import type { Secret } from "../core/secret.ts";
 import type { EscalateOptions } from "./escalation.ts";
 import type { ForwardTimeouts, RetryOptions } from "./http-endpoint.ts";
+import type { DataSpec } from "./plugins/data.ts";
+import type { FlowSpec } from "./plugins/flow.ts";
+import type { SchedulingSpec } from "./plugins/scheduling.ts";
 
 import type { Scope } from "../core/request.ts";
 
@@ -94,6 +97,12 @@ export interface HttpPoolOptions {
   readonly timeouts: ForwardTimeouts;
   readonly retry: RetryOptions;
   readonly health: HealthOptions;
+  /** Which server takes a request; absent: the default profile. */
+  readonly scheduling?: SchedulingSpec;
+  /** Who waits, and for how long; absent: one band a priority, first come first served. */
+  readonly flow?: FlowSpec;
+  /** Where endpoints and their metrics come from; absent: `endpoints`, and no metrics are read. */
+  readonly data?: DataSpec;
 }
 
 /** A pool of servers that run elsewhere; `dialect` tells which kind. */

@@ -160,4 +160,19 @@ export interface ForwardPayload {
    * field that the server's dialect cannot carry.
    */
   attempt(target: AttemptTarget, sink: AnswerSink): Attempt | Failure;
+  /**
+   * The parts of the body that a server's prefix cache depends on (tools, messages, prompt), in their order, as they
+   * came: views. Worked out when first asked for. Absent, or empty: the dialect cannot tell.
+   */
+  promptParts?(): readonly Uint8Array[];
+  /** A payload with the change, for rules. A failure (400) where the operation has no place for it. Absent: none has. */
+  edited?(edit: PromptEdit): ForwardPayload | Failure;
+}
+
+/** A change that a rule makes to a request's body. */
+export interface PromptEdit {
+  /** Instructions for the model: before or behind those that the caller gives, or instead. */
+  readonly system?: { readonly text: string; readonly place: "before" | "after" | "replace" };
+  /** Text that was found for the request, put before the caller's last message. */
+  readonly context?: string;
 }

@@ -5,6 +5,7 @@ import type { ForwardPayload, TokenUsage } from "./forward.ts";
 import type { HeaderMap } from "./headers.ts";
 import type { CallerMeter, Reservation } from "./meter.ts";
 import type { ServedModel } from "./model.ts";
+import type { RequestTraits } from "./request-traits.ts";
 import type { Tensor } from "./tensor.ts";
 import type { WireAnswer } from "./wire-answer.ts";
 
@@ -109,8 +110,10 @@ export interface RequestWith<P extends Payload> {
   readonly receivedAt: number;
   /** On the same clock; a request still waiting then is answered `queue_timeout`. */
   readonly deadline: number;
-  /** Larger goes first; 0 is normal. */
-  readonly priority: number;
+  /** Larger goes first; 0 is normal; below 0 it may be shed. Routing sets it where an objective says so. */
+  priority: number;
+  /** Set by routing; absent: the request says nothing of itself. */
+  traits?: RequestTraits;
   readonly payload: P;
   /** As the caller sent them; absent for a request that the gateway itself makes. */
   readonly headers?: HeaderMap;

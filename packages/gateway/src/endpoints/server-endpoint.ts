@@ -8,6 +8,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { AttemptTarget, ChatDialect } from "../core/forward.ts";
 import { otherName } from "../core/model-name.ts";
 import type { Random } from "../core/random.ts";
+import { createLoad, createSignals } from "../core/server-signals.ts";
 import { askServer } from "./ask-server.ts";
 import { EndpointHealth, type EjectionCause } from "./endpoint-health.ts";
 import {
@@ -18,6 +19,7 @@ import {
   type Survey,
   type SurveyFailure,
 } from "./survey.ts";
+import { giveSlotBack, takeSlot } from "./endpoint-slots.ts";
 import { SpeedMeter } from "./speed-meter.ts";
 
 /** What a pool hears of its servers. */
@@ -60,6 +62,10 @@ export class ServerEndpoint implements HttpEndpoint {
   /** Targets by every name that the server answers to. */
   #targets = new Map<string, AttemptTarget>();
   #survey: Survey | undefined;
+  readonly labels: Readonly<Record<string, string>> = {};
+  readonly signals = createSignals();
+  readonly load = createLoad();
+  readonly slot = takeSlot();
   #inFlight = 0;
   #tried = false;
   #probing = false;
@@ -215,6 +221,7 @@ export class ServerEndpoint implements HttpEndpoint {
     this.#timer?.cancel();
     this.#health.close();
     this.#connection.close();
+    giveSlotBack(this.slot);
     this.#tellRefreshed(this.#refreshed.length);
   }
 

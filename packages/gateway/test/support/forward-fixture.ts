@@ -22,6 +22,7 @@ import type {
 } from "../../src/core/forward.ts";
 import type { HeaderList, HeaderMap } from "../../src/core/headers.ts";
 import type { InferenceRequest, WireAnswer } from "../../src/core/request.ts";
+import { createLoad, createSignals } from "../../src/core/server-signals.ts";
 import { createConnectionFactory } from "../../src/stages/upstream/server-connections.ts";
 import { RequestLine } from "../../src/stages/flowcontrol/line.ts";
 
@@ -40,13 +41,20 @@ export function accessTo(origin: string, more: Partial<ServerAccess> = {}): Serv
   };
 }
 
+let nextSlot = 0;
+
 /** An endpoint that counts what it is told and judges nothing. */
 export class PlainEndpoint implements HttpEndpoint {
   readonly dialect = "openai";
   readonly id: string;
+  readonly address: string;
   readonly pool = "chat";
   readonly connection: ServerConnection;
   readonly results: AttemptResult[] = [];
+  readonly labels = {};
+  readonly signals = createSignals();
+  readonly load = createLoad();
+  readonly slot = nextSlot++;
   state: HttpEndpointState = "ready";
   pausedUntil: number | undefined;
   inFlight = 0;
@@ -56,6 +64,7 @@ export class PlainEndpoint implements HttpEndpoint {
 
   constructor(id: string, connection: ServerConnection) {
     this.id = id;
+    this.address = id;
     this.connection = connection;
   }
 

@@ -1,0 +1,113 @@
+/** Plugins of flow control: which flow goes next, which request of it, how full the servers are, who may use what is left. */
+import type { RequestTraits } from "../../core/request-traits.ts";
+import type { PluginSpec } from "./plugin.ts";
+import type { SchedulableEndpoint } from "./scheduling.ts";
+
+/** A request in line, as policies see it. */
+export interface WaitingItem {
+  readonly id: string;
+  readonly priority: number;
+  readonly traits: RequestTraits;
+  readonly enqueuedAt: number;
+  /** When it leaves unserved; `Infinity`: only with its caller. */
+  readonly deadline: number;
+  readonly bytes: number;
+  /** Prompt tokens and those the answer is expected to have. */
+  readonly predictedTokens: number;
+}
+
+/** One tenant's requests of one priority. */
+export interface Flow {
+  readonly fairnessId: string;
+  readonly priority: number;
+  readonly length: number;
+  /** The request that goes first by the band's ordering. */
+  head(): WaitingItem | undefined;
+  /** For the policy's own use: what it has noted of this flow. */
+  state: unknown;
+}
+
+/**
+ * Which flow of a band goes next. `flows` holds those that wait, and all calls for one band come from one place, so a
+ * policy may keep state; it is told of what comes and goes.
+ */
+export interface FairnessPolicy {
+  /** One of the flows that may go now; undefined only where there is none. */
+  next(flows: FlowSet, now: number): Flow | undefined;
+  /** A flow began to wait; `flow.state` is for the policy to set. */
+  joined?(flow: Flow): void;
+  /** Nothing of the flow waits any more. */
+  left?(flow: Flow): void;
+  /** The head of the flow was given its place. */
+  dispatched?(flow: Flow, item: WaitingItem, now: number): void;
+  /** What the request really used, once it has ended. */
+  settled?(fairnessId: string, item: WaitingItem, tokens: number, now: number): void;
+}
+
+/** The waiting flows of one band, in the order in which they began to wait. */
+export interface FlowSet {
+  readonly size: number;
+  /** The flow at a place below `size`. Places shift when flows leave. */
+  at(index: number): Flow;
+}
+
+/** Which request of a flow goes first. */
+export interface OrderingPolicy {
+  /** Smaller goes first; fixed for the time the request waits. Equal ranks go in the order of their arrival. */
+  rank(item: WaitingItem): number;
+}
+
+/** How full the servers of a model are. */
+export interface SaturationSignal {
+  /**
+   * 0: nothing to do, 1: full, above: more than full. Heterogeneous servers are weighed by what they can do; what was
+   * sent since the last page of metrics counts. No endpoints: 1.
+   */
+  saturation(endpoints: readonly SchedulableEndpoint[], now: number): number;
+  /** How full one server is, on the same scale. */
+  endpointSaturation(endpoint: SchedulableEndpoint, now: number): number;
+}
+
+/** Up to which saturation requests of a priority are given places. */
+export interface UsageLimitPolicy {
+  /** `priorities` in descending order; writes one ceiling each into `ceilings`. */
+  ceilings(saturation: number, priorities: readonly number[], ceilings: Float64Array): void;
+}
+
+/** Which requests under way may be called off to make room, and in which order. */
+export interface EvictionPolicy {
+  mayEvict(item: WaitingItem): boolean;
+  /** Negative: `a` goes before `b`. */
+  compare(a: WaitingItem, b: WaitingItem): number;
+}
+
+/** Bounds and policies of one priority. */
+export interface BandSpec {
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+  readonly maxTokens: number;
+  /** Names of plugins. */
+  readonly fairness: string;
+  readonly ordering: string;
+}
+
+/** A whole flow control, as the configuration says it. */
+export interface FlowSpec {
+  readonly plugins: readonly PluginSpec[];
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+  readonly maxTokens: number;
+  /** How long a request waits that does not say, ms; `Infinity`: as long as its caller. */
+  readonly defaultTtlMs: number;
+  /** How long while the pool has no endpoint: a pool that scales from zero. */
+  readonly noEndpointTtlMs: number;
+  readonly bands: readonly (BandSpec & { readonly priority: number })[];
+  /** Of priorities that no band is configured for: from 0 up, and below 0. */
+  readonly defaultBand: BandSpec;
+  readonly defaultNegativeBand: BandSpec;
+  /** Names of plugins. */
+  readonly saturation: string;
+  readonly usageLimit: string;
+  /** Undefined: what runs is never called off. */
+  readonly eviction: string | undefined;
+}
