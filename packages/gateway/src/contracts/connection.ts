@@ -18,6 +18,10 @@ export interface ServerAccess {
   readonly ca: string | undefined;
   /** Name the certificate must carry; undefined: the origin's host. */
   readonly serverName: string | undefined;
+  /** Any certificate will do. Default false. */
+  readonly insecure?: boolean;
+  /** PEM texts of the certificate that is shown to the server, and of its key. */
+  readonly clientCertificate?: { readonly cert: string; readonly key: string } | undefined;
   readonly connectTimeoutMs: number;
 }
 

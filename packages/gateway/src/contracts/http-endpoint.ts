@@ -11,6 +11,7 @@ import type { Lease } from "./lease.ts";
 import type { FlowGate } from "./flow-gate.ts";
 import type { Line, LineCost } from "./line.ts";
 import type { SchedulableEndpoint } from "./plugins/scheduling.ts";
+import type { Scarcity } from "./scarcity.ts";
 
 /**
  * - `loading`: reached, but it has not yet said what it serves, or says it is starting.
@@ -135,6 +136,8 @@ export interface HttpPool extends Inspect {
   readonly line: Line<ForwardPayload, LineCost>;
   /** Absent: an endpoint with room is all that a request waits for. */
   readonly gate?: FlowGate | undefined;
+  /** How scarce its servers are, model by model; absent: nobody measures it. */
+  readonly scarcity?: Scarcity | undefined;
   /** All endpoints that serve the model, in whatever state; empty when none does. */
   endpointsFor(model: string): readonly HttpEndpoint[];
   /** Endpoints that new attempts for the model may go to: healthy ones, or where there are none those that were ejected. */

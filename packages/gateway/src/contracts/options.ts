@@ -91,6 +91,11 @@ export interface HttpPoolOptions {
   readonly models: readonly string[];
   /** Addresses of other dialects that the servers have; undefined: found out. */
   readonly serves: readonly Operation[] | undefined;
+  /**
+   * True: the servers are not asked what they serve. Requests for any of `models`, or for whatever model where that is
+   * empty, may go to each of them; how they are follows from their pages of metrics, and from attempts. Default false.
+   */
+  readonly passthrough?: boolean;
   /** Attempts at one server at once. */
   readonly concurrency: number;
   readonly connectTimeoutMs: number;

@@ -75,6 +75,8 @@ function opener(access: ServerAccess): (listener: DialListener) => Socket {
       ALPNProtocols: ["http/1.1"],
       ...(servername === undefined ? {} : { servername }),
       ...(access.ca === undefined ? {} : { ca: access.ca }),
+      ...access.clientCertificate,
+      ...(access.insecure === true ? { rejectUnauthorized: false } : {}),
       ...(session === undefined ? {} : { session }),
     });
     socket.on("session", (fresh) => void (session = fresh));
