@@ -83,10 +83,12 @@ describe("metric families are defined where the list finds them", () => {
   test("every name in the sources is listed", () => {
     const listed = new Set(metricDefinitions.map(({ name }) => name));
     const found = sources.flatMap(({ file, text }) =>
-      [...text.matchAll(/\bname: "((?:spillway|process|nodejs)_[a-z0-9_]+)"/g)].map(([, name = ""]) => ({
-        file,
-        name,
-      })),
+      [...text.matchAll(/\bname: "((?:spillway|process|nodejs|llm_d_epp)_[a-z0-9_]+)"/g)].map(
+        ([, name = ""]) => ({
+          file,
+          name,
+        }),
+      ),
     );
     assert.ok(found.length > 0);
     assert.deepEqual(

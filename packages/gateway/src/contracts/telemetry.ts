@@ -42,6 +42,20 @@ export interface MetricDefinition {
   readonly name: string;
   readonly help: string;
   readonly labels: readonly string[];
+  /** Names under which dashboards know the family from elsewhere. */
+  readonly aliases?: readonly MetricAlias[];
+  /** Label sets beyond which new ones share the child labelled `other`; default: the registry's bound. */
+  readonly maxLabelSets?: number;
+}
+
+/**
+ * Another name of a family. It is counted once: the samples under this name are written from the same numbers when
+ * somebody scrapes, and label sets that differ only in labels it lacks are added up.
+ */
+export interface MetricAlias {
+  readonly name: string;
+  /** Its labels, in order: the name here, and the family's label that it is; absent: the family's labels. */
+  readonly labels?: readonly (readonly [alias: string, label: string])[];
 }
 
 /** Where families are made. Making one twice by the same name gives the same family. */

@@ -1,5 +1,5 @@
 /** One metric family: its children by label set, bounded, and how they are written. */
-import type { MetricDefinition, MetricFamily } from "../contracts/telemetry.ts";
+import type { MetricAlias, MetricDefinition, MetricFamily } from "../contracts/telemetry.ts";
 import { escapeHelp, formatLabels } from "./exposition.ts";
 
 /** Type of a family as the exposition names it. */
@@ -12,6 +12,8 @@ export const overflowLabel = "other";
 export interface ChildKind<Child> {
   readonly type: MetricType;
   create(): Child;
+  /** Adds the numbers of one child to another's. */
+  add(sum: Child, child: Child): void;
   /** Sample lines of one child. `labels` is formatted, without braces; empty for none. */
   write(name: string, labels: string, child: Child): string;
 }
@@ -23,12 +25,15 @@ export class Family<Child> implements MetricFamily<Child> {
   readonly #maxLabelSets: number;
   /** By formatted labels: escaping makes that text unique to the label values. */
   readonly #children = new Map<string, Child>();
+  /** What `#children` is keyed by, taken apart; kept only where an alias has labels of its own. */
+  readonly #values: Map<string, readonly string[]> | undefined;
   readonly #overflowLabels: string;
 
   constructor(definition: MetricDefinition, kind: ChildKind<Child>, maxLabelSets: number) {
     this.definition = definition;
     this.kind = kind;
-    this.#maxLabelSets = maxLabelSets;
+    this.#maxLabelSets = definition.maxLabelSets ?? maxLabelSets;
+    this.#values = definition.aliases?.some(({ labels }) => labels !== undefined) ? new Map() : undefined;
     this.#overflowLabels = formatLabels(
       definition.labels,
       definition.labels.map(() => overflowLabel),
@@ -40,26 +45,60 @@ export class Family<Child> implements MetricFamily<Child> {
     const labels = this.#labelsOf(labelValues);
     const known = this.#children.get(labels);
     if (known !== undefined) return known;
-    if (this.#children.size < this.#maxLabelSets) return this.#add(labels);
-    return this.#children.get(this.#overflowLabels) ?? this.#add(this.#overflowLabels);
+    if (this.#children.size < this.#maxLabelSets) return this.#add(labels, labelValues);
+    const { labels: names } = this.definition;
+    return (
+      this.#children.get(this.#overflowLabels) ??
+      this.#add(
+        this.#overflowLabels,
+        names.map(() => overflowLabel),
+      )
+    );
   }
 
   remove(...labelValues: readonly string[]): void {
-    this.#children.delete(this.#labelsOf(labelValues));
+    const labels = this.#labelsOf(labelValues);
+    this.#children.delete(labels);
+    this.#values?.delete(labels);
   }
 
-  /** HELP, TYPE and samples; empty while there is no child. */
+  /** HELP, TYPE and samples, under the family's name and its aliases'; empty while there is no child. */
   render(): string {
-    const { name, help } = this.definition;
-    let samples = "";
-    for (const [labels, child] of this.#children) samples += this.kind.write(name, labels, child);
-    if (samples === "") return "";
-    return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${this.kind.type}\n${samples}`;
+    if (this.#children.size === 0) return "";
+    let text = this.#write(this.definition.name, this.#children);
+    for (const alias of this.definition.aliases ?? []) text += this.#write(alias.name, this.#summed(alias));
+    return text;
   }
 
-  #add(labels: string): Child {
+  #write(name: string, children: ReadonlyMap<string, Child>): string {
+    let text = `# HELP ${name} ${escapeHelp(this.definition.help)}\n# TYPE ${name} ${this.kind.type}\n`;
+    for (const [labels, child] of children) text += this.kind.write(name, labels, child);
+    return text;
+  }
+
+  /** The children by an alias's labels. */
+  #summed({ labels }: MetricAlias): ReadonlyMap<string, Child> {
+    if (labels === undefined || this.#values === undefined) return this.#children;
+    const names = labels.map(([name]) => name);
+    const places = labels.map(([, label]) => this.definition.labels.indexOf(label));
+    const sums = new Map<string, Child>();
+    for (const [key, child] of this.#children) {
+      const values = this.#values.get(key) ?? [];
+      const formatted = formatLabels(
+        names,
+        places.map((place) => values[place] ?? ""),
+      );
+      let sum = sums.get(formatted);
+      if (sum === undefined) sums.set(formatted, (sum = this.kind.create()));
+      this.kind.add(sum, child);
+    }
+    return sums;
+  }
+
+  #add(labels: string, values: readonly string[]): Child {
     const child = this.kind.create();
     this.#children.set(labels, child);
+    this.#values?.set(labels, values);
     return child;
   }
 

@@ -41,6 +41,10 @@ export function histogramKind(name: string, buckets: readonly number[]): ChildKi
   return {
     type: "histogram",
     create: () => new Histogram(bounds),
+    add(sum, child) {
+      child.counts.forEach((count, index) => void (sum.counts[index] = (sum.counts[index] ?? 0) + count));
+      sum.sum += child.sum;
+    },
     write(family, labels, child) {
       const start = `${family}_bucket{${labels}${labels === "" ? "" : ","}`;
       let total = 0;
@@ -67,6 +71,9 @@ export function summaryKind(quantiles: readonly number[]): ChildKind<Summary> {
   return {
     type: "summary",
     create: () => ({ values: new Float64Array(quantiles.length), sum: 0, count: 0 }),
+    add() {
+      throw new TypeError("quantiles cannot be added up");
+    },
     write(family, labels, child) {
       const start = `${family}{${labels}${labels === "" ? "" : ","}`;
       const lines = quantiles.map(

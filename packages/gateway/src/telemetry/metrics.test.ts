@@ -56,6 +56,57 @@ describe("exposition", () => {
   });
 });
 
+describe("aliases", () => {
+  const aliased = {
+    ...requests,
+    labels: ["model", "tenant", "server"],
+    aliases: [
+      { name: "old_requests_total", labels: [["model_name", "model"]] as const },
+      { name: "older_requests_total" },
+    ],
+  };
+
+  test("are written from the family's numbers, added up over the labels they lack", () => {
+    const metrics = createMetrics();
+    const family = metrics.counter(aliased);
+    family.with("a", "x", "1").value = 2;
+    family.with("a", "y", "1").value = 3;
+    family.with("b", "x", "2").value = 5;
+    assert.equal(sample(metrics, 'old_requests_total{model_name="a"}'), 5);
+    assert.equal(sample(metrics, 'old_requests_total{model_name="b"}'), 5);
+    assert.equal(sample(metrics, 'older_requests_total{model="a",tenant="y",server="1"}'), 3);
+    family.remove("b", "x", "2");
+    assert.equal(sample(metrics, 'old_requests_total{model_name="b"}'), undefined);
+    assert.equal(sample(metrics, 'requests_total{model="a",tenant="x",server="1"}'), 2);
+  });
+
+  test("of histograms have the buckets of all", () => {
+    const metrics = createMetrics();
+    const aliases = [{ name: "took_seconds", labels: [] }];
+    const family = metrics.histogram({ ...duration, labels: ["tenant"], aliases });
+    family.with("x").observe(0.05);
+    family.with("y").observe(5);
+    assert.equal(sample(metrics, 'took_seconds_bucket{le="0.1"}'), 1);
+    assert.equal(sample(metrics, 'took_seconds_bucket{le="+Inf"}'), 2);
+    assert.equal(sample(metrics, "took_seconds_sum"), 5.05);
+    assert.equal(sample(metrics, 'duration_seconds_count{tenant="y"}'), 1);
+  });
+
+  test("beyond the bound of label sets, other is other", () => {
+    const metrics = createMetrics();
+    const family = metrics.counter({ ...aliased, maxLabelSets: 1 });
+    for (const tenant of ["x", "y", "z"]) family.with("a", tenant, "1").value++;
+    assert.equal(sample(metrics, 'old_requests_total{model_name="a"}'), 1);
+    assert.equal(sample(metrics, 'old_requests_total{model_name="other"}'), 2);
+  });
+
+  test("that name what the family does not have are refused", () => {
+    const wrong = { ...aliased, aliases: [{ name: "old_total", labels: [["model", "modle"]] as const }] };
+    assert.throws(() => createMetrics().counter(wrong), /requests_total has no label modle/);
+    assert.throws(() => createMetrics().counter({ ...aliased, aliases: [{ name: "old" }] }), /_total/);
+  });
+});
+
 describe("label sets", () => {
   test("beyond the bound all share one labelled other", () => {
     const families = parseExposition(filled().render());

@@ -78,12 +78,22 @@ function valueKind(type: "counter" | "gauge"): ChildKind<MetricValue> {
   return {
     type,
     create: () => ({ value: 0 }),
+    add: (sum, child) => void (sum.value += child.value),
     write: (name, labels, child) =>
       `${name}${labels === "" ? "" : `{${labels}}`} ${formatNumber(child.value)}\n`,
   };
 }
 
-function checkDefinition({ name, labels }: MetricDefinition, type: MetricType): void {
+function checkDefinition(definition: MetricDefinition, type: MetricType): void {
+  checkName(definition, type);
+  for (const { name, labels = [] } of definition.aliases ?? []) {
+    checkName({ name, labels: labels.map(([label]) => label) }, type);
+    const strange = labels.find(([, label]) => !definition.labels.includes(label));
+    if (strange !== undefined) throw new Error(`${name}: ${definition.name} has no label ${strange[1]}`);
+  }
+}
+
+function checkName({ name, labels }: Pick<MetricDefinition, "name" | "labels">, type: MetricType): void {
   if (!isMetricName(name)) throw new Error(`"${name}" is not a metric name`);
   const wrong = labels.find((label) => !isLabelName(label));
   if (wrong !== undefined) throw new Error(`${name}: "${wrong}" cannot be a label`);

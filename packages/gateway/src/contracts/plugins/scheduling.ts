@@ -173,3 +173,22 @@ export interface SchedulingSpec {
   /** Profiles that are run beside the live ones and change nothing. */
   readonly shadows: readonly ProfileSpec[];
 }
+
+/**
+ * Hears of a cycle step by step: for metrics, explanations and shadows. Called synchronously on the hot path, never
+ * throws and changes nothing. What it is given is to be read during the call. A cycle that no tracer hears of costs nothing.
+ */
+export interface CycleTracer {
+  /** A cycle begins; producers have run. `candidates` are all that may be asked. */
+  begin(request: ScheduledRequest, candidates: Candidates): void;
+  /** A profile of the cycle begins; `candidates` are all again. */
+  profile(name: string): void;
+  /** A filter has run; `candidates` are those it left. */
+  filtered(plugin: string, candidates: Candidates): void;
+  /** A scorer has run: `scores[i]`, clamped, belongs to `positions[i]`. */
+  scored(plugin: string, weight: number, candidates: Candidates, scores: Float64Array): void;
+  /** The profile has chosen the first `count` of `picked`; none where its filters left nobody. `totals[i]` belongs to `positions[i]`. */
+  picked(candidates: Candidates, totals: Float64Array, picked: Int32Array, count: number): void;
+  /** The cycle has ended, with the endpoints that take the request, best first; none where it was refused. */
+  end(request: ScheduledRequest, endpoints: readonly SchedulableEndpoint[]): void;
+}
