@@ -135,6 +135,7 @@ function unwrap(schema: $ZodType): z.core.$ZodTypes {
   const { def } = known._zod;
   switch (def.type) {
     case "optional":
+    case "nullable":
     case "default":
     case "prefault":
       return unwrap(def.innerType);

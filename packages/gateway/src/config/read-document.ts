@@ -10,13 +10,20 @@ export interface DocumentOptions<Schema extends z.ZodType> {
   readonly schema: Schema;
   /** How messages call the file. */
   readonly file: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Undefined: the file knows no references to the environment. */
+  readonly environment: Readonly<Record<string, string | undefined>> | undefined;
   /** What has to hold between valid values. */
   readonly findContradictions: (value: z.output<Schema>) => readonly Problem[];
 }
 
 /** A value with every default filled in, or what is wrong: one sentence a problem. */
-export type DocumentResult<Value> = { readonly value: Value } | { readonly errors: readonly string[] };
+export type DocumentResult<Value> =
+  | {
+      readonly value: Value;
+      /** Says of a further problem where it is in the file. */
+      readonly describeAll: (problems: readonly Problem[]) => string[];
+    }
+  | { readonly errors: readonly string[] };
 
 /** Problems beyond this many are counted, not listed. */
 const maxErrors = 50;
@@ -47,10 +54,11 @@ export function readDocument<Schema extends z.ZodType>(
   }
   if (result.success) problems.push(...findContradictions(result.data));
   if (!result.success || problems.length > 0) return failed(source.describeAll(problems));
-  return { value: result.data };
+  return { value: result.data, describeAll: (more) => source.describeAll(more) };
 }
 
-function failed(errors: readonly string[]): { readonly errors: readonly string[] } {
+/** Problems as they are told: not more than a reader can use. */
+export function failed(errors: readonly string[]): { readonly errors: readonly string[] } {
   if (errors.length <= maxErrors) return { errors };
   return { errors: [...errors.slice(0, maxErrors), `and ${errors.length - maxErrors} more problems`] };
 }

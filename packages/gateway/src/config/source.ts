@@ -30,8 +30,8 @@ export interface Problem {
 export interface SourceOptions {
   /** How messages call the file. */
   readonly file: string;
-  /** Answers `${NAME}`. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Answers `${NAME}`; undefined: the file knows no references, and `${` is text like any other. */
+  readonly environment: Readonly<Record<string, string | undefined>> | undefined;
   /** Makes of a text from the environment what the key at this path takes: `8080` may be meant as a number. */
   readonly convert: (path: readonly PropertyKey[], text: string) => unknown;
 }
@@ -61,7 +61,7 @@ export class ConfigSource {
     const syntax = this.#document.errors;
     const problems = syntax.map((error) => describeSyntax(error, text));
     this.fatal = syntax.some((error) => error.code !== "DUPLICATE_KEY");
-    if (!this.fatal) problems.push(...this.#resolve(environment, convert));
+    if (!this.fatal && environment !== undefined) problems.push(...this.#resolve(environment, convert));
     this.problems = problems;
     this.value = this.fatal ? undefined : (this.#document.toJS({ maxAliasCount }) ?? {});
   }
@@ -85,7 +85,10 @@ export class ConfigSource {
   }
 
   /** Puts what the environment says in the place of references. */
-  #resolve(environment: SourceOptions["environment"], convert: SourceOptions["convert"]): Problem[] {
+  #resolve(
+    environment: NonNullable<SourceOptions["environment"]>,
+    convert: SourceOptions["convert"],
+  ): Problem[] {
     const problems: Problem[] = [];
     visit(this.#document, {
       Scalar: (key, node, ancestors) => {

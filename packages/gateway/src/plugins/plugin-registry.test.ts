@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as z from "zod";
-import { definePlugin, type PluginKind } from "../contracts/plugins/plugin.ts";
+import type { PluginKind } from "../contracts/plugins/plugin.ts";
+import { definePlugin } from "./define-plugin.ts";
 import { PluginRegistry } from "./plugin-registry.ts";
 
 const define = (type: string, kinds: readonly [PluginKind, ...PluginKind[]], aliases: readonly string[] = []) =>

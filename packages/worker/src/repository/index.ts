@@ -10,6 +10,7 @@ export {
   modelConfigSchema,
   outputRoles,
 } from "./model-config.ts";
+export { describeIssues } from "./config-issues.ts";
 export { nearestWord } from "./suggest.ts";
 export type { RepositorySnapshot, ScanOptions, ScannedModel, ScannedVersion } from "./scan.ts";
 export type { ConfigResult, ConfigSource } from "./read-config.ts";

@@ -85,17 +85,12 @@ export interface PluginDefinition<T = unknown, P = unknown> {
   /** Strict: unknown parameters are refused with the name of the plugin and the parameter. */
   readonly parameters: z.ZodType<P>;
   readonly needs?: PluginNeeds;
-  /** What it needs beside `needs`, where that depends on the parameters. */
+  /** For needs that depend on the parameters; instead of `needs`. */
   needsOf?(parameters: P): PluginNeeds;
   /** Older names of the type that are accepted with a warning. */
   readonly aliases?: readonly string[];
   /** May throw a `GatewayError` (`bad_request`) that names the parameter at fault. */
   create(parameters: P, host: PluginHost): T;
-}
-
-/** Gives the definition back, checked: the types of its parameters and of what it makes belong together. */
-export function definePlugin<T, P>(definition: PluginDefinition<T, P>): PluginDefinition<T, P> {
-  return definition;
 }
 
 /** A plugin as a configuration names it. */
