@@ -5,8 +5,19 @@ import type { PluginKind } from "../contracts/plugins/plugin.ts";
 import { definePlugin } from "./define-plugin.ts";
 import { PluginRegistry } from "./plugin-registry.ts";
 
-const define = (type: string, kinds: readonly [PluginKind, ...PluginKind[]], aliases: readonly string[] = []) =>
-  definePlugin({ type, kinds, aliases, summary: type, parameters: z.strictObject({}), create: () => ({ type }) });
+const define = (
+  type: string,
+  kinds: readonly [PluginKind, ...PluginKind[]],
+  aliases: readonly string[] = [],
+) =>
+  definePlugin({
+    type,
+    kinds,
+    aliases,
+    summary: type,
+    parameters: z.strictObject({}),
+    create: () => ({ type }),
+  });
 
 test("definitions are found by type and by older names", () => {
   const registry = new PluginRegistry([

@@ -29,7 +29,8 @@ export function compileData(
   refuseReplicas(data, list);
   const { sources, extractors } = resolveSources(data, list);
   const isInjected = data.injectDefaults !== false && !sources.some((each) => isOf(each, sourceType));
-  const source = sources.find((each) => isOf(each, sourceType)) ?? (isInjected ? list.imply(sourceType) : undefined);
+  const source =
+    sources.find((each) => isOf(each, sourceType)) ?? (isInjected ? list.imply(sourceType) : undefined);
   const extractor = extractors.find((each) => isOf(each, extractorType)) ?? list.imply(extractorType);
   const discovery =
     data.discovery === undefined || data.discovery === null

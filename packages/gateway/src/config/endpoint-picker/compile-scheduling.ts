@@ -107,6 +107,7 @@ function findHandler(profiles: number, list: PluginList): string | undefined {
     list.problems.push({ path: second.path, message });
     return undefined;
   }
+  if (declared === undefined && list.mayMean("profile-handler")) return undefined;
   if (declared === undefined && profiles > 1) {
     const message = `there are ${profiles} profiles and no profile handler that chooses among them; expected one among plugins`;
     list.problems.push({ path: ["schedulingProfiles"], message });

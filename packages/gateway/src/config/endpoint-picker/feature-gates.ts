@@ -25,7 +25,8 @@ export function readFeatureGates(
     } else if (!isGate(name)) {
       const known = Object.keys(defaults);
       const nearest = nearestWord(name, known);
-      const hint = nearest === undefined ? `; there are: ${known.join(", ")}` : `; did you mean "${nearest}"?`;
+      const hint =
+        nearest === undefined ? `; there are: ${known.join(", ")}` : `; did you mean "${nearest}"?`;
       told.problems.push({ path, message: `there is no feature "${name}"${hint}` });
     } else if (value !== "true" && value !== "false") {
       told.problems.push({ path, message: `expected ${name}=true or ${name}=false, got "${text}"` });

@@ -40,7 +40,7 @@ export const kindWords: Readonly<Record<PluginKind, string>> = {
   rule: "routing rule",
   source: "data source",
   extractor: "extractor",
-  discovery: "discovery",
+  discovery: "endpoint discovery",
   parser: "parser",
 };
 
@@ -52,6 +52,8 @@ export class PluginList {
   readonly #entries = new Map<string, PluginEntry>();
   /** Names of plugins that are there and wrong: what refers to them is not wrong as well. */
   readonly #broken = new Set<string>();
+  /** Slots that one of the wrong plugins was meant for; undefined stands for one of whatever kind. */
+  readonly #brokenKinds = new Set<PluginKind | undefined>();
 
   constructor(registry: PluginRegistry) {
     this.#registry = registry;
@@ -65,6 +67,11 @@ export class PluginList {
   /** Those that fill a slot, in their order. */
   ofKind(kind: PluginKind): readonly PluginEntry[] {
     return this.entries.filter(({ definition }) => definition.kinds.includes(kind));
+  }
+
+  /** True where a plugin of the file that is wrong was perhaps meant for the slot: none is missing there. */
+  mayMean(kind: PluginKind): boolean {
+    return this.#brokenKinds.has(kind) || this.#brokenKinds.has(undefined);
   }
 
   /** True for a name that the file gives to a plugin, be it right or wrong. */
@@ -81,6 +88,7 @@ export class PluginList {
     const definition = this.#registry.find(type);
     if (definition === undefined) {
       this.#broken.add(name);
+      this.#brokenKinds.add(upstreamKind(type));
       this.problems.push({ path: [...path, "type"], message: unknownType(type, this.#registry) });
       return;
     }
@@ -91,6 +99,7 @@ export class PluginList {
     const mistakes = checkParameters(definition, parameters);
     if (mistakes.length > 0) {
       this.#broken.add(name);
+      for (const kind of definition.kinds) this.#brokenKinds.add(kind);
       const at = [...path, "parameters"];
       this.problems.push(...mistakes.map((each) => ({ ...each, path: [...at, ...each.path] })));
       return;
@@ -110,10 +119,18 @@ export class PluginList {
     const definition = this.#registry.find(type);
     if (definition === undefined) {
       this.#broken.add(type);
-      this.problems.push({ path: [], message: `${unknownType(type, this.#registry)}; it is needed by default` });
+      this.problems.push({
+        path: [],
+        message: `${unknownType(type, this.#registry)}; it is needed by default`,
+      });
       return undefined;
     }
-    const entry = { spec: { name: type, type: definition.type, parameters: {} }, definition, path: [], used: true };
+    const entry = {
+      spec: { name: type, type: definition.type, parameters: {} },
+      definition,
+      path: [],
+      used: true,
+    };
     this.#entries.set(type, entry);
     return entry;
   }
@@ -125,15 +142,18 @@ export class PluginList {
   ): PluginEntry | undefined {
     if (this.#broken.has(name)) return undefined;
     const entry = this.#entries.get(name);
-    const expected = `expected the name of a ${kinds.map((kind) => kindWords[kind]).join(" or ")} among plugins`;
+    const wanted = kinds.map((kind) => kindWords[kind]).join(" or ");
+    const expected = `expected the name of ${withArticle(wanted)} among plugins, got "${name}"`;
     if (entry === undefined) {
       const fitting = kinds.flatMap((kind) => this.ofKind(kind).map(({ spec }) => spec.name));
-      this.problems.push({ path, message: `${expected}, got "${name}"${suggest(name, fitting)}` });
+      const isType = this.#registry.find(name) !== undefined;
+      const hint = isType ? ", a type that no entry of plugins has" : suggest(name, fitting);
+      this.problems.push({ path, message: `${expected}${hint}` });
       return undefined;
     }
     if (!kinds.some((kind) => entry.definition.kinds.includes(kind))) {
       const is = entry.definition.kinds.map((kind) => kindWords[kind]).join(" and ");
-      this.problems.push({ path, message: `${expected}, got "${name}", which is a ${is}` });
+      this.problems.push({ path, message: `${expected}, which is ${withArticle(is)}` });
       return undefined;
     }
     entry.used = true;
@@ -162,7 +182,11 @@ function unknownType(type: string, registry: PluginRegistry): string {
   }
   const built = registry.list(kind).map((each) => each.type);
   const there = built.length === 0 ? "none of its kind is" : `of its kind there are: ${built.join(", ")}`;
-  return `"${type}" is a ${kindWords[kind]} of the llm-d router that is not built in Spillway; ${there}`;
+  return `"${type}" is ${withArticle(kindWords[kind])} of the llm-d router that is not built in Spillway; ${there}`;
+}
+
+function withArticle(words: string): string {
+  return `${/^[aeio]/.test(words) ? "an" : "a"} ${words}`;
 }
 
 function suggest(word: string, known: readonly string[]): string {

@@ -45,7 +45,10 @@ const priority = z
 const bandShape = {
   maxBytes: quantity.nullish(),
   maxRequests: quantity.nullish(),
-  fairnessPolicyRef: z.string().register(expectations, { expected: "the name of a fairness policy" }).optional(),
+  fairnessPolicyRef: z
+    .string()
+    .register(expectations, { expected: "the name of a fairness policy" })
+    .optional(),
   orderingPolicyRef: z
     .string()
     .register(expectations, { expected: "the name of an ordering policy" })
@@ -104,4 +107,7 @@ export const endpointPickerSchema = z.strictObject({
 export type EndpointPickerFile = z.output<typeof endpointPickerSchema>;
 
 /** What it says of one priority. */
-export type BandFile = Omit<NonNullable<NonNullable<EndpointPickerFile["flowControl"]>["defaultPriorityBand"]>, "priority">;
+export type BandFile = Omit<
+  NonNullable<NonNullable<EndpointPickerFile["flowControl"]>["defaultPriorityBand"]>,
+  "priority"
+>;

@@ -73,11 +73,7 @@ const types: Readonly<Partial<Record<PluginKind, readonly string[]>>> = {
   admitter: ["latency-slo-admitter", "probabilistic-admitter"],
   fairness: ["global-strict-fairness-policy", "round-robin-fairness-policy", "program-aware-fairness"],
   ordering: ["fcfs-ordering-policy", "edf-ordering-policy", "slo-deadline-ordering-policy"],
-  "usage-limit": [
-    "static-usage-limit-policy",
-    "priority-holdback-policy",
-    "soft-reflective-ceiling-policy",
-  ],
+  "usage-limit": ["static-usage-limit-policy", "priority-holdback-policy", "soft-reflective-ceiling-policy"],
   eviction: ["sheddable-eviction-filter", "priority-then-time-eviction-order-policy"],
   saturation: ["utilization-detector", "concurrency-detector"],
   source: [
