@@ -3,7 +3,7 @@ import type { Failure } from "../core/errors.ts";
 import type { BoundTensors, InferenceRequest, Payload, TensorPayload } from "../core/request.ts";
 import type { Lease } from "./lease.ts";
 
-/** What a request weighs in line: tensors bound to a model, or one row of its own. */
+/** What a request weighs in line: tensors bound to a model, or one row of its own. Bytes count 0 where they are absent. */
 export type LineCost = Pick<BoundTensors, "rows" | "shapeKey"> & Partial<Pick<BoundTensors, "bytes">>;
 
 /** A request with inputs that fit, on its way into a line. */
@@ -31,8 +31,11 @@ export interface TakeLimit {
   readonly maxRows: number;
   /** Bytes in sum; the first request is taken even when it alone is larger. Unlimited by default. */
   readonly maxBytes?: number;
-  /** Requests whose shape key it refuses keep their place and are passed over. Without it everything fits. */
-  readonly fits?: (shapeKey: string) => boolean;
+  /**
+   * Requests whose shape key it refuses keep their place and are passed over. Asked at most once a call for each shape
+   * key and priority that wait. Without it everything fits.
+   */
+  readonly fits?: (shapeKey: string, priority: number) => boolean;
 }
 
 /**

@@ -1,7 +1,10 @@
 /** How a request is called off: one slot that whichever stage holds the request listens to. */
 
-/** Why a request was called off. */
-export type CancelReason = "client_gone" | "deadline" | "shutdown" | "superseded";
+/**
+ * Why a request was called off. `evicted`: flow control took its place for a more urgent one; the caller is still there
+ * and is answered with the failure of that name.
+ */
+export type CancelReason = "client_gone" | "deadline" | "shutdown" | "superseded" | "evicted";
 
 /**
  * Called off at most once. One listener at a time: the stage that takes the request over replaces

@@ -1,5 +1,6 @@
 /** Plugins of flow control: which flow goes next, which request of it, how full the servers are, who may use what is left. */
 import type { RequestTraits } from "../../core/request-traits.ts";
+import type { ScarcityRegime } from "../scarcity.ts";
 import type { PluginSpec } from "./plugin.ts";
 import type { SchedulableEndpoint } from "./scheduling.ts";
 
@@ -21,7 +22,10 @@ export interface Flow {
   readonly fairnessId: string;
   readonly priority: number;
   readonly length: number;
-  /** The request that goes first by the band's ordering. */
+  /**
+   * The request that goes first by the band's ordering, among those that may go now. Undefined: none of them may, since
+   * the servers of its model are full.
+   */
   head(): WaitingItem | undefined;
   /** For the policy's own use: what it has noted of this flow. */
   state: unknown;
@@ -32,7 +36,9 @@ export interface Flow {
  * policy may keep state; it is told of what comes and goes.
  */
 export interface FairnessPolicy {
-  /** One of the flows that may go now; undefined only where there is none. */
+  /** True: flows are not told apart, the band's ordering alone decides, and nothing else here is called. Default false. */
+  readonly ignoresFlows?: boolean;
+  /** One of the flows that have a `head()`; undefined only where none has. */
   next(flows: FlowSet, now: number): Flow | undefined;
   /** A flow began to wait; `flow.state` is for the policy to set. */
   joined?(flow: Flow): void;
@@ -40,8 +46,24 @@ export interface FairnessPolicy {
   left?(flow: Flow): void;
   /** The head of the flow was given its place. */
   dispatched?(flow: Flow, item: WaitingItem, now: number): void;
-  /** What the request really used, once it has ended. */
-  settled?(fairnessId: string, item: WaitingItem, tokens: number, now: number): void;
+  /**
+   * What a request of this priority really used, once it has ended; also of those that never waited. `flow`: that of
+   * its fairness id, where it waits now.
+   */
+  settled?(used: SettledWork, flow: Flow | undefined, now: number): void;
+}
+
+/** A request that has ended. */
+export interface SettledWork {
+  readonly fairnessId: string;
+  readonly priority: number;
+  /** True where it waited in line, so that the policy has charged it with `predictedTokens` when it left. */
+  readonly waited: boolean;
+  readonly predictedTokens: number;
+  readonly promptTokens: number;
+  /** Of the prompt, those that the server had in its cache. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
 }
 
 /** The waiting flows of one band, in the order in which they began to wait. */
@@ -66,12 +88,29 @@ export interface SaturationSignal {
   saturation(endpoints: readonly SchedulableEndpoint[], now: number): number;
   /** How full one server is, on the same scale. */
   endpointSaturation(endpoint: SchedulableEndpoint, now: number): number;
+  /**
+   * When the answer may change though nothing happens but that time passes: what the servers told gets stale. On the
+   * clock; `Infinity`: never. Absent: never.
+   */
+  changesAt?(endpoints: readonly SchedulableEndpoint[], now: number): number;
+  /** Servers whose metrics are missing or stale. Absent: metrics are not looked at. */
+  stale?(endpoints: readonly SchedulableEndpoint[], now: number): number;
+  /** How long it takes until work that was called off shows, ms: no more is called off before. Default 10. */
+  readonly settleMs?: number;
 }
 
 /** Up to which saturation requests of a priority are given places. */
 export interface UsageLimitPolicy {
-  /** `priorities` in descending order; writes one ceiling each into `ceilings`. */
-  ceilings(saturation: number, priorities: readonly number[], ceilings: Float64Array): void;
+  /**
+   * `priorities` in descending order; writes one ceiling each into `ceilings`. Requests go while the saturation is
+   * below it. Called for each decision, so that a policy may take turns.
+   */
+  ceilings(
+    saturation: number,
+    priorities: readonly number[],
+    ceilings: Float64Array,
+    regime: ScarcityRegime,
+  ): void;
 }
 
 /** Which requests under way may be called off to make room, and in which order. */
@@ -86,6 +125,8 @@ export interface BandSpec {
   readonly maxRequests: number;
   readonly maxBytes: number;
   readonly maxTokens: number;
+  /** How long its requests wait that do not say, ms. Absent: the flow control's `defaultTtlMs`. */
+  readonly ttlMs?: number | undefined;
   /** Names of plugins. */
   readonly fairness: string;
   readonly ordering: string;
@@ -93,6 +134,12 @@ export interface BandSpec {
 
 /** A whole flow control, as the configuration says it. */
 export interface FlowSpec {
+  /**
+   * `wait`: requests wait while the servers are as full as their priority's ceiling. `shed`: nobody waits for
+   * saturation to fall; requests below priority 0 are refused while the servers are full, others go as long as there is
+   * room. Default `wait`.
+   */
+  readonly mode?: "wait" | "shed" | undefined;
   readonly plugins: readonly PluginSpec[];
   readonly maxRequests: number;
   readonly maxBytes: number;

@@ -12,7 +12,12 @@ export function reasonOfFailure(
   switch (code) {
     case "queue_full":
     case "queue_timeout":
+    case "saturated":
+    case "wait_expired":
+    case "evicted":
       return counting(escalate?.when, "overload");
+    case "no_endpoints":
+      return counting(escalate?.when, "offline");
     case "model_unavailable": {
       const isBusy = pool.endpointsFor(model).some(({ pausedUntil }) => pausedUntil !== undefined);
       return counting(escalate?.when, isBusy ? "overload" : "offline");

@@ -161,7 +161,7 @@ export class RequestLine<
           this.#leave(waiter, failure("queue_timeout", undefined, 1_000));
           continue;
         }
-        if (!(limit.fits?.(waiter.bound.shapeKey) ?? true)) continue;
+        if (!(limit.fits?.(waiter.bound.shapeKey, band.priority) ?? true)) continue;
         if (++seen > lookAhead * maxRows) return taken;
         const first = taken[0];
         if (first !== undefined && waiter.bound.shapeKey !== first.bound.shapeKey) continue;
