@@ -13,6 +13,7 @@ import { figure as edgeMemory } from "./edge-memory.ts";
 import { figure as edgeOutbox } from "./edge-outbox.ts";
 import { figure as edgePicture } from "./edge-picture.ts";
 import { figure as edgeSwap } from "./edge-swap.ts";
+import { figure as fleetTrust } from "./fleet-trust.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
 import { figure as kill } from "./kill.ts";
@@ -46,5 +47,6 @@ export const figures: readonly Figure[] = [
   edgeMemory,
   edgeOutbox,
   edgeSwap,
+  fleetTrust,
   generator,
 ];

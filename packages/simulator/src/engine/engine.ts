@@ -33,8 +33,10 @@ export interface EngineObserver {
   firstToken(sequence: Sequence): void;
   /** A sequence got a token `gapMs` after its last. */
   gap(gapMs: number): void;
-  /** A step ended that computed `tokens` tokens. */
+  /** A step began that computes `tokens` tokens. */
   step(tokens: number): void;
+  /** A step has ended: what finished is out, what waits has not been looked at yet. */
+  stepEnded?(): void;
   /** A sequence ended, with all its tokens or called off. */
   ended(sequence: Sequence): void;
 }
@@ -252,6 +254,7 @@ export class Engine {
     }
     this.#stepping = false;
     if (ended > 0) this.#running = this.#running.filter(({ state }) => state === "running");
+    this.#observer?.stepEnded?.();
     if (this.#closed || (this.#running.length === 0 && this.#waiting.length === 0)) return;
     const now = this.#clock.now();
     this.#startStep(now - due > MAX_LAG_MS ? now : due);
