@@ -81,7 +81,9 @@ describe("metric families are defined where the list finds them", () => {
     .map((file) => ({ file, text: committed(file) }));
 
   test("every name in the sources is listed", () => {
-    const listed = new Set(metricDefinitions.map(({ name }) => name));
+    const listed = new Set(
+      metricDefinitions.flatMap(({ name, aliases = [] }) => [name, ...aliases.map((alias) => alias.name)]),
+    );
     const found = sources.flatMap(({ file, text }) =>
       [...text.matchAll(/\bname: "((?:spillway|process|nodejs|llm_d_epp)_[a-z0-9_]+)"/g)].map(
         ([, name = ""]) => ({

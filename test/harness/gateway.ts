@@ -48,6 +48,8 @@ export function testConfig(models: string): GatewayConfig {
     repository: { directory: models, pollMs: 0, instances: {}, control: "all" },
     pools: [],
     routes: [],
+    traits: plainRequests,
+    rules: [],
     escalate: [],
     discovery: false,
     llama: undefined,
@@ -56,6 +58,14 @@ export function testConfig(models: string): GatewayConfig {
     monitoring: { grafana: undefined, prometheus: undefined },
   };
 }
+
+/** Nothing is configured about what requests say of themselves. */
+const plainRequests: GatewayConfig["traits"] = {
+  objectives: new Map(),
+  fairness: "header",
+  session: { headers: ["x-session-token", "x-session-id"], cookie: undefined },
+  trust: new Set(),
+};
 
 /** A model folder: `name` → `model.yaml` as text, or the name of a model of this repository to copy. */
 export interface ModelFolder {

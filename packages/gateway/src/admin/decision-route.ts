@@ -5,6 +5,7 @@ import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
 import { failure } from "../core/errors.ts";
 import type { TokenUsage } from "../core/forward.ts";
+import type { RuleTrace } from "../core/rule-trace.ts";
 
 /** Answers for the last requests that HTTP servers were asked for, by the id in their answer's `x-request-id`. */
 export function createDecisionRoute(records: Pick<RequestRecords, "find">): Route {
@@ -41,8 +42,13 @@ function told({ usage, ...record }: RequestRecord): object {
     first_token_ms: record.firstTokenMs ?? null,
     duration_ms: record.durationMs,
     usage: toldUsage(usage),
+    ...(record.rules === undefined ? {} : { rules: record.rules.map(toldRule) }),
     ...(record.escalation === undefined ? {} : { escalation: toldEscalation(record.escalation) }),
   };
+}
+
+function toldRule({ rule, result, tookMs, note }: RuleTrace): object {
+  return { rule, result, took_ms: tookMs, note: note ?? null };
 }
 
 function toldEscalation({ reason, withheld, outcome, legs }: EscalationStory): object {

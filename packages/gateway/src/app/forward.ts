@@ -4,6 +4,7 @@ import type { ConnectionFactory } from "../contracts/connection.ts";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { LineCost } from "../contracts/line.ts";
 import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
+import type { ConfiguredRule } from "../contracts/plugins/rule.ts";
 import type { ForwardRecord, RequestRecords } from "../contracts/request-record.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { ForwardPayload } from "../core/forward.ts";
@@ -14,6 +15,7 @@ import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
 import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
+import { createRouting } from "../stages/routing/create-routing.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createUpstream } from "../stages/upstream/create-upstream.ts";
@@ -21,6 +23,7 @@ import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
 import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
+import { createRules } from "./rules.ts";
 
 /** What is made here. */
 export interface Forwarding {
@@ -66,7 +69,7 @@ export interface ForwardParts {
   readonly records: RequestRecords;
 }
 
-/** Throws a `GatewayError` for a pool whose credentials or authority cannot be read. */
+/** Throws a `GatewayError` for a pool whose credentials or authority cannot be read, or a rule that cannot be made. */
 export function createForwarding({
   config,
   context,
@@ -103,9 +106,10 @@ export function createForwarding({
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
+  const { rules, close: closeRules } = createRules(config.rules, context);
   return {
     catalog,
-    stages: createStages({ config, context, isPredictive, records, catalog }),
+    stages: createStages({ config, context, isPredictive, records, rules, catalog }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -115,20 +119,29 @@ export function createForwarding({
     close() {
       found?.close();
       catalog.close();
+      closeRules();
     },
   };
 }
 
 type StageParts = Pick<ForwardParts, "config" | "context" | "isPredictive" | "records"> & {
+  readonly rules: readonly ConfiguredRule[];
   readonly catalog: ForwardCatalog;
 };
 
 /** Where no route escalates, nothing stands between the pipeline and the stages. */
-function createStages({ config, context, isPredictive, records, catalog }: StageParts): ForwardStages {
+function createStages({ config, context, isPredictive, records, rules, catalog }: StageParts): ForwardStages {
   const { clock, random, logger, metrics } = context;
   const { routes } = config;
   const scheduling = createScheduling({ clock, random, onRefused: createRefusalCounter(metrics) });
-  const routing = createForwardRouter({ catalog, routes, random, isPredictive });
+  const routing = createRouting({
+    router: createForwardRouter({ catalog, routes, random, isPredictive }),
+    rules,
+    clock,
+    logger,
+    metrics,
+    onRefused: (request, reason) => records.addRefused(request, reason.code),
+  });
   const record = recorder(records, logger);
   if (routes.every(({ escalate }) => escalate === undefined)) {
     const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord: record });

@@ -6,6 +6,7 @@ import { enter } from "../stages/admission/enter.ts";
 import { KeyRing } from "../stages/admission/key-ring.ts";
 import { createModelEscalation } from "../stages/escalation/model-escalation.ts";
 import { refuseTensors } from "../stages/routing/forward-router.ts";
+import { createTraitsReader } from "../stages/routing/read-traits.ts";
 import { createModelRouter } from "../stages/routing/model-router.ts";
 import { createPipeline } from "../pipeline/pipeline.ts";
 import { RecentRequests } from "../telemetry/index.ts";
@@ -63,6 +64,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   const pipeline = createPipeline({
     admission: createAdmission(config.access, ring),
     enter,
+    traits: createTraitsReader(config.traits),
     routing: createModelRouter(
       sources,
       ({ model, caller }) => refuseTensors(forwarding.catalog, model) ?? unknownModel(sources, model, caller),

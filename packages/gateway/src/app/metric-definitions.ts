@@ -5,8 +5,10 @@ import { httpMetrics } from "../doors/http/http-metrics.ts";
 import { edgeForwardMetrics } from "../edge/forward.ts";
 import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
+import { modelRewriteMetrics } from "../plugins/rules/model-rewrite.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { escalationMetrics } from "../stages/escalation/escalation-metrics.ts";
+import { ruleMetrics } from "../stages/routing/rule-metrics.ts";
 import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
@@ -28,6 +30,8 @@ export const metricDefinitions: readonly ListedMetric[] = [
   httpMetrics,
   grpcMetrics,
   keyMetrics,
+  ruleMetrics,
+  modelRewriteMetrics,
   forwardMetrics,
   escalationMetrics,
   edgeMetrics,

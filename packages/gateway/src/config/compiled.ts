@@ -14,8 +14,10 @@ import type {
   RepositoryOptions,
   RouteOptions,
   RouteTarget,
+  TraitsOptions,
   WorkerOptions,
 } from "../contracts/options.ts";
+import type { RuleSpec } from "../contracts/plugins/rule.ts";
 import type { ModelEscalationRule } from "../contracts/escalation.ts";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
@@ -28,6 +30,7 @@ import {
   type DefaultedHttpPool,
   type DefaultedPool,
 } from "./pool-schema.ts";
+import { compileRequests, compileRule } from "./rules-schema.ts";
 import type { DefaultedConfig, DefaultedKey } from "./schema.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
@@ -52,6 +55,9 @@ export interface CompiledConfig {
   /** In the order of the file. */
   readonly pools: readonly PoolOptions[];
   readonly routes: readonly RouteOptions[];
+  readonly traits: TraitsOptions;
+  /** In the order in which requests pass them. */
+  readonly rules: readonly RuleSpec[];
   /** Models that take tensors, each at most once. */
   readonly escalate: readonly ModelEscalationRule[];
   /** Servers are looked for at the usual ports of this machine. */
@@ -99,6 +105,8 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     repository: config.models === false ? undefined : compileRepository(config.models, surroundings),
     pools: Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings)),
     routes: config.routes.map(compileRoute),
+    traits: compileRequests(config.requests),
+    rules: config.rules.map(compileRule),
     escalate: config.escalate.map(compileModelEscalation),
     discovery: config.discovery ?? Object.keys(config.pools).length === 0,
     llama: compileLlama(config, surroundings),

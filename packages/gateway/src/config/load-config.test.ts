@@ -136,6 +136,13 @@ test("an empty file means every default", () => {
     },
     pools: [],
     routes: [],
+    traits: {
+      objectives: new Map(),
+      fairness: "header",
+      session: { headers: ["x-session-token", "x-session-id"], cookie: undefined },
+      trust: new Set(),
+    },
+    rules: [],
     escalate: [],
     discovery: true,
     llama: {

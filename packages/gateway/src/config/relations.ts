@@ -6,6 +6,7 @@ import { findEdgeSurprises } from "./edge-surprises.ts";
 import { findEdgeContradictions } from "./edge-relations.ts";
 import { findKeyContradictions } from "./key-relations.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
+import { findRuleProblems } from "./rule-relations.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import type { Problem } from "./source.ts";
 import { parseDuration, parseSize } from "./units.ts";
@@ -35,6 +36,7 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
   }
   for (const [name, pool] of Object.entries(config.pools)) problems.push(...checkPool(name, pool));
   problems.push(...checkEscalations(config), ...checkRoutes(config), ...findEdgeContradictions(config.edge));
+  problems.push(...findRuleProblems(config));
   return problems;
 }
 

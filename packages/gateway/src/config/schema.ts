@@ -25,6 +25,7 @@ import {
 } from "./values.ts";
 import { escalateModelSchema } from "./escalate-schema.ts";
 import { poolSchema, routeSchema } from "./pool-schema.ts";
+import { requestsSchema, ruleSchema } from "./rules-schema.ts";
 
 const loopback = "127.0.0.1";
 
@@ -245,6 +246,16 @@ export const configSchema = z.strictObject({
     .default([])
     .describe(
       "Models that take features, prompts or tensors: when requests go to another model. For chats see `routes[].escalate`",
+    ),
+  requests: requestsSchema
+    .prefault({})
+    .describe("What requests may say of themselves in headers, and who is believed"),
+  rules: z
+    .array(ruleSchema)
+    .max(100)
+    .default([])
+    .describe(
+      "What requests for models of HTTP servers pass before they are routed, in this order: rewrites, checks, additions",
     ),
   discovery: yesNo
     .optional()

@@ -140,6 +140,21 @@ export interface RouteOptions {
   readonly escalate?: EscalateOptions;
 }
 
+/** What is taken from the headers by which requests say something of themselves. */
+export interface TraitsOptions {
+  /** Priorities by the name of an objective; others are not known and give 0. */
+  readonly objectives: ReadonlyMap<string, number>;
+  /** Whose a request is that names nobody: `header`: the default flow's; `caller`: its caller's. */
+  readonly fairness: "header" | "caller";
+  /** Where the session stands: the first of the headers that is there (lower case), else the cookie. */
+  readonly session: { readonly headers: readonly string[]; readonly cookie: string | undefined };
+  /**
+   * Callers, by id, that may say whose a request is and how urgent, beside those with the scope `admin`. Others are
+   * not heard on the first, and on the second where it would put them before others.
+   */
+  readonly trust: "everyone" | ReadonlySet<string>;
+}
+
 /** Servers of dashboards and metrics that are shown at `/grafana/` and `/prometheus/`: origins without a path. */
 export interface MonitoringOptions {
   readonly grafana: string | undefined;

@@ -2,6 +2,7 @@
 import type { ForwardPayload, TokenUsage } from "../core/forward.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { InferenceRequest } from "../core/request.ts";
+import type { RuleTrace } from "../core/rule-trace.ts";
 import type { EscalationStory } from "./escalation.ts";
 import type { ForwardRoute } from "./http-endpoint.ts";
 
@@ -30,6 +31,7 @@ export interface RequestRecord {
   readonly caller: string;
   /** As the caller named it. */
   readonly model: string;
+  /** Pool and endpoint are empty where a rule refused the request. */
   readonly pool: string;
   readonly endpoint: string;
   readonly outcome: Outcome;
@@ -41,11 +43,15 @@ export interface RequestRecord {
   readonly usage: TokenUsage | undefined;
   /** Undefined where the route does not escalate. */
   readonly escalation: EscalationStory | undefined;
+  /** What the rules of the routing layer did, in their order; undefined where none looked at the request. */
+  readonly rules: readonly RuleTrace[] | undefined;
 }
 
 /** The records of the last requests. */
 export interface RequestRecords {
   add(record: ForwardRecord): void;
+  /** A request that a rule has refused, which got to no pool. */
+  addRefused(request: InferenceRequest<ForwardPayload>, outcome: Outcome): void;
   /** The last one of this id; undefined where it is not kept, or no more. */
   find(id: string): RequestRecord | undefined;
 }

@@ -37,6 +37,7 @@ export const errorTable = {
   invalid_image: entry(400, 3, "client", "The picture cannot be read"),
   unauthorized: entry(401, 16, "client", "Credentials are missing or wrong"),
   forbidden: entry(403, 7, "client", "The caller may not do this"),
+  denied: entry(403, 7, "client", "A rule of this gateway denies the request"),
   not_found: entry(404, 5, "client", "Nothing is served at this address"),
   model_not_found: entry(404, 5, "client", "No such model"),
   version_not_found: entry(404, 5, "client", "No such version of the model"),
@@ -80,6 +81,13 @@ export const errorTable = {
   queue_timeout: entry(503, 14, "gateway", "Request timeout expired", "retryable"),
   overloaded: entry(503, 14, "gateway", "Too many request bytes are held at once", "retryable"),
   storage_unavailable: entry(503, 14, "gateway", "The data directory cannot be written or read", "retryable"),
+  rule_failed: entry(
+    503,
+    14,
+    "gateway",
+    "A rule that the request has to pass could not be asked",
+    "retryable",
+  ),
   draining: entry(503, 14, "gateway", "Spillway is shutting down", "retryable"),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -165,7 +165,16 @@ export interface ForwardPayload {
    * came: views. Worked out when first asked for. Absent, or empty: the dialect cannot tell.
    */
   promptParts?(): readonly Uint8Array[];
-  /** A payload with the change, for rules. A failure (400) where the operation has no place for it. Absent: none has. */
+  /**
+   * What the caller sent, as rules read it. A promise, never rejected, for a body of megabytes, which is read in turns;
+   * once it is kept the value comes at once. A failure (400): the body is not what the operation takes. Absent: the
+   * operation has no prompt.
+   */
+  readPrompt?(): PromptReading | Failure | Promise<PromptReading | Failure>;
+  /**
+   * A payload with the change, beside all changes before. A failure (400) where the operation has no place for it.
+   * Absent: none has. Only after `readPrompt`, and its promise.
+   */
   edited?(edit: PromptEdit): ForwardPayload | Failure;
 }
 
@@ -173,6 +182,28 @@ export interface ForwardPayload {
 export interface PromptEdit {
   /** Instructions for the model: before or behind those that the caller gives, or instead. */
   readonly system?: { readonly text: string; readonly place: "before" | "after" | "replace" };
-  /** Text that was found for the request, put before the caller's last message. */
+  /** Text that was found for the request, put before the text of the caller's last message. */
   readonly context?: string;
+}
+
+/** One text of a prompt. */
+export interface PromptText {
+  /** As the caller wrote it: `system`, `developer`, `user`, `assistant`, `tool`; `user` for a plain prompt. */
+  readonly role: string;
+  readonly text: string;
+}
+
+/** A prompt as its caller sent it; edits do not change it. */
+export interface PromptReading {
+  /** The whole body. */
+  readonly bytes: Uint8Array;
+  /** Messages of the conversation, instructions that stand beside it not counted; 1 for a plain prompt. */
+  readonly messages: number;
+  /**
+   * Texts in their order, instructions first, without pictures, results and arguments of calls. Of texts that have more
+   * than so many bytes as they stand in the body, the beginning; `isCut` then.
+   */
+  texts(maxBytes: number): { readonly texts: readonly PromptText[]; readonly isCut: boolean };
+  /** Text of the caller's last message, at most its first bytes; undefined where there is none. */
+  lastUserText(maxBytes: number): string | undefined;
 }

@@ -6,6 +6,7 @@ import type { HeaderMap } from "./headers.ts";
 import type { CallerMeter, Reservation } from "./meter.ts";
 import type { ServedModel } from "./model.ts";
 import type { RequestTraits } from "./request-traits.ts";
+import type { RuleTrace } from "./rule-trace.ts";
 import type { Tensor } from "./tensor.ts";
 import type { WireAnswer } from "./wire-answer.ts";
 
@@ -108,13 +109,16 @@ export interface RequestWith<P extends Payload> {
   readonly caller: Caller;
   /** On the pipeline's monotonic clock, ms. */
   readonly receivedAt: number;
-  /** On the same clock; a request still waiting then is answered `queue_timeout`. */
-  readonly deadline: number;
+  /** On the same clock; a request still waiting then is answered `queue_timeout`. Routing may bring it forward. */
+  deadline: number;
   /** Larger goes first; 0 is normal; below 0 it may be shed. Routing sets it where an objective says so. */
   priority: number;
   /** Set by routing; absent: the request says nothing of itself. */
   traits?: RequestTraits;
-  readonly payload: P;
+  /** Set by routing where rules looked at the request, in their order. */
+  rules?: readonly RuleTrace[];
+  /** Routing may put an edited one in its place. */
+  payload: P;
   /** As the caller sent them; absent for a request that the gateway itself makes. */
   readonly headers?: HeaderMap;
   readonly cancellation: Cancellation;

@@ -20,6 +20,8 @@ import {
 export interface Stages {
   /** Who is calling, and is it allowed. Headers only. */
   readonly admission: (head: RequestHead) => Caller | Failure | Promise<Caller | Failure>;
+  /** What the request says of itself in its headers: set on it. Absent: nothing is read. */
+  readonly traits?: (request: InferenceRequest) => void;
   /** May the caller use the model, and as much as it asks for. What that holds stays on the request until its door settles it. */
   readonly enter: (request: InferenceRequest) => Failure | undefined;
   /** Which endpoint serves the model. */
@@ -34,8 +36,10 @@ export interface Stages {
 
 /** Where a request for an HTTP server goes after its admission. */
 export interface ForwardStages {
-  /** Which pool serves the model, and under which name. */
-  readonly routing: (request: InferenceRequest<ForwardPayload>) => ForwardRoute | Failure;
+  /** Which pool serves the model, and under which name, by rules and routes. A promise only where a rule asks elsewhere. */
+  readonly routing: (
+    request: InferenceRequest<ForwardPayload>,
+  ) => ForwardRoute | Failure | Promise<ForwardRoute | Failure>;
   /** Which endpoint of the pool takes it; drains the pool's line. */
   readonly scheduling: Scheduling;
   /** Carries it there, and its answer back. */
@@ -54,6 +58,7 @@ export function createPipeline(stages: Stages): Pipeline {
 function decide(stages: Stages, request: InferenceRequest): Decision | Failure | Promise<Decision | Failure> {
   const refusal = stages.enter(request);
   if (refusal !== undefined) return refusal;
+  stages.traits?.(request);
   if (!carriesTensors(request)) return decideForward(stages.forward, request);
   const { escalation } = stages;
   if (escalation === undefined) return decideModel(stages, request);
@@ -86,13 +91,22 @@ function decideModel(
   });
 }
 
-/** Decided at once where an endpoint has room and nobody waits. */
+/** Decided at once where no rule asks elsewhere, an endpoint has room and nobody waits. */
 function decideForward(
   stages: ForwardStages | undefined,
   request: InferenceRequest<ForwardPayload>,
 ): Decision | Failure | Promise<Decision | Failure> {
   if (stages === undefined) return failure("model_not_found");
   const route = stages.routing(request);
+  if (route instanceof Promise) return route.then((found) => decideAt(stages, found, request));
+  return decideAt(stages, route, request);
+}
+
+function decideAt(
+  stages: ForwardStages,
+  route: ForwardRoute | Failure,
+  request: InferenceRequest<ForwardPayload>,
+): Decision | Failure | Promise<Decision | Failure> {
   if (isFailure(route)) return route;
   const decision = stages.scheduling.decide(route, request);
   if (decision !== undefined) return decision;

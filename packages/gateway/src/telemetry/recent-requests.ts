@@ -1,7 +1,10 @@
 /** The last requests, in memory that is set aside once: keeping one makes no object and costs a few writes. */
 import type { EscalationStory } from "../contracts/escalation.ts";
 import type { ForwardRecord, RequestRecord, RequestRecords } from "../contracts/request-record.ts";
+import type { ForwardPayload } from "../core/forward.ts";
 import type { Outcome } from "../core/outcome.ts";
+import type { InferenceRequest } from "../core/request.ts";
+import type { RuleTrace } from "../core/rule-trace.ts";
 
 /** Requests that are kept unless somebody says otherwise: some seconds of a busy gateway. */
 export const defaultKeptRequests = 4_096;
@@ -29,6 +32,7 @@ export class RecentRequests implements RequestRecords {
   readonly #endpoints: string[];
   readonly #outcomes: Outcome[];
   readonly #escalations: (EscalationStory | undefined)[];
+  readonly #rules: (readonly RuleTrace[] | undefined)[];
   /** `width` numbers a record; NaN for what there is none of. */
   readonly #numbers: Float64Array;
   #next = 0;
@@ -42,6 +46,7 @@ export class RecentRequests implements RequestRecords {
     this.#pools = texts();
     this.#endpoints = texts();
     this.#escalations = Array.from({ length: capacity }, () => undefined);
+    this.#rules = Array.from({ length: capacity }, () => undefined);
     this.#outcomes = Array.from({ length: capacity }, () => "ok");
     this.#numbers = new Float64Array(capacity * width);
   }
@@ -58,14 +63,9 @@ export class RecentRequests implements RequestRecords {
     usage,
     escalation,
   }: ForwardRecord): void {
-    const at = this.#next;
-    this.#next = at + 1 === this.#capacity ? 0 : at + 1;
-    this.#ids[at] = request.id;
-    this.#callers[at] = request.caller.id;
-    this.#models[at] = request.model;
+    const at = this.#begin(request, outcome);
     this.#pools[at] = route.pool.name;
     this.#endpoints[at] = endpoint;
-    this.#outcomes[at] = outcome;
     if (this.#escalations[at] !== escalation) this.#escalations[at] = escalation;
     const values = this.#numbers;
     const from = at * width;
@@ -77,6 +77,27 @@ export class RecentRequests implements RequestRecords {
     values[from + 5] = usage?.cachedTokens ?? 0;
     values[from + 6] = usage?.completionTokens ?? 0;
     values[from + 7] = usage?.estimated === true ? 1 : 0;
+  }
+
+  addRefused(request: InferenceRequest<ForwardPayload>, outcome: Outcome): void {
+    const at = this.#begin(request, outcome);
+    this.#pools[at] = "";
+    this.#endpoints[at] = "";
+    this.#escalations[at] = undefined;
+    this.#numbers.fill(0, at * width, (at + 1) * width);
+    this.#numbers.fill(Number.NaN, at * width + 3, at * width + 5);
+  }
+
+  /** Takes the next place. */
+  #begin(request: InferenceRequest<ForwardPayload>, outcome: Outcome): number {
+    const at = this.#next;
+    this.#next = at + 1 === this.#capacity ? 0 : at + 1;
+    this.#ids[at] = request.id;
+    this.#callers[at] = request.caller.id;
+    this.#models[at] = request.model;
+    this.#outcomes[at] = outcome;
+    if (this.#rules[at] !== request.rules) this.#rules[at] = request.rules;
+    return at;
   }
 
   find(id: string): RequestRecord | undefined {
@@ -100,6 +121,7 @@ export class RecentRequests implements RequestRecords {
       endpoint: this.#endpoints[at] ?? "",
       outcome: this.#outcomes[at] ?? "ok",
       escalation: this.#escalations[at],
+      rules: this.#rules[at],
       attempts,
       queueMs,
       durationMs,

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
+import type { CalloutFactory } from "../http-callout.ts";
 import type { Logger, Metrics } from "../telemetry.ts";
 
 /** The slots that a plugin can fill. One plugin may fill several. */
@@ -56,7 +57,7 @@ export interface PluginNeeds {
     | "adapters"
     | "custom"
   )[];
-  /** True where `promptBytes` of a request is read. */
+  /** True where `promptBytes` of a request, or `prompt` of a rule's, is read, or the prompt is edited. */
   readonly prompt?: boolean;
 }
 
@@ -68,6 +69,8 @@ export interface PluginHost {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** How services elsewhere are asked. For rules; absent for what runs within a scheduling cycle. */
+  readonly callout?: CalloutFactory;
   /** Index of the place in `ScheduledRequest.data` where the key's value is. `producer` names one of several. Throws a `GatewayError` where nothing produces the key. */
   dataIndex(key: DataKey<unknown>, producer?: string): number;
 }

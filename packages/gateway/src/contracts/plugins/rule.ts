@@ -1,19 +1,29 @@
 /** Plugins of the routing layer: rules that every request for a pool's models passes, in the order of the configuration. */
 import type { Failure } from "../../core/errors.ts";
-import type { ChatDialect, ForwardPayload, Operation } from "../../core/forward.ts";
+import type { ChatDialect, ForwardPayload, Operation, PromptReading } from "../../core/forward.ts";
 import type { HeaderMap } from "../../core/headers.ts";
 import type { Cancellation } from "../../core/cancellation.ts";
+import type { PluginSpec } from "./plugin.ts";
 
 /** A request on its way through the rules. */
 export interface RoutedRequest {
   readonly id: string;
   /** As the caller named it; a rewrite changes it. */
   readonly model: string;
+  /** As the caller sent them. */
   readonly headers: HeaderMap;
+  /** Id of the caller's key, or `local`, or `anonymous`. */
   readonly callerId: string;
   readonly dialect: ChatDialect;
   readonly operation: Operation;
+  /** With the changes of the rules before. */
   readonly payload: ForwardPayload;
+  /**
+   * What the caller sent. Undefined where the operation has no prompt, where it cannot be read, and for rules whose
+   * definition does not say that it needs it (`PluginNeeds.prompt`).
+   */
+  readonly prompt: PromptReading | undefined;
+  /** Called off when the caller leaves, the request's time is over, or the rule has taken longer than it may. */
   readonly cancellation: Cancellation;
 }
 
@@ -37,18 +47,31 @@ export interface RuleResult {
 export interface RoutingRule {
   /** False: the rule does not look at this request, and costs nothing. */
   applies(request: RoutedRequest): boolean;
-  /** At once, or later for rules that ask elsewhere. A rule that throws, or is late, counts by its `onFailure`. */
-  apply(request: RoutedRequest): RuleResult | Promise<RuleResult>;
-  /** `open`: the request goes on as it is. `closed`: it is refused. */
+  /**
+   * At once, or later for rules that ask elsewhere. A failure: the rule could not do its work. That, a rule that
+   * throws, and one that is late count by its `onFailure`.
+   */
+  apply(request: RoutedRequest): RuleResult | Failure | Promise<RuleResult | Failure>;
+  /** `open`: the request goes on as it is. `closed`: it is refused. Where the configuration does not say. */
   readonly onFailure: "open" | "closed";
-  /** Longest time for one request, ms. */
+  /** Longest time for one request, ms, where the configuration does not say. What a rule does at once cannot be cut short. */
   readonly timeoutMs: number;
 }
 
-/** What a rule did to a request: part of the decision that is told. */
-export interface RuleTrace {
-  readonly rule: string;
-  readonly tookMs: number;
-  readonly result: "passed" | "changed" | "refused" | "failed" | "late";
-  readonly note: string | undefined;
+/** A rule as a configuration names it. */
+export interface RuleSpec {
+  readonly plugin: PluginSpec;
+  /** Only for these: names of models as callers give them, or beginnings of names that end in `*`. Undefined: all. */
+  readonly models: readonly string[] | undefined;
+  /** Undefined: as the rule itself says. */
+  readonly onFailure: RoutingRule["onFailure"] | undefined;
+  readonly timeoutMs: number | undefined;
+}
+
+/** A rule that is ready to run. */
+export interface ConfiguredRule {
+  readonly spec: RuleSpec;
+  readonly rule: RoutingRule;
+  /** The rule reads texts of the prompt, or edits it. */
+  readonly readsPrompt: boolean;
 }

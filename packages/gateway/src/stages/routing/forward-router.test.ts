@@ -8,8 +8,7 @@ import type {
 } from "../../contracts/http-endpoint.ts";
 import type { RouteOptions } from "../../contracts/options.ts";
 import { isFailure } from "../../core/errors.ts";
-import type { ForwardPayload } from "../../core/forward.ts";
-import type { Caller, InferenceRequest } from "../../core/request.ts";
+import type { Caller } from "../../core/request.ts";
 import { createForwardRouter, refuseTensors } from "./forward-router.ts";
 
 /** A pool as far as routing looks at it: models by name, whether somebody can be asked for them now. */
@@ -62,7 +61,7 @@ function ask(
     random: { unit: () => unit, id: () => "" },
     isPredictive: (name) => name === "iris",
   });
-  const found = router({ model, caller } as InferenceRequest<ForwardPayload>);
+  const found = router(caller, model, undefined);
   return isFailure(found) ? `${found.code}: ${found.message}` : `${found.pool.name}/${found.model}`;
 }
 
@@ -130,4 +129,18 @@ test("a chat for a model that takes tensors, and the other way round, says where
   assert.equal(refuseTensors(catalog, "chat")?.code, "bad_request");
   assert.match(refuseTensors(catalog, "chat")?.message ?? "", /v1\/chat\/completions/);
   assert.equal(refuseTensors(catalog, "iris"), undefined);
+});
+
+test("a rule's pool is the one that is asked, or it is said why it cannot be", () => {
+  const catalog = catalogOf(pool("a", { x: true }), pool("b", { x: true, y: true }));
+  const caller: Caller = { id: "local", scopes: ["infer"] };
+  const random = { unit: () => 0, id: () => "" };
+  const router = createForwardRouter({ catalog, routes: [], random, isPredictive: () => false });
+  const ruled = (model: string, name: string): string => {
+    const found = router(caller, model, name);
+    return isFailure(found) ? found.message : `${found.pool.name}/${found.model}`;
+  };
+  assert.equal(ruled("x", "b"), "b/x");
+  assert.match(ruled("y", "a"), /Pool a has no model "y", where a rule sends/);
+  assert.match(ruled("x", "c"), /There is no pool c/);
 });

@@ -3,11 +3,10 @@ import type { EscalationRule } from "../../contracts/escalation.ts";
 import type { ForwardCatalog, ForwardRoute, HttpPool } from "../../contracts/http-endpoint.ts";
 import type { RouteOptions, RouteTarget } from "../../contracts/options.ts";
 import { failure, type Failure } from "../../core/errors.ts";
-import type { ForwardPayload } from "../../core/forward.ts";
 import type { Random } from "../../core/random.ts";
 import { mayUse } from "../../core/may-use.ts";
 import { otherName } from "../../core/model-name.ts";
-import type { Caller, InferenceRequest } from "../../core/request.ts";
+import type { Caller } from "../../core/request.ts";
 
 /** What the router needs. */
 export interface ForwardRouterOptions {
@@ -18,8 +17,12 @@ export interface ForwardRouterOptions {
   readonly isPredictive: (model: string) => boolean;
 }
 
-/** Finds where a request may go. */
-export type ForwardRouter = (request: InferenceRequest<ForwardPayload>) => ForwardRoute | Failure;
+/** Finds where requests for a model may go; in one pool, where one is named. The caller is who is told of it. */
+export type ForwardRouter = (
+  caller: Caller,
+  model: string,
+  pool: string | undefined,
+) => ForwardRoute | Failure;
 
 /** Pause named to callers while a pool has not answered yet, ms. */
 const unansweredRetryMs = 1_000;
@@ -28,8 +31,9 @@ const unansweredRetryMs = 1_000;
 export function createForwardRouter(options: ForwardRouterOptions): ForwardRouter {
   const { catalog, random } = options;
   const routes = routesByName(options.routes);
-  return ({ model, caller }) => {
+  return (caller, model, wanted) => {
     const pools = catalog.pools();
+    if (wanted !== undefined) return inPool(pools, wanted, model);
     const route = routes.get(model);
     if (route !== undefined) {
       return pickTarget(route, pools, random) ?? unknown(options, model, caller);
@@ -39,6 +43,18 @@ export function createForwardRouter(options: ForwardRouterOptions): ForwardRoute
     }
     return unknown(options, model, caller);
   };
+}
+
+/** A rule of the configuration names the pool: what is wrong is not the caller's mistake. */
+function inPool(pools: readonly HttpPool[], name: string, model: string): ForwardRoute | Failure {
+  const pool = pools.find((each) => each.name === name);
+  if (pool !== undefined && pool.endpointsFor(model).length > 0) return { pool, model };
+  const text = pool === undefined ? `There is no pool ${name}` : `Pool ${name} has no model ${quoted(model)}`;
+  return failure("model_unavailable", `${text}, where a rule sends this request`, unansweredRetryMs);
+}
+
+function quoted(model: string): string {
+  return JSON.stringify(model.slice(0, 200));
 }
 
 /** Targets by every name of their model: `name` and `name:latest` are one where no other route says otherwise. */
@@ -93,16 +109,15 @@ function unservedTarget(
 
 /** Says why nothing serves the model, and what the caller could ask for instead; at most ten names. */
 function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string, caller: Caller): Failure {
-  const quoted = JSON.stringify(model.slice(0, 200));
   if (isPredictive(model)) {
     return failure(
       "bad_request",
-      `Model ${quoted} takes tensors and answers no such call; use /predict or /v2/models/${encodeURIComponent(model)}/infer`,
+      `Model ${quoted(model)} takes tensors and answers no such call; use /predict or /v2/models/${encodeURIComponent(model)}/infer`,
     );
   }
   const silent = catalog.pools().find((pool) => !pool.answered);
   if (silent !== undefined) {
-    const text = `No model ${quoted}; pool ${silent.name} ${whySilent(silent)}`;
+    const text = `No model ${quoted(model)}; pool ${silent.name} ${whySilent(silent)}`;
     return failure("model_unavailable", text, unansweredRetryMs);
   }
   const names = catalog
@@ -111,7 +126,7 @@ function unknown({ catalog, isPredictive }: ForwardRouterOptions, model: string,
     .filter((name) => mayUse(caller, name));
   const shown = names.slice(0, 10).join(", ") + (names.length > 10 ? ", …" : "");
   const hint = names.length === 0 ? "no pool serves any" : `served are ${shown}`;
-  return failure("model_not_found", `No model ${quoted}; ${hint}`);
+  return failure("model_not_found", `No model ${quoted(model)}; ${hint}`);
 }
 
 /** Why nothing is known of what a pool serves. */

@@ -1,5 +1,6 @@
 /** Headers of a forwarded answer: what the dialect gives, and who answered. */
 import type { HeaderList } from "../../core/headers.ts";
+import type { RuleTrace } from "../../core/rule-trace.ts";
 
 /** Who answered. */
 export interface AnswerOrigin {
@@ -12,25 +13,35 @@ export interface AnswerOrigin {
   /** Time in line and, up to this head, at the server, ms. */
   readonly queueMs: number;
   readonly upstreamMs: number;
+  /** What rules did; undefined where none looked at the request. */
+  readonly rules: readonly RuleTrace[] | undefined;
 }
 
 const text = /^[\x20-\x7e]*$/;
 
 /**
- * Adds `x-spillway-endpoint`, `-model`, `-attempts` and `Server-Timing`
+ * Adds `x-spillway-endpoint`, `-model`, `-attempts`, `-rules` where there were any, and `Server-Timing`
  * (https://www.w3.org/TR/server-timing/); leaves out framing, which is the door's.
  */
 export function answerHeaders(headers: HeaderList, origin: AnswerOrigin): HeaderList {
   const all: (readonly [string, string])[] = [];
   for (const header of headers) if (!isFraming(header[0])) all.push(header);
-  const { endpoint, attempts, model, queueMs, upstreamMs } = origin;
+  const { endpoint, attempts, model, queueMs, upstreamMs, rules } = origin;
   all.push(
     ["x-spillway-endpoint", headerText(endpoint)],
     ["x-spillway-model", headerText(model)],
     ["x-spillway-attempts", attempts === 1 ? "1" : String(attempts)],
     ["server-timing", `queue;dur=${rounded(queueMs)}, upstream;dur=${rounded(upstreamMs)}`],
   );
+  if (rules !== undefined) all.push(["x-spillway-rules", ruleText(rules)]);
   return all;
+}
+
+/** `guard=passed;dur=3.1, canary=changed;dur=0.02` */
+function ruleText(rules: readonly RuleTrace[]): string {
+  return rules
+    .map(({ rule, result, tookMs }) => `${headerText(rule)}=${result};dur=${rounded(tookMs)}`)
+    .join(", ");
 }
 
 /** Names and how they go into a header. Endpoints and models are few; a bound, since names of models may be asked for at will. */

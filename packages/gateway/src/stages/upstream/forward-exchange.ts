@@ -331,6 +331,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
       model: route.model,
       queueMs: lease.grantedAt - lease.enqueuedAt,
       upstreamMs: this.#context.clock.now() - attempt.startedAt,
+      rules: this.#decision.request.rules,
     });
   }
 
