@@ -12,12 +12,17 @@ import { createEndpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { FoundPools } from "../endpoints/found-pools.ts";
 import { PoolSet } from "../endpoints/pool-set.ts";
 import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
+import { builtInPlugins } from "../plugins/index.ts";
+import { PluginRegistry } from "../plugins/plugin-registry.ts";
+import { createProfiles } from "../plugins/create-profiles.ts";
+import { leastWorkScheduling } from "../plugins/default-scheduling.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
 import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
 import { createRouting } from "../stages/routing/create-routing.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
+import { createFaultLog } from "../stages/scheduling/fault-log.ts";
 import { createUpstream } from "../stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
 import { recordFields } from "../stages/upstream/record-fields.ts";
@@ -79,6 +84,7 @@ export function createForwarding({
   records,
 }: ForwardParts): Forwarding {
   const { clock, random, logger } = context;
+  const plugins = new PluginRegistry(builtInPlugins);
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
   const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => {
@@ -88,7 +94,8 @@ export function createForwarding({
       onRefused: () => {},
     });
     const { label } = own ?? {};
-    const parts = { pool, connect: own?.connect ?? connect, label };
+    const scheduling = createProfiles(pool.scheduling ?? leastWorkScheduling, plugins, context);
+    const parts = { pool, connect: own?.connect ?? connect, label, scheduling };
     return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
   };
   const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));
@@ -109,7 +116,7 @@ export function createForwarding({
   const { rules, close: closeRules } = createRules(config.rules, context);
   return {
     catalog,
-    stages: createStages({ config, context, isPredictive, records, rules, catalog }),
+    stages: createStages({ config, context, isPredictive, records, rules, catalog, plugins }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -127,13 +134,27 @@ export function createForwarding({
 type StageParts = Pick<ForwardParts, "config" | "context" | "isPredictive" | "records"> & {
   readonly rules: readonly ConfiguredRule[];
   readonly catalog: ForwardCatalog;
+  readonly plugins: PluginRegistry;
 };
 
 /** Where no route escalates, nothing stands between the pipeline and the stages. */
-function createStages({ config, context, isPredictive, records, rules, catalog }: StageParts): ForwardStages {
+function createStages({
+  config,
+  context,
+  isPredictive,
+  records,
+  rules,
+  catalog,
+  plugins,
+}: StageParts): ForwardStages {
   const { clock, random, logger, metrics } = context;
   const { routes } = config;
-  const scheduling = createScheduling({ clock, random, onRefused: createRefusalCounter(metrics) });
+  const scheduling = createScheduling({
+    clock,
+    defaultProfiles: () => createProfiles(leastWorkScheduling, plugins, context),
+    onRefused: createRefusalCounter(metrics),
+    onFault: createFaultLog(logger, clock),
+  });
   const routing = createRouting({
     router: createForwardRouter({ catalog, routes, random, isPredictive }),
     rules,

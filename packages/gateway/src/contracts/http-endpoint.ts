@@ -1,6 +1,7 @@
 /** HTTP servers behind the gateway, as scheduling, upstream and the surfaces see them. */
 import type { Failure } from "../core/errors.ts";
 import type { ForwardPayload, AttemptTarget, ChatDialect, TokenUsage } from "../core/forward.ts";
+import type { HeaderList } from "../core/headers.ts";
 import type { InferenceRequest } from "../core/request.ts";
 import type { EndpointLoad } from "../core/server-signals.ts";
 import type { ServerConnection } from "./connection.ts";
@@ -10,7 +11,8 @@ import type { Inspect } from "./inspect.ts";
 import type { Lease } from "./lease.ts";
 import type { FlowGate } from "./flow-gate.ts";
 import type { Line, LineCost } from "./line.ts";
-import type { SchedulableEndpoint } from "./plugins/scheduling.ts";
+import type { SchedulableEndpoint, ScheduledRequest } from "./plugins/scheduling.ts";
+import type { WiredScheduling } from "./plugins/wired-scheduling.ts";
 import type { Scarcity } from "./scarcity.ts";
 
 /**
@@ -134,6 +136,8 @@ export interface HttpPool extends Inspect {
   readonly retry: RetryOptions;
   /** The line in front of the pool, drained by scheduling. */
   readonly line: Line<ForwardPayload, LineCost>;
+  /** How an endpoint is chosen; absent: by the stage's default. Of this pool alone. */
+  readonly scheduling?: WiredScheduling | undefined;
   /** Absent: an endpoint with room is all that a request waits for. */
   readonly gate?: FlowGate | undefined;
   /** How scarce its servers are, model by model; absent: nobody measures it. */
@@ -155,6 +159,8 @@ export interface HttpPool extends Inspect {
   models(): readonly PooledModel[];
   /** Calls back when an endpoint came, went, recovered or has room again. One listener. */
   onRoom(listener: () => void): void;
+  /** Calls back when an endpoint is gone for good, in the turn in which its slot comes free. One listener. */
+  onGone?(listener: (endpoint: HttpEndpoint) => void): void;
 }
 
 /** The pools of HTTP servers there are now, for the surfaces that list models. */
@@ -178,8 +184,12 @@ export interface ForwardRoute {
 
 /** The load of a forwarded request: one place at each endpoint where an attempt runs. */
 export interface ForwardLease extends Lease {
+  /** The request as the pool's plugins see it; absent where they see none. */
+  readonly scheduled?: ScheduledRequest | undefined;
   /** The first piece of the answer has come: what the prompt cost the server is done. */
   firstToken?(endpoint: HttpEndpoint): void;
+  /** What the caller is told beside the answer, by plugins. */
+  answerHeaders?(endpoint: HttpEndpoint): HeaderList;
   /** A further attempt begins at an endpoint where none of this request runs. */
   acquire(endpoint: HttpEndpoint): void;
   /** An attempt has ended; once for each endpoint that the lease holds. What it does not hold is left alone. */

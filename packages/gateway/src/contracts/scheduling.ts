@@ -22,7 +22,11 @@ export interface Scheduling {
    * there is such, since a request that was accepted is not to be lost; where all were tried, the one of
    * them that has least to do. A server on trial gets no second request as long as there is another. Where
    * none can be asked now, the one whose pause (`pausedUntil`) ends first. Undefined where nothing is known
-   * of when one can be.
+   * of when one can be. Endpoints that the decision names as fallbacks go first, then the pool's profiles choose again.
    */
-  another(route: ForwardRoute, tried: readonly HttpEndpoint[]): HttpEndpoint | undefined;
+  another(
+    route: ForwardRoute,
+    tried: readonly HttpEndpoint[],
+    decision: ForwardDecision,
+  ): HttpEndpoint | undefined;
 }

@@ -149,6 +149,8 @@ export interface ForwardPayload {
   /** The call leaves nothing behind on the server, so that it may be sent twice. */
   readonly repeatable: boolean;
   readonly estimate: TokenEstimate;
+  /** Size of the caller's body; absent where it is not known. */
+  readonly bytes?: number;
   /**
    * To be called before `attempt` with the same target. A promise, never rejected, where the request is so large
    * that a thread translates it: `attempt` is called once it is kept. Undefined: `attempt` may be called at once.

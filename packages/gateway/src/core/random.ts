@@ -18,3 +18,19 @@ export function createSystemRandom(): Random {
     id: () => prefix + (next++ % 2 ** 40).toString(16).padStart(10, "0"),
   };
 }
+
+/**
+ * Randomness that is the same again for the same seed: for simulations and for what is to be run again. Ids repeat as well.
+ * SplitMix32-like steps over a counter; not for secrets.
+ */
+export function createSeededRandom(seed: number): Random {
+  let state = seed | 0;
+  const next = (): number => {
+    state = (state + 0x9e3779b9) | 0;
+    let word = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
+    word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);
+    return (word ^ (word >>> 16)) >>> 0;
+  };
+  const hex = (): string => next().toString(16).padStart(8, "0");
+  return { unit: () => next() / 2 ** 32, id: () => (hex() + hex() + hex()).slice(0, 20) };
+}

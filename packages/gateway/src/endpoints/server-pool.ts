@@ -1,6 +1,7 @@
 /** A pool of HTTP servers: who belongs to it, what they serve together, and who can be asked now. */
 import type { ConnectionFactory } from "../contracts/connection.ts";
 import type {
+  HttpEndpoint,
   HttpEndpointState,
   HttpPool,
   ForwardTimeouts,
@@ -10,6 +11,7 @@ import type {
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { Line, LineCost } from "../contracts/line.ts";
 import type { HttpPoolOptions } from "../contracts/options.ts";
+import type { WiredScheduling } from "../contracts/plugins/wired-scheduling.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock } from "../core/clock.ts";
 import { failure, type Failure } from "../core/errors.ts";
@@ -29,6 +31,8 @@ export interface ServerPoolOptions {
   /** What the server is called where it is the gateway's own engine, whose address says nothing to people. */
   readonly label?: string | undefined;
   readonly line: Line<ForwardPayload, LineCost>;
+  /** How an endpoint is chosen; undefined: by the stage's default. */
+  readonly scheduling?: WiredScheduling | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -81,6 +85,7 @@ class Pool implements ServerPool {
   readonly timeouts: ForwardTimeouts;
   readonly retry: RetryOptions;
   readonly line: Line<ForwardPayload, LineCost>;
+  readonly scheduling: WiredScheduling | undefined;
   readonly #parts: ServerPoolOptions;
   readonly #book: AddressBook;
   readonly #access: PoolAccess;
@@ -94,6 +99,7 @@ class Pool implements ServerPool {
   #looked = false;
   #closed = false;
   #onRoom: () => void = () => {};
+  #onGone: (endpoint: ServerEndpoint) => void = () => {};
 
   constructor(parts: ServerPoolOptions) {
     const { pool, line, clock, logger, resolve = resolveHost, resolveMs = 15_000, fileMs = 2_000 } = parts;
@@ -103,6 +109,7 @@ class Pool implements ServerPool {
     this.timeouts = pool.timeouts;
     this.retry = pool.retry;
     this.line = line;
+    this.scheduling = parts.scheduling;
     this.#access = readPoolAccess(pool);
     const { name, endpoints, endpointsFile: file } = pool;
     const onChange = (placed: readonly PlacedAddress[]): void => this.#place(placed);
@@ -173,6 +180,10 @@ class Pool implements ServerPool {
 
   onRoom(listener: () => void): void {
     this.#onRoom = listener;
+  }
+
+  onGone(listener: (endpoint: HttpEndpoint) => void): void {
+    this.#onGone = listener;
   }
 
   close(): void {
@@ -281,6 +292,7 @@ class Pool implements ServerPool {
   #remove(server: ServerEndpoint): void {
     server.close();
     this.#parts.metrics.removed(server);
+    this.#onGone(server);
   }
 
   #forget(): void {

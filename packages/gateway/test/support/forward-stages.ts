@@ -11,6 +11,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { isFailure, type Failure } from "../../src/core/errors.ts";
 import { createSystemRandom } from "../../src/core/random.ts";
 import { createPipeline } from "../../src/pipeline/pipeline.ts";
+import { leastWorkScheduling } from "../../src/plugins/default-scheduling.ts";
 import { createScheduling } from "../../src/stages/scheduling/create-scheduling.ts";
 import { createUpstream, type UpstreamOptions } from "../../src/stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../../src/stages/upstream/forward-metrics.ts";
@@ -24,6 +25,7 @@ import {
   type PoolSetup,
   type RequestSetup,
 } from "./forward-fixture.ts";
+import { wireProfiles } from "./scheduling-fixture.ts";
 import { startScriptedServer, type Script, type ScriptedServer } from "./scripted-server.ts";
 
 /** What a test may set. */
@@ -73,7 +75,12 @@ export async function startStages(
   const records: ForwardRecord[] = [];
   const log = (_event: string, fields: unknown): void => void faults.push(fields);
   const logger = { error: log, warn: log, info: log, debug: log };
-  const scheduling = createScheduling({ clock, random, onRefused: createRefusalCounter(metrics) });
+  const scheduling = createScheduling({
+    clock,
+    defaultProfiles: () => wireProfiles(leastWorkScheduling, { clock, random }),
+    onRefused: createRefusalCounter(metrics),
+    onFault: (_plugin, error) => void faults.push(error),
+  });
   const { retryBudget } = setup;
   const upstream = createUpstream({
     clock,

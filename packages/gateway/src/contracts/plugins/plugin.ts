@@ -41,6 +41,9 @@ export interface DataKey<T> {
   readonly value?: T;
 }
 
+/** Quantities of `ServerSignals`, as plugins ask for them. `adapters` are all that concern LoRA. */
+export type SignalName = "waiting" | "running" | "kvUsage" | "blockTokens" | "blocks" | "adapters" | "custom";
+
 /** What a plugin needs and gives, as far as its wiring depends on it. */
 export interface PluginNeeds {
   /** Keys that it reads. */
@@ -48,15 +51,7 @@ export interface PluginNeeds {
   /** Keys that it produces. */
   readonly produces?: readonly DataKey<unknown>[];
   /** Quantities of `ServerSignals` that it reads: only what somebody needs is looked for in pages of metrics. */
-  readonly signals?: readonly (
-    | "waiting"
-    | "running"
-    | "kvUsage"
-    | "blockTokens"
-    | "blocks"
-    | "adapters"
-    | "custom"
-  )[];
+  readonly signals?: readonly SignalName[];
   /** True where `promptBytes` of a request, or `prompt` of a rule's, is read, or the prompt is edited. */
   readonly prompt?: boolean;
 }

@@ -6,7 +6,7 @@
  * Arrays are indexed by *position*: the place of an endpoint in `Candidates.endpoints`, which stays the same through
  * all profiles of one request.
  */
-import type { HeaderMap } from "../../core/headers.ts";
+import type { HeaderList, HeaderMap } from "../../core/headers.ts";
 import type { RequestTraits } from "../../core/request-traits.ts";
 import type { EndpointLoad, ServerSignals } from "../../core/server-signals.ts";
 import type { TokenUsage } from "../../core/forward.ts";
@@ -111,12 +111,16 @@ export interface ProfileHandler {
   ): readonly string[];
   /** Name of the profile whose endpoints take the request. */
   primary(results: ReadonlyMap<string, ProfileResult>): string;
+  /** Throws a `GatewayError` (`bad_request`) where it cannot work with these profiles. Called once, at the start. */
+  check?(profiles: readonly string[]): void;
 }
 
 /** How a request came out at the endpoint that served it. */
 export interface ServedEnd {
-  /** False where it failed, was cut or called off: what was assumed of the server's cache does not hold. */
+  /** False where it failed, was cut or called off. */
   readonly ok: boolean;
+  /** True where the server has computed the prompt: otherwise what was assumed of its cache does not hold. */
+  readonly prefilled: boolean;
   readonly usage: TokenUsage | undefined;
   /** The text of the answer, where a plugin asks for it and the dialect tells; bounded. */
   readonly replyText?: string | undefined;
@@ -124,8 +128,14 @@ export interface ServedEnd {
   readonly durationMs: number;
 }
 
+/** Headers that go out with the answer. */
+export interface AnswerMarker {
+  /** What the caller is told of the endpoint that answers; undefined: nothing. */
+  answerHeaders?(request: ScheduledRequest, endpoint: SchedulableEndpoint): HeaderList | undefined;
+}
+
 /** Hears what becomes of requests; any plugin of the scheduling layer may be one too. */
-export interface RequestObserver {
+export interface RequestObserver extends AnswerMarker {
   /** The request goes to the endpoint; for a retry again, to another. */
   dispatched?(request: ScheduledRequest, endpoint: SchedulableEndpoint): void;
   /** The first piece of the answer has come. */
@@ -149,9 +159,11 @@ export interface Producer extends RequestObserver {
 
 /** How much of a request's prompt each endpoint has in its cache. */
 export interface PrefixMatch {
-  /** Blocks that match, by position. */
+  /** Blocks that match, by position. Valid until the next request is scheduled. */
   readonly matched: Int32Array;
-  /** Blocks that the prompt has. */
+  /** The most blocks that match at one endpoint. */
+  readonly longest: number;
+  /** Blocks that the prompt has; 0 where the prompt is not known. */
   readonly total: number;
   readonly blockTokens: number;
 }
@@ -170,6 +182,8 @@ export interface SchedulingSpec {
   readonly plugins: readonly PluginSpec[];
   readonly profiles: readonly [ProfileSpec, ...ProfileSpec[]];
   readonly handler: string;
+  /** Makes what chance decides the same again; absent: the process's randomness. */
+  readonly seed?: number;
   /** Profiles that are run beside the live ones and change nothing. */
   readonly shadows: readonly ProfileSpec[];
 }

@@ -47,7 +47,7 @@ export function createEscalatingScheduling(parts: EscalationParts): Scheduling {
       if (typeof wish !== "string") return done(wish);
       new Placing(parts, { route, rule: escalate, request, done, story: newStory(wish) }).start(wish);
     },
-    another: (route, tried) => scheduling.another(route, tried),
+    another: (route, tried, decision) => scheduling.another(route, tried, decision),
   };
 }
 

@@ -1,5 +1,7 @@
 /** A lease that keeps what it was settled with. */
 import type { AttemptResult, ForwardLease, HttpEndpoint } from "../../contracts/http-endpoint.ts";
+import type { ScheduledRequest } from "../../contracts/plugins/scheduling.ts";
+import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
 
 /** Passes everything on. */
@@ -18,6 +20,18 @@ export class NotedLease implements ForwardLease {
 
   get grantedAt(): number {
     return this.#lease.grantedAt;
+  }
+
+  get scheduled(): ScheduledRequest | undefined {
+    return this.#lease.scheduled;
+  }
+
+  firstToken(endpoint: HttpEndpoint): void {
+    this.#lease.firstToken?.(endpoint);
+  }
+
+  answerHeaders(endpoint: HttpEndpoint): HeaderList {
+    return this.#lease.answerHeaders?.(endpoint) ?? [];
   }
 
   acquire(endpoint: HttpEndpoint): void {

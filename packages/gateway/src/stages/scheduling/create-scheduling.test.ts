@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createManualClock } from "../../testing.ts";
 import { forwardRequest, PlainPool, type RequestSetup } from "../../../test/support/forward-fixture.ts";
+import { wireProfiles } from "../../../test/support/scheduling-fixture.ts";
+import { leastWorkScheduling } from "../../plugins/default-scheduling.ts";
 import type { AttemptResult, ForwardDecision, HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
 import { createScheduling } from "./create-scheduling.ts";
@@ -31,7 +33,7 @@ function setUp(servers: number, units: readonly number[] = [0.9]) {
   const refused: Failure[] = [];
   const scheduling = createScheduling({
     clock,
-    random: sequence(...units),
+    defaultProfiles: () => wireProfiles(leastWorkScheduling, { clock, random: sequence(...units) }),
     onRefused: (_route, reason) => void refused.push(reason),
   });
   const request = (setup: RequestSetup = {}) => ({
@@ -186,16 +188,18 @@ test("without any endpoint to ask a request is refused at once, as the pool says
 
 describe("another endpoint", () => {
   test("is one that was not tried, with room where there is such", () => {
-    const { scheduling, pool } = setUp(3);
+    const { scheduling, pool, ask } = setUp(3);
     const route = { pool, model: "m" };
     const [a, b, c] = pool.endpoints;
     assert.ok(a !== undefined && b !== undefined && c !== undefined);
+    const { value } = ask().answer;
+    assert.ok(value !== undefined && !isFailure(value));
     b.capacity = 0;
-    assert.equal(scheduling.another(route, [a]), c);
-    assert.equal(scheduling.another(route, [a, c]), b);
-    assert.ok(scheduling.another(route, [a, b, c]) !== undefined);
+    assert.equal(scheduling.another(route, [a], value), c);
+    assert.equal(scheduling.another(route, [a, c], value), b);
+    assert.ok(scheduling.another(route, [a, b, c], value) !== undefined);
     for (const endpoint of pool.endpoints) endpoint.state = "unhealthy";
-    assert.equal(scheduling.another(route, [a]), undefined);
+    assert.equal(scheduling.another(route, [a], value), undefined);
   });
 });
 

@@ -1,6 +1,11 @@
 /** The load of one forwarded request: a place at each endpoint where an attempt runs, given back exactly once. */
 import type { AttemptResult, ForwardLease, HttpEndpoint } from "../../contracts/http-endpoint.ts";
+import type { RequestObserver, ServedEnd } from "../../contracts/plugins/scheduling.ts";
+import type { Named } from "../../contracts/plugins/wired-scheduling.ts";
+import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import { countSent, uncountSent } from "../../core/server-signals.ts";
+import type { AskedRequest } from "./asked-request.ts";
 
 /** The end of an attempt that never began. */
 const neverSent: AttemptResult = {
@@ -12,56 +17,166 @@ const neverSent: AttemptResult = {
   usage: undefined,
 };
 
-/** What is known of the request. */
-export interface LeasedRequest {
-  /** The model's name in the pool. */
-  readonly model: string;
-  /** When it got in line, and when it left it, on the clock. */
+/** What all leases of a pool share. */
+export interface LeaseContext {
+  readonly observers: readonly Named<RequestObserver>[];
+  /** A place has come free. */
+  readonly onRoom: () => void;
+  /** A plugin has thrown. */
+  readonly onFault: (plugin: string, error: unknown) => void;
+}
+
+/** When the request got in line, and when it left it, on the clock. */
+export interface LeaseTimes {
   readonly enqueuedAt: number;
   readonly grantedAt: number;
+}
+
+/** What an attempt adds to an endpoint's load. */
+class Place {
+  readonly endpoint: HttpEndpoint;
+  readonly outputTokens: number;
+  readonly sentAt: number;
+  /** Prompt tokens still to be computed; 0 after the first token. */
+  promptTokens: number;
+
+  constructor(endpoint: HttpEndpoint, promptTokens: number, outputTokens: number) {
+    this.endpoint = endpoint;
+    this.promptTokens = promptTokens;
+    this.outputTokens = outputTokens;
+    const { load } = endpoint;
+    load.requests++;
+    load.promptTokens += promptTokens;
+    load.outputTokens += outputTokens;
+    this.sentAt = countSent(load);
+    endpoint.acquire();
+  }
+
+  promptDone(): void {
+    this.endpoint.load.promptTokens -= this.promptTokens;
+    this.promptTokens = 0;
+  }
+
+  leave(result: AttemptResult): void {
+    const { load } = this.endpoint;
+    this.promptDone();
+    load.requests--;
+    load.outputTokens -= this.outputTokens;
+    uncountSent(load, this.sentAt);
+    this.endpoint.release(result);
+  }
 }
 
 /** Holds one place at most times, two while a hedge runs. */
 export class RequestLease implements ForwardLease {
   readonly enqueuedAt: number;
   readonly grantedAt: number;
-  /** Where the request goes first. */
-  readonly endpoint: HttpEndpoint;
-  readonly #model: string;
-  readonly #onRoom: () => void;
-  #first: HttpEndpoint | undefined;
-  #second: HttpEndpoint | undefined;
+  readonly scheduled: AskedRequest;
+  readonly #context: LeaseContext;
+  #first: Place | undefined;
+  #second: Place | undefined;
 
-  /** Takes the first place. `onRoom` is called whenever one has come free. */
-  constructor(endpoint: HttpEndpoint, { model, enqueuedAt, grantedAt }: LeasedRequest, onRoom: () => void) {
-    this.enqueuedAt = enqueuedAt;
-    this.grantedAt = grantedAt;
-    this.#model = model;
-    this.endpoint = endpoint;
-    this.#first = endpoint;
-    this.#onRoom = onRoom;
-    endpoint.acquire();
+  /** Takes the first place. */
+  constructor(context: LeaseContext, asked: AskedRequest, endpoint: HttpEndpoint, times: LeaseTimes) {
+    this.enqueuedAt = times.enqueuedAt;
+    this.grantedAt = times.grantedAt;
+    this.scheduled = asked;
+    this.#context = context;
+    this.#first = this.#take(endpoint);
+  }
+
+  /** Attempts that hold a place now. */
+  get places(): number {
+    return (this.#first === undefined ? 0 : 1) + (this.#second === undefined ? 0 : 1);
   }
 
   acquire(endpoint: HttpEndpoint): void {
-    if (this.#first === undefined) this.#first = endpoint;
-    else if (this.#second === undefined) this.#second = endpoint;
+    if (this.#first === undefined) this.#first = this.#take(endpoint);
+    else if (this.#second === undefined) this.#second = this.#take(endpoint);
     else throw new RangeError("a request runs at two endpoints at most");
-    endpoint.acquire();
+  }
+
+  firstToken(endpoint: HttpEndpoint): void {
+    const place = this.#placeAt(endpoint);
+    if (place === undefined) return;
+    place.promptDone();
+    for (const { plugin, name } of this.#context.observers) {
+      try {
+        plugin.firstToken?.(this.scheduled, endpoint);
+      } catch (error) {
+        this.#context.onFault(name, error);
+      }
+    }
+  }
+
+  answerHeaders(endpoint: HttpEndpoint): HeaderList {
+    let all: HeaderList = none;
+    for (const { plugin, name } of this.#context.observers) {
+      try {
+        const headers = plugin.answerHeaders?.(this.scheduled, endpoint);
+        if (headers !== undefined) all = all === none ? headers : [...all, ...headers];
+      } catch (error) {
+        this.#context.onFault(name, error);
+      }
+    }
+    return all;
   }
 
   release(endpoint: HttpEndpoint, result: AttemptResult): void {
-    if (this.#first === endpoint) this.#first = undefined;
-    else if (this.#second === endpoint) this.#second = undefined;
-    else return;
-    endpoint.release(result);
-    // The server loaded it for this request: those that follow are to find it there.
-    if (result.kind === "ok" && !endpoint.isLoaded(this.#model)) endpoint.refresh();
-    this.#onRoom();
+    const place = this.#placeAt(endpoint);
+    if (place === undefined) return;
+    if (place === this.#first) this.#first = undefined;
+    else this.#second = undefined;
+    this.#leave(place, result);
+    this.#context.onRoom();
   }
 
   settle(_outcome: Outcome): void {
-    if (this.#first !== undefined) this.release(this.#first, neverSent);
-    if (this.#second !== undefined) this.release(this.#second, neverSent);
+    if (this.#first !== undefined) this.release(this.#first.endpoint, neverSent);
+    if (this.#second !== undefined) this.release(this.#second.endpoint, neverSent);
   }
+
+  #placeAt(endpoint: HttpEndpoint): Place | undefined {
+    if (this.#first?.endpoint === endpoint) return this.#first;
+    return this.#second?.endpoint === endpoint ? this.#second : undefined;
+  }
+
+  #take(endpoint: HttpEndpoint): Place {
+    const { scheduled: asked } = this;
+    const place = new Place(endpoint, asked.uncachedTokens(endpoint), asked.outputTokens);
+    for (const { plugin, name } of this.#context.observers) {
+      try {
+        plugin.dispatched?.(asked, endpoint);
+      } catch (error) {
+        this.#context.onFault(name, error);
+      }
+    }
+    return place;
+  }
+
+  #leave(place: Place, result: AttemptResult): void {
+    const { endpoint } = place;
+    place.leave(result);
+    // The server loaded it for this request: those that follow are to find it there.
+    if (result.kind === "ok" && !endpoint.isLoaded(this.scheduled.model)) endpoint.refresh();
+    const { observers } = this.#context;
+    if (observers.length === 0) return;
+    const end = endOf(result);
+    for (const { plugin, name } of observers) {
+      try {
+        plugin.ended?.(this.scheduled, endpoint, end);
+      } catch (error) {
+        this.#context.onFault(name, error);
+      }
+    }
+  }
+}
+
+const none: HeaderList = [];
+
+/** A caller who leaves in the middle of an answer leaves the prompt in the server's cache. */
+function endOf({ kind, usage, firstTokenMs, durationMs }: AttemptResult): ServedEnd {
+  const ok = kind === "ok";
+  const prefilled = ok || (kind === "cancelled" && firstTokenMs !== undefined);
+  return { ok, prefilled, usage, firstTokenMs, durationMs };
 }

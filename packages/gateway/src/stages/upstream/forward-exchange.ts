@@ -108,6 +108,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   committed(attempt: ForwardAttempt): void {
     const { answer } = attempt;
     this.#win(attempt);
+    this.#decision.lease.firstToken?.(attempt.endpoint);
     this.#committed = true;
     this.#meter.streams.value++;
     if (answer.overflowed) this.#meter.overflows.value++;
@@ -222,7 +223,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const now = clock.now();
     if (retries >= retry.maxRetries || now >= request.deadline || !mayRepeat(end, request.payload))
       return false;
-    const next = scheduling.another(route, this.#tried);
+    const next = scheduling.another(route, this.#tried, this.#decision);
     if (next === undefined) return false;
     const pauseMs = pauseBefore({ retry, end, retries, next, tried: this.#tried, now }, random);
     if (pauseMs === undefined || now + pauseMs >= request.deadline) return false;
@@ -239,7 +240,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
 
   #afterPause(failed: Failed): void {
     this.#timer = undefined;
-    const next = this.#context.scheduling.another(this.#decision.route, this.#tried);
+    const next = this.#context.scheduling.another(this.#decision.route, this.#tried, this.#decision);
     // It may have asked others to leave it alone for longer.
     if (next === undefined || (next.pausedUntil ?? 0) > this.#context.clock.now()) this.#refuse(failed);
     else this.#again(next);
@@ -258,7 +259,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const first = this.#attempt;
     const now = clock.now();
     if (first === undefined || first.ended || this.#attempts > 1 || !hedging.mayLaunch(route, now)) return;
-    const endpoint = scheduling.another(route, [first.endpoint]);
+    const endpoint = scheduling.another(route, [first.endpoint], this.#decision);
     if (endpoint === undefined || endpoint === first.endpoint || endpoint.pausedUntil !== undefined) return;
     if (endpoint.inFlight >= endpoint.capacity) return;
     const target = endpoint.targetFor(route.model);
@@ -325,7 +326,8 @@ export class ForwardExchange implements Exchange, AttemptOwner {
 
   #headersOf(attempt: ForwardAttempt, headers: HeaderList): HeaderList {
     const { lease, route } = this.#decision;
-    return answerHeaders(headers, {
+    const marks = lease.answerHeaders?.(attempt.endpoint) ?? [];
+    return answerHeaders(marks.length === 0 ? headers : [...headers, ...marks], {
       endpoint: attempt.endpoint.id,
       attempts: this.#attempts,
       model: route.model,
