@@ -1,5 +1,6 @@
 /** `/admin/decisions/{id}`: what became of a request, for operators. */
 import type { EscalationStory } from "../contracts/escalation.ts";
+import type { ExplainedCycle, ExplainedProfile, Explanations } from "../contracts/explanation.ts";
 import type { RequestRecord, RequestRecords } from "../contracts/request-record.ts";
 import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
@@ -7,8 +8,14 @@ import { failure } from "../core/errors.ts";
 import type { TokenUsage } from "../core/forward.ts";
 import type { RuleTrace } from "../core/rule-trace.ts";
 
-/** Answers for the last requests that HTTP servers were asked for, by the id in their answer's `x-request-id`. */
-export function createDecisionRoute(records: Pick<RequestRecords, "find">): Route {
+/**
+ * Answers for the last requests that HTTP servers were asked for, by the id in their answer's `x-request-id`.
+ * `explanations` are of pools with scheduling of their own; a request that is still under way has nothing else to tell.
+ */
+export function createDecisionRoute(
+  records: Pick<RequestRecords, "find">,
+  explanations: Explanations = { cyclesOf: () => [] },
+): Route {
   return {
     method: "GET",
     path: "/admin/decisions/{id}",
@@ -16,14 +23,21 @@ export function createDecisionRoute(records: Pick<RequestRecords, "find">): Rout
     body: "none",
     writeFailure: writePlainFailure,
     handle({ params }) {
-      const record = records.find(params["id"] ?? "");
-      if (record === undefined) {
+      const id = params["id"] ?? "";
+      const record = records.find(id);
+      const cycles = explanations.cyclesOf(id);
+      if (record === undefined && cycles.length === 0) {
         return failure(
           "not_found",
-          "No request of this id is known; only the last ones that have ended are kept",
+          "No request of this id is known; only the last ones that have ended or were scheduled are kept",
         );
       }
-      const body = Buffer.from(`${JSON.stringify(told(record))}\n`);
+      const body = Buffer.from(
+        `${JSON.stringify({
+          ...(record === undefined ? { id, outcome: null } : told(record)),
+          ...(cycles.length === 0 ? {} : { scheduling: cycles.map(toldCycle) }),
+        })}\n`,
+      );
       return wireAnswer(200, "application/json", [body], [["cache-control", "no-store"]]);
     },
   };
@@ -49,6 +63,36 @@ function told({ usage, ...record }: RequestRecord): object {
 
 function toldRule({ rule, result, tookMs, note }: RuleTrace): object {
   return { rule, result, took_ms: tookMs, note: note ?? null };
+}
+
+/** A scheduling cycle as the admin API tells it. */
+export function toldCycle({ pool, model, at, chosen, profiles }: ExplainedCycle): object {
+  return {
+    at: new Date(at).toISOString(),
+    pool,
+    model,
+    chosen,
+    profiles: profiles.map(toldProfile),
+  };
+}
+
+function toldProfile({ profile, scorers, picked, margin, endpoints }: ExplainedProfile): object {
+  return {
+    profile,
+    scorers,
+    picked,
+    margin: margin ?? null,
+    endpoints: endpoints.map(({ endpoint, filteredBy, total, scores, ...facts }) => ({
+      endpoint,
+      filtered_by: filteredBy ?? null,
+      total: total ?? null,
+      scores,
+      waiting: facts.waiting ?? null,
+      running: facts.running ?? null,
+      kv_usage: facts.kvUsage ?? null,
+      under_way: facts.underWay,
+    })),
+  };
 }
 
 function toldEscalation({ reason, withheld, outcome, legs }: EscalationStory): object {

@@ -11,6 +11,7 @@ import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
 import type { Edge } from "./edge.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
+import type { PickerWatch } from "./picker-watch.ts";
 import { collectAddresses } from "./routes.ts";
 
 /** A bound address. */
@@ -48,6 +49,7 @@ export interface DoorParts {
   readonly forward: ForwardCatalog;
   /** What became of the last requests. */
   readonly records: RequestRecords;
+  readonly watch: PickerWatch | undefined;
   /** Undefined: there is no edge endpoint. */
   readonly edge: Edge | undefined;
 }

@@ -1,7 +1,7 @@
 /** Puts together what carries requests to HTTP servers: pools, routing, scheduling, upstream. */
 import { defaultHttpPool } from "../config/index.ts";
 import type { ConnectionFactory } from "../contracts/connection.ts";
-import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
+import type { ForwardCatalog, HttpPool } from "../contracts/http-endpoint.ts";
 import type { LineCost } from "../contracts/line.ts";
 import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
 import type { ConfiguredRule } from "../contracts/plugins/rule.ts";
@@ -28,6 +28,7 @@ import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
 import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
+import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
 import { createRules } from "./rules.ts";
 
 /** What is made here. */
@@ -36,6 +37,8 @@ export interface Forwarding {
   readonly stages: ForwardStages;
   /** Pools of the gateway's own; `catalog` has them from `add` to `remove`. */
   readonly own: OwnPools;
+  /** Of pools that have scheduling of their own; undefined: none has. */
+  readonly watch: PickerWatch | undefined;
   /** Begins to look names up and to ask the servers; `catalog.ready()` tells when all were. */
   start(): void;
   /** Idempotent. */
@@ -87,6 +90,7 @@ export function createForwarding({
   const plugins = new PluginRegistry(builtInPlugins);
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
+  const watch = createPickerWatch({ config, context, pools: () => catalog.pools() });
   const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => {
     const line = new RequestLine<ForwardPayload, LineCost>({
       clock,
@@ -94,7 +98,8 @@ export function createForwarding({
       onRefused: () => {},
     });
     const { label } = own ?? {};
-    const scheduling = createProfiles(pool.scheduling ?? leastWorkScheduling, plugins, context);
+    const wired = createProfiles(pool.scheduling ?? leastWorkScheduling, plugins, context);
+    const scheduling = watch?.observed(pool.name, wired) ?? wired;
     const parts = { pool, connect: own?.connect ?? connect, label, scheduling };
     return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
   };
@@ -116,7 +121,8 @@ export function createForwarding({
   const { rules, close: closeRules } = createRules(config.rules, context);
   return {
     catalog,
-    stages: createStages({ config, context, isPredictive, records, rules, catalog, plugins }),
+    watch,
+    stages: createStages({ config, context, isPredictive, records, rules, catalog, plugins, watch }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -135,6 +141,7 @@ type StageParts = Pick<ForwardParts, "config" | "context" | "isPredictive" | "re
   readonly rules: readonly ConfiguredRule[];
   readonly catalog: ForwardCatalog;
   readonly plugins: PluginRegistry;
+  readonly watch: PickerWatch | undefined;
 };
 
 /** Where no route escalates, nothing stands between the pipeline and the stages. */
@@ -146,15 +153,18 @@ function createStages({
   rules,
   catalog,
   plugins,
+  watch,
 }: StageParts): ForwardStages {
   const { clock, random, logger, metrics } = context;
   const { routes } = config;
-  const scheduling = createScheduling({
+  const plain = createScheduling({
     clock,
     defaultProfiles: () => createProfiles(leastWorkScheduling, plugins, context),
     onRefused: createRefusalCounter(metrics),
     onFault: createFaultLog(logger, clock),
+    ...(watch === undefined ? {} : { tracerOf: (pool: HttpPool) => watch.tracerOf(pool) }),
   });
+  const scheduling = watch?.counting(plain) ?? plain;
   const routing = createRouting({
     router: createForwardRouter({ catalog, routes, random, isPredictive }),
     rules,
@@ -163,7 +173,7 @@ function createStages({
     metrics,
     onRefused: (request, reason) => records.addRefused(request, reason.code),
   });
-  const record = recorder(records, logger);
+  const record = recorder({ records, logger, watch });
   if (routes.every(({ escalate }) => escalate === undefined)) {
     const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord: record });
     return { routing, scheduling, upstream };
@@ -173,11 +183,22 @@ function createStages({
   return { routing, ...createEscalation({ clock, metrics, catalog, scheduling, upstream }) };
 }
 
-/** Keeps each record, and writes it to a log that is read so closely. */
-function recorder(records: RequestRecords, logger: Logger): (record: ForwardRecord) => void {
-  if (logger.level !== undefined && logger.level !== "debug") return (record) => records.add(record);
+/** Keeps each record, counts it, and writes it to a log that is read so closely. */
+function recorder({
+  records,
+  logger,
+  watch,
+}: Pick<StageParts, "records" | "watch"> & { readonly logger: Logger }): (record: ForwardRecord) => void {
+  const keep =
+    watch === undefined
+      ? (record: ForwardRecord): void => records.add(record)
+      : (record: ForwardRecord): void => {
+          records.add(record);
+          watch.ended(record);
+        };
+  if (logger.level !== undefined && logger.level !== "debug") return keep;
   return (record) => {
-    records.add(record);
+    keep(record);
     logger.debug("request_forwarded", recordFields(record));
   };
 }

@@ -49,7 +49,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   };
   const managedFolder = fetchedModels(config, context);
   const workers = createModelWorkers({ config, context, managedFolder, onChange });
-  const { sources } = workers;
+  const { sources, catalog: models } = workers;
   const records = new RecentRequests();
   const forwarding = createForwarding({
     config,
@@ -73,13 +73,13 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     escalation: config.escalate.length === 0 ? undefined : createModelEscalation(config.escalate, context),
     forward: forwarding.stages,
   });
-  const models = workers.catalog;
   const catalog: ModelCatalog = { ...models, ready: () => models.ready() && forwarding.catalog.ready() };
   const edge =
     config.edge &&
     createEdge({ options: config.edge, context, pipeline, catalog: models, managed: workers.managed });
   if (edge !== undefined) edgeChanged = () => edge.modelsChanged();
-  const surfaces = { config, context, pipeline, catalog, forward: forwarding.catalog, records, edge };
+  const { catalog: forward, watch } = forwarding;
+  const surfaces = { config, context, pipeline, catalog, forward, records, watch, edge };
   let keys: WatchedFiles | undefined;
   const endAll = async (): Promise<void> => {
     keys?.close();
@@ -103,7 +103,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   return {
     listening: opened.listening,
     catalog,
-    forward: forwarding.catalog,
+    forward,
     onModelChange: (listener) => void (modelsChanged = listener),
     close: (options) => opened.close(options).then(endAll),
   };

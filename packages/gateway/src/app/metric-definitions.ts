@@ -10,6 +10,7 @@ import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { escalationMetrics } from "../stages/escalation/escalation-metrics.ts";
 import { ruleMetrics } from "../stages/routing/rule-metrics.ts";
 import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
+import { pickerMetrics } from "../telemetry/picker-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
 import { workerMetrics } from "../workers/worker-metrics.ts";
@@ -34,6 +35,7 @@ export const metricDefinitions: readonly ListedMetric[] = [
   modelRewriteMetrics,
   forwardMetrics,
   escalationMetrics,
+  pickerMetrics,
   edgeMetrics,
   edgeForwardMetrics,
   processMetrics,

@@ -6,6 +6,7 @@ import type { Route, RpcMethod } from "../contracts/route.ts";
 import { createDecisionRoute } from "../admin/decision-route.ts";
 import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
+import { createPickerRoute } from "../admin/picker-route.ts";
 import { createMonitoringRoutes } from "../admin/monitoring-routes.ts";
 import { createWelcomeRoute } from "../admin/welcome.ts";
 import { createAnthropicRoutes } from "../dialects/anthropic/create-anthropic-routes.ts";
@@ -22,6 +23,7 @@ import { serverCodecs } from "../dialects/translation-tasks.ts";
 import { expositionContentType } from "../telemetry/index.ts";
 import type { Edge } from "./edge.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
+import type { PickerWatch } from "./picker-watch.ts";
 
 /** The addresses of both doors, and what they hold that must be closed. */
 export interface Addresses {
@@ -39,13 +41,14 @@ export interface AddressParts {
   readonly forward: ForwardCatalog;
   /** What became of the last requests. */
   readonly records: RequestRecords;
+  readonly watch: PickerWatch | undefined;
   readonly draining: () => boolean;
   readonly edge: Pick<Edge, "routes" | "storageProblem"> | undefined;
 }
 
 /** Collects the addresses. A new API is a line here. */
 export function collectAddresses(parts: AddressParts): Addresses {
-  const { config, context, catalog, forward, records, draining, edge } = parts;
+  const { config, context, catalog, forward, records, watch, draining, edge } = parts;
   const { clock, version, metrics } = context;
   const jsonThreads = new JsonThreads({ clock });
   const defaults = { requestTimeoutMs: config.flow.requestTimeoutMs };
@@ -64,7 +67,8 @@ export function collectAddresses(parts: AddressParts): Addresses {
         storageProblem: () => edge?.storageProblem?.message,
       }),
       createMetricsRoute(metrics, expositionContentType),
-      createDecisionRoute(records),
+      createDecisionRoute(records, watch?.explanations),
+      createPickerRoute({ pools: () => watch?.pools() ?? [], clock }),
       ...createMonitoringRoutes(config.monitoring, { clock }),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),

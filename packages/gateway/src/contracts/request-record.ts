@@ -20,6 +20,10 @@ export interface ForwardRecord {
   /** Of the attempt that answered. */
   readonly firstTokenMs: number | undefined;
   readonly usage: TokenUsage | undefined;
+  /** Of the caller's body; absent where it is not known. */
+  readonly requestBytes?: number | undefined;
+  /** Of the answer's body, as far as it went to the caller; absent where nobody counted. */
+  readonly responseBytes?: number | undefined;
   /** Of a request on a route that escalates; not all of it is known yet. */
   readonly escalation: EscalationStory | undefined;
 }

@@ -39,6 +39,8 @@ export interface ScheduledRequest {
   readonly id: string;
   /** The model's name at the pool's servers: an adapter, or the base model. */
   readonly model: string;
+  /** The model's name as the caller gave it; absent: the same. */
+  readonly askedModel?: string;
   readonly headers: HeaderMap;
   readonly priority: number;
   readonly traits: RequestTraits;

@@ -43,6 +43,10 @@ export class AskedRequest implements ScheduledRequest, LineCost {
     return this.request.id;
   }
 
+  get askedModel(): string {
+    return this.request.model;
+  }
+
   get shapeKey(): string {
     return this.model;
   }

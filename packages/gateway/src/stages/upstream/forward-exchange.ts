@@ -50,6 +50,8 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   /** A second one beside it. */
   #hedge: ForwardAttempt | undefined;
   #attempts = 0;
+  /** Bytes of the answer's body that went to the caller. */
+  #bytes = 0;
   /** Endpoints of failed attempts. */
   #tried: readonly HttpEndpoint[] = [];
   #failed: Failed | undefined;
@@ -114,11 +116,12 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     if (answer.overflowed) this.#meter.overflows.value++;
     this.#sink.head(answer.status, this.#headersOf(attempt, answer.headers));
     let takesMore = true;
-    for (const piece of answer.take()) takesMore = this.#sink.data(piece);
+    for (const piece of answer.take()) takesMore = this.passed(piece);
     if (!takesMore) attempt.pause();
   }
 
   passed(chunk: Uint8Array): boolean {
+    this.#bytes += chunk.length;
     return this.#done || this.#sink.data(chunk);
   }
 
@@ -129,11 +132,13 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   completed(attempt: ForwardAttempt): void {
     const { answer } = attempt;
     if (!this.#committed) this.#win(attempt);
+    const { status, headers, isOpen } = answer;
+    const body = isOpen ? [] : answer.take();
+    for (const piece of body) this.#bytes += piece.length;
     this.#release(attempt, "ok");
     this.#settle("ok");
-    if (answer.isOpen) return this.#sink.end();
-    const { status, headers } = answer;
-    this.#sink.whole({ status, headers: this.#headersOf(attempt, headers), body: answer.take() });
+    if (isOpen) return this.#sink.end();
+    this.#sink.whole({ status, headers: this.#headersOf(attempt, headers), body });
   }
 
   failed(attempt: ForwardAttempt, end: AttemptEnd, told: boolean): void {
@@ -383,6 +388,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
       durationMs,
       firstTokenMs: attempt?.firstTokenMs,
       usage: tokens,
+      responseBytes: this.#bytes,
       escalation: this.#decision.escalation?.story,
     });
   }
