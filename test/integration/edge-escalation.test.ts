@@ -47,9 +47,13 @@ test("an unsure answer is given at once, and becomes the cloud's when that has o
   const later = await until("the answer is the cloud's", async () => {
     const query = await gateway.call("GET", `/device-api/v1/image-queries/${id}`);
     const result = query.body["result"] as Record<string, unknown>;
-    return result["from_edge"] === true ? undefined : result;
+    return result["from_edge"] === true
+      ? undefined
+      : { result, metadata: query.body["metadata"] as Record<string, unknown> };
   });
-  assert.deepEqual([later["label"], later["source"]], ["3", "ALGORITHM"]);
+  const { result, metadata } = later;
+  assert.deepEqual([result["label"], result["source"]], ["3", "ALGORITHM"]);
+  assert.deepEqual([metadata["is_from_edge"], "edge_result" in metadata], [undefined, true]);
 });
 
 test("what is asked and labelled while the cloud is away reaches it when it is back, each once", async (t) => {
@@ -65,6 +69,8 @@ test("what is asked and labelled while the cloud is away reaches it when it is b
     assert.equal((body["result"] as Record<string, unknown>)["label"], "8");
     ids.push(String(body["id"]));
   }
+  const odd = await gateway.call("GET", "/device-api/v1/image-queries/no%20such%20id");
+  assert.equal(odd.status, 404, "what no id looks like is nowhere, whether or not the cloud can be asked");
   const label = { image_query_id: ids[1], label: "7" };
   assert.equal((await gateway.call("POST", "/device-api/v1/labels", label)).status, 201);
   const cloud = await openCloud(t, {}, port);

@@ -80,7 +80,7 @@ class ThreadedStore implements EdgeStore {
       state: () => this.#ask("outboxState", undefined),
     };
     this.calibrations = {
-      keepPairs: (compared) => this.#link.call("keepPairs", compared, this.#countLost),
+      keepPairs: (compared) => this.#link.callBehind("keepPairs", compared, this.#countLost),
       pairs: (listing) => this.#ask("pairs", listing),
       keep: (calibration) => this.#ask("keepCalibration", calibration),
       all: () => this.#ask("calibrations", undefined),
@@ -108,7 +108,7 @@ class ThreadedStore implements EdgeStore {
   }
 
   keepQuery(query: StoredQuery): void {
-    this.#link.call("keepQuery", query, this.#countLost);
+    this.#link.callBehind("keepQuery", query, this.#countLost);
   }
 
   query(id: string): ReturnType<EdgeStore["query"]> {
@@ -140,7 +140,7 @@ class ThreadedStore implements EdgeStore {
     }
     const bytes = movable(picture.bytes, picture.handOver === true);
     const input = { queryId, picture: { bytes, mediaType: picture.mediaType } };
-    this.#link.call("offerPicture", input, this.#countLost, bytes.byteLength, bytes.buffer);
+    this.#link.callBehind("offerPicture", input, this.#countLost, bytes.byteLength, bytes.buffer);
     return true;
   }
 
@@ -169,7 +169,7 @@ class ThreadedStore implements EdgeStore {
   }
 
   count(detectorId: string, added: Readonly<Record<string, number>>, hour?: number): void {
-    this.#link.call("count", { detectorId, added, hour }, this.#countLost);
+    this.#link.callBehind("count", { detectorId, added, hour }, this.#countLost);
   }
 
   activity(fromHour: number, toHour: number): ReturnType<EdgeStore["activity"]> {

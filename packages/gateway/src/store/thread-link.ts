@@ -26,6 +26,19 @@ interface Pending {
   given: boolean;
 }
 
+/** One call on its way into the next message to the thread. */
+interface Outgoing {
+  readonly name: OperationName;
+  readonly input: unknown;
+  readonly done: Done;
+  readonly bytes: number;
+  readonly transfer: ArrayBuffer | undefined;
+}
+
+/** With so much of what nobody waits for, a message leaves at once. */
+const behindCalls = 64;
+const behindBytes = 1_048_576;
+
 const entry = new URL(
   import.meta.url.endsWith(".ts") ? "./store-thread.ts" : "./store-thread.js",
   import.meta.url,
@@ -54,6 +67,10 @@ export class ThreadLink {
   #bytes = 0;
   #outgoing: ThreadCall[] = [];
   #transfer: ArrayBuffer[] = [];
+  /** What is outgoing leaves within this turn of the event loop. */
+  #isDue = false;
+  #behind: Timer | undefined;
+  #behindBytes = 0;
   #watch: Timer | undefined;
   #restart: Timer | undefined;
 
@@ -71,6 +88,25 @@ export class ThreadLink {
 
   /** Sends a call; `done` is called exactly once, with its answer or a failure. */
   call(name: OperationName, input: unknown, done: Done, bytes = 0, transfer?: ArrayBuffer): void {
+    this.#take({ name, input, done, bytes, transfer });
+    if (this.#outgoing.length === 0 || this.#isDue) return;
+    this.#isDue = true;
+    queueMicrotask(() => this.#send());
+  }
+
+  /**
+   * As `call`, for what nobody waits for: it goes with the next call that somebody waits for, and is on the disk at the
+   * latest after `limits.behindMs`. To wake the thread for each record of each request costs more than to write it.
+   */
+  callBehind(name: OperationName, input: unknown, done: Done, bytes = 0, transfer?: ArrayBuffer): void {
+    this.#take({ name, input, done, bytes, transfer });
+    if (this.#outgoing.length === 0 || this.#isDue) return;
+    this.#behindBytes += bytes;
+    if (this.#outgoing.length >= behindCalls || this.#behindBytes >= behindBytes) this.#send();
+    else this.#behind ??= this.#options.clock.after(this.#gatherMs, () => this.#send());
+  }
+
+  #take({ name, input, done, bytes, transfer }: Outgoing): void {
     const refused = this.#refusal(bytes);
     if (refused !== undefined) return done(refused);
     const place = this.#free.pop() ?? this.#pending.length;
@@ -78,7 +114,6 @@ export class ThreadLink {
     this.#count += 1;
     this.#bytes += bytes;
     if (this.#count === 1) this.#worker?.ref();
-    if (this.#outgoing.length === 0) queueMicrotask(() => this.#send());
     this.#outgoing.push({ place, name, input, now: this.#options.clock.wallNow() });
     if (transfer !== undefined) this.#transfer.push(transfer);
     this.#watch ??= this.#watchLater(this.#options.limits.answerMs);
@@ -95,7 +130,17 @@ export class ThreadLink {
     return undefined;
   }
 
+  /** The thread itself waits as long as for a promised write. */
+  get #gatherMs(): number {
+    const { behindMs, groupMs } = this.#options.limits;
+    return Math.max(0, behindMs - groupMs);
+  }
+
   #send(): void {
+    this.#behind?.cancel();
+    this.#behind = undefined;
+    this.#behindBytes = 0;
+    this.#isDue = false;
     const calls = this.#outgoing;
     const transfer = this.#transfer;
     this.#outgoing = [];
@@ -106,7 +151,8 @@ export class ThreadLink {
   #spawn(opened: (problem: undefined | Failure) => void): void {
     const { folder, limits, clock, log } = this.#options;
     const stamp = new Date(clock.wallNow()).toISOString().replaceAll(/[:.]/g, "-");
-    const workerData: ThreadData = { folder, limits, stamp, checkAll: this.#checkAll };
+    const given = { ...limits, behindMs: Math.min(limits.behindMs, limits.groupMs) };
+    const workerData: ThreadData = { folder, limits: given, stamp, checkAll: this.#checkAll };
     const worker = new Worker(entry, { workerData, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
     this.#worker = worker;
     worker.on("message", (message: FromThread) => {
@@ -171,6 +217,9 @@ export class ThreadLink {
     this.#bytes = 0;
     this.#outgoing = [];
     this.#transfer = [];
+    this.#behind?.cancel();
+    this.#behind = undefined;
+    this.#behindBytes = 0;
   }
 
   #startLater(): void {

@@ -72,7 +72,10 @@ function linesOf(told: Told): string[] {
   const { calibration, choice, drift, model, fitted_at: fittedAt } = told;
   const lines = [`model        ${model ?? "none has answered yet"}`, `mode         ${told.mode}`];
   if (calibration === null || choice === null)
-    return [...lines, `calibration  none; ${told.new_pairs} comparisons with the cloud are new`];
+    return [
+      ...lines,
+      `calibration  none yet; ${told.new_pairs} answers were compared with the cloud's so far`,
+    ];
   const { model: fitted, pairs, before, after } = calibration;
   const worth = Math.floor(calibration.effective_pairs);
   lines.push(

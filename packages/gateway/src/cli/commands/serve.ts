@@ -103,9 +103,15 @@ function announce(
   { config, logger, version }: { config: CompiledConfig; logger: Logger; version: string },
 ): void {
   const { http, grpc } = gateway.listening;
-  for (const { host, port } of http) logger.info("listening", { door: "http", host, port, version });
+  for (const { host, port, edge } of http) {
+    logger.info("listening", { door: "http", host, port, version, ...(edge === true && { edge }) });
+  }
   if (grpc !== undefined)
     logger.info("listening", { door: "grpc", host: grpc.host, port: grpc.port, version });
+  if (config.edge !== undefined) {
+    const { cloud, detectors } = config.edge;
+    logger.info("edge", { detectors: detectors.length, ...(cloud && { cloud: cloud.origin }) });
+  }
   for (const note of findSurprises(config)) logger.warn("configuration_note", { note });
 }
 

@@ -11,7 +11,7 @@ const awayStatuses: readonly (number | undefined)[] = [502, 503, 504];
 /** Turns outcomes of calls into a state. A call that its caller left says nothing. */
 export class CloudWatch {
   readonly #clock: Clock;
-  readonly #listeners: ((health: CloudHealth) => void)[] = [];
+  readonly #listeners: ((health: CloudHealth, before: CloudHealth) => void)[] = [];
   #health: CloudHealth;
   #failures = 0;
 
@@ -24,7 +24,8 @@ export class CloudWatch {
     return this.#health;
   }
 
-  listen(listener: (health: CloudHealth) => void): void {
+  /** `before`: how it was until now, and since when. */
+  listen(listener: (health: CloudHealth, before: CloudHealth) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -43,10 +44,11 @@ export class CloudWatch {
   }
 
   #become(state: CloudHealth["state"], reason: string): void {
-    const { state: before, since } = this.#health;
-    if (state === before && reason === this.#health.reason) return;
-    this.#health = { state, since: state === before ? since : this.#clock.wallNow(), reason };
-    if (state !== before) for (const listener of this.#listeners) listener(this.#health);
+    const before = this.#health;
+    const isNew = state !== before.state;
+    if (!isNew && reason === before.reason) return;
+    this.#health = { state, since: isNew ? this.#clock.wallNow() : before.since, reason };
+    if (isNew) for (const listener of this.#listeners) listener(this.#health, before);
   }
 }
 

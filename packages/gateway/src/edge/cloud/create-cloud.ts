@@ -97,9 +97,11 @@ class GroundlightCloud implements Cloud {
       connectTimeoutMs: options.connectTimeoutMs,
     });
     this.#watch = new CloudWatch(clock);
-    this.#watch.listen(({ state, reason }) => {
-      if (state === "unreachable") logger.warn("cloud_unreachable", { address: this.address, reason });
-      else logger.info("cloud_reachable", { address: this.address });
+    this.#watch.listen(({ state, reason, since }, before) => {
+      const { address } = this;
+      if (state === "unreachable") logger.warn("cloud_unreachable", { address, reason });
+      else if (before.state === "unknown") logger.info("cloud_reachable", { address });
+      else logger.info("cloud_reachable", { address, awayMs: since - before.since });
     });
   }
 

@@ -20,6 +20,7 @@ import type {
 } from "../../contracts/edge-observer.ts";
 import type { LabelPayload, QueryPayload, QueryRecord } from "../../contracts/edge-records.ts";
 import type { EdgeStore, RejectedEscalation } from "../../contracts/edge-store.ts";
+import type { LogFields } from "../../contracts/telemetry.ts";
 import type { EscalationReason, ImageQuery } from "../../core/detector.ts";
 import { failure, isFailure } from "../../core/errors.ts";
 import { openEdgeStore } from "../../store/open-edge-store.ts";
@@ -38,6 +39,8 @@ interface World {
   readonly drain: EscalationDrain;
   readonly delivered: DeliveryObservation[];
   readonly compared: AgreementObservation[];
+  /** What was logged for information. */
+  readonly told: (readonly [event: string, fields: LogFields | undefined])[];
 }
 
 async function world(
@@ -54,6 +57,7 @@ async function world(
   const cloud = scriptedCloud();
   const delivered: DeliveryObservation[] = [];
   const compared: AgreementObservation[] = [];
+  const told: [event: string, fields: LogFields | undefined][] = [];
   const observer: EdgeObserver = {
     answered() {},
     delivered: (each) => void delivered.push(each),
@@ -64,7 +68,7 @@ async function world(
     cloud,
     clock,
     random,
-    logger: silent,
+    logger: { ...silent, info: (event, fields) => void told.push([event, fields]) },
     observer,
     tokenOf,
     limits,
@@ -74,7 +78,7 @@ async function world(
     await store.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  return { folder, clock, store, cloud, drain, delivered, compared };
+  return { folder, clock, store, cloud, drain, delivered, compared, told };
 }
 
 /** Moves the clock step by step: what waits for time sets its timers in between. */
@@ -321,6 +325,11 @@ describe("what fails", () => {
     await advanceUntil(here, 1_000, "all sent", async () => (await waiting(here)) === 0);
     const good = here.delivered.filter(({ outcome }) => outcome === "sent");
     assert.equal(good.length, 18);
+    await until("told", () => here.told.length > 0);
+    assert.deepEqual(
+      here.told.map(([event, fields]) => [event, fields?.["sent"]]),
+      [["edge_outbox_empty", 18]],
+    );
   });
 
   it("is tried at once when a caller found the cloud back", async (t) => {

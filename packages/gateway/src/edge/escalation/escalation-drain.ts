@@ -69,6 +69,8 @@ export class EscalationDrain {
   #misses = 0;
   /** On the monotonic clock: not before this while the cloud is away. */
   #probeAt = 0;
+  /** What was sent since the cloud was away, and from when; undefined once all that had waited is gone. */
+  #backlog: { firstAt: number | undefined; sent: number } | undefined;
   #storeFailures = 0;
 
   constructor(parts: DrainParts) {
@@ -142,11 +144,28 @@ export class EscalationDrain {
     if (isFailure(claim)) return this.#storeFailed(claim);
     this.#storeFailures = 0;
     for (const item of claim.items) this.#begin(item);
+    if (claim.items.length === 0 && claim.nextAt === undefined) this.#tellEmpty();
     if (this.#closing.reason !== undefined) return;
     if (this.#isWoken) return this.wake();
     const { nextAt } = claim;
     const idleMs = nextAt === undefined ? Infinity : Math.max(1, nextAt - clock.wallNow());
     this.#pumpAfter(Math.min(this.#limits.idleMs, idleMs));
+  }
+
+  /** Nothing is queued and nothing runs: where the cloud had been away, what had waited for it is there now. */
+  #tellEmpty(): void {
+    if (this.#backlog === undefined || this.#running.size > 0) return;
+    const { firstAt, sent } = this.#backlog;
+    this.#backlog = undefined;
+    if (firstAt === undefined) return;
+    const { clock, logger } = this.#parts;
+    logger.info("edge_outbox_empty", { sent, tookMs: Math.round(clock.now() - firstAt) });
+  }
+
+  #countSent(): void {
+    if (this.#backlog === undefined) return;
+    this.#backlog.firstAt ??= this.#parts.clock.now();
+    this.#backlog.sent++;
   }
 
   #pumpAfter(delayMs: number): void {
@@ -191,6 +210,7 @@ export class EscalationDrain {
     const { outbox } = this.#parts.store;
     const stored = answer === undefined ? undefined : await this.#merged(item.id, answer);
     await this.#settle(item, () => outbox.acknowledge(item.id, stored));
+    this.#countSent();
     this.#tell(item, "sent", undefined);
     if (answer === undefined || payload === undefined) return;
     const asked = askedOf(item, payload);
@@ -207,6 +227,7 @@ export class EscalationDrain {
       });
     const pauseMs = backOffMs(item.attempts, random);
     if (isAway(failure)) {
+      this.#backlog ??= { firstAt: undefined, sent: 0 };
       this.#probeAt = clock.now() + backOffMs(this.#misses, random);
       this.#misses += 1;
     } else this.#misses = 0;

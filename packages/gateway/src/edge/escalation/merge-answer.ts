@@ -23,11 +23,20 @@ export function withCloudAnswer(stored: StoredQuery, answer: ImageQuery): Stored
   const { result, rois, text, doneProcessing } = answer;
   const merged: QueryRecord = {
     ...record,
-    query: keepsOwn ? query : { ...query, result, rois, text, doneProcessing },
+    query: keepsOwn
+      ? query
+      : { ...query, result, rois, text, doneProcessing, metadata: withoutEdgeMark(query.metadata) },
     cloud: result ?? undefined,
     pending: undefined,
   };
   return { ...stored, record: JSON.stringify(merged) };
+}
+
+/** The answer is the cloud's now. Which model of the edge had said what stays told. */
+function withoutEdgeMark(metadata: ImageQuery["metadata"]): ImageQuery["metadata"] {
+  if (metadata === null) return null;
+  const { is_from_edge: _mark, ...rest } = metadata;
+  return rest;
 }
 
 /** What was asked, for a comparison. */

@@ -113,8 +113,9 @@ function askCloud(
   call: HttpCall,
   id: string,
 ): RouteResult | Promise<RouteResult> {
-  if (cloud !== undefined) return forwarding.answer(call, "unknown_query");
-  return noQuery(id);
+  // What no id looks like is not to be had in the cloud either, reachable or not.
+  if (cloud === undefined || !isKeepable(id)) return noQuery(id);
+  return forwarding.answer(call, "unknown_query");
 }
 
 function noQuery(id: string): Failure {
@@ -125,7 +126,7 @@ async function getPicture(deps: QueryRouteDeps, call: HttpCall): Promise<RouteRe
   const { id = "" } = call.params;
   const picture = isKeepable(id) ? await deps.store.picture(id) : undefined;
   if (picture !== undefined && !isFailure(picture)) return pictureAnswer(picture.bytes, picture.mediaType);
-  if (deps.cloud !== undefined) return deps.forwarding.answer(call, "unknown_query");
+  if (deps.cloud !== undefined && isKeepable(id)) return deps.forwarding.answer(call, "unknown_query");
   if (picture !== undefined) return picture;
   const known = await storedQuery(deps, id);
   if (known === undefined || isFailure(known)) return known ?? noQuery(id);
