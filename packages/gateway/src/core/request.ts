@@ -1,4 +1,5 @@
 /** One request on its way through the pipeline. */
+import type { AddressSubset } from "./address-subset.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { Failure } from "./errors.ts";
 import type { ForwardPayload, TokenUsage } from "./forward.ts";
@@ -117,6 +118,8 @@ export interface RequestWith<P extends Payload> {
   traits?: RequestTraits;
   /** Set by routing where rules looked at the request, in their order. */
   rules?: readonly RuleTrace[];
+  /** The servers that it may go to, where the door's caller limits them; absent: all of its pool. */
+  only?: AddressSubset;
   /** Routing may put an edited one in its place. */
   payload: P;
   /** As the caller sent them; absent for a request that the gateway itself makes. */

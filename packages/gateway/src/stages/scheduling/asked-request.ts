@@ -7,6 +7,7 @@ import type { ForwardPayload } from "../../core/forward.ts";
 import type { HeaderMap } from "../../core/headers.ts";
 import type { InferenceRequest } from "../../core/request.ts";
 import { plainTraits, type RequestTraits } from "../../core/request-traits.ts";
+import { writeShape } from "./waiting-shape.ts";
 
 const noHeaders: HeaderMap = {};
 const noParts: readonly Uint8Array[] = [];
@@ -48,7 +49,7 @@ export class AskedRequest implements ScheduledRequest, LineCost {
   }
 
   get shapeKey(): string {
-    return this.model;
+    return writeShape({ model: this.model, only: this.request.only });
   }
 
   get headers(): HeaderMap {

@@ -9,6 +9,7 @@ import type { InferenceRequest } from "../../core/request.ts";
 import { AskedRequest } from "./asked-request.ts";
 import type { ProfileEngine } from "./profile-engine.ts";
 import { RequestLease, type LeaseContext, type LeaseTimes } from "./request-lease.ts";
+import { admitted, noneAdmitted, readShape, type WaitingShape } from "./waiting-shape.ts";
 
 type Request = InferenceRequest<ForwardPayload>;
 type Endpoints = readonly HttpEndpoint[];
@@ -43,7 +44,7 @@ export class PoolScheduler {
   #last: AskedRequest | undefined;
   #isDraining = false;
   #drainAgain = false;
-  readonly #fits = (model: string): boolean => this.#hasRoom(model);
+  readonly #fits = (shapeKey: string): boolean => this.#hasRoom(readShape(shapeKey));
 
   constructor({ pool, engine, clock, onFault }: PoolSchedulerOptions) {
     this.#pool = pool;
@@ -60,9 +61,12 @@ export class PoolScheduler {
   /** As `Scheduling.decide`. */
   decide(route: ForwardRoute, request: Request): ForwardDecision | Failure | undefined {
     const { model } = route;
-    const candidates = this.#pool.candidatesFor(model);
-    if (candidates.length === 0) return this.#pool.refusalFor(model);
+    const { only } = request;
+    if (only !== undefined && admitted(this.#pool.endpointsFor(model), only).length === 0) return noneAdmitted();
+    const all = this.#pool.candidatesFor(model);
+    if (all.length === 0) return this.#pool.refusalFor(model);
     if (this.#pool.line.length > 0) return undefined;
+    const candidates = admitted(all, only);
     const open = this.#withRoom(candidates);
     if (open.length === 0) return undefined;
     const asked = this.#asked(request, model);
@@ -89,8 +93,9 @@ export class PoolScheduler {
 
   /** Another endpoint, for a further attempt: see `Scheduling.another`. */
   another({ model }: ForwardRoute, tried: Endpoints, decision: ForwardDecision): HttpEndpoint | undefined {
-    const candidates = this.#pool.candidatesFor(model);
-    if (candidates.length === 0) return soonest(this.#pool.endpointsFor(model));
+    const { only } = decision.request;
+    const candidates = admitted(this.#pool.candidatesFor(model), only);
+    if (candidates.length === 0) return soonest(admitted(this.#pool.endpointsFor(model), only));
     // The one place of a server on trial is not shared; that of another is one of many.
     const able = candidates.filter(
       ({ state, inFlight, capacity }) => state === "ready" || inFlight < capacity,
@@ -163,7 +168,7 @@ export class PoolScheduler {
   #serve(waiter: Waiter<ForwardPayload, LineCost>): void {
     const { bound } = waiter;
     if (!(bound instanceof AskedRequest)) throw new TypeError("a request that is not of this line");
-    const candidates = this.#pool.candidatesFor(bound.model);
+    const candidates = admitted(this.#pool.candidatesFor(bound.model), bound.request.only);
     const choice = this.#choose(bound, this.#withRoom(candidates), candidates);
     if (isFailure(choice)) return waiter.refuse(choice);
     const times: LeaseTimes = { enqueuedAt: waiter.enqueuedAt, grantedAt: this.#clock.now() };
@@ -203,8 +208,8 @@ export class PoolScheduler {
     return isFailure(among) ? undefined : among[0];
   }
 
-  #hasRoom(model: string): boolean {
-    for (const { inFlight, capacity } of this.#pool.candidatesFor(model))
+  #hasRoom({ model, only }: WaitingShape): boolean {
+    for (const { inFlight, capacity } of admitted(this.#pool.candidatesFor(model), only))
       if (inFlight < capacity) return true;
     return false;
   }
