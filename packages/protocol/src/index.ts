@@ -7,8 +7,8 @@
  * `uint64Contents`, which are bigints.
  */
 
-/** Messages of package `inference`: KServe v2 with Triton's extensions, and `ModelInference`; `grpc` holds `health.v1`, `reflection.v1` and `reflection.v1alpha`. */
-export { grpc, inference } from "./gen/protocol.js";
+/** Messages of package `inference`: KServe v2 with Triton's extensions, and `ModelInference`; `grpc` holds `health.v1`, `reflection.v1` and `reflection.v1alpha`; `envoy.service.ext_proc.v3` is external processing. */
+export { envoy, grpc, inference } from "./gen/protocol.js";
 
 /** For server reflection and method tables. */
 export { fileDescriptors, methods } from "./gen/descriptors.js";

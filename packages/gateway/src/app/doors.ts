@@ -10,6 +10,8 @@ import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
 import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
 import type { Edge } from "./edge.ts";
+import { openExtProc, type ExtProcAddress, type OpenExtProc } from "./extproc.ts";
+import { HealthState } from "./health-state.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import type { PickerWatch } from "./picker-watch.ts";
 import { collectAddresses } from "./routes.ts";
@@ -29,6 +31,8 @@ export interface Listening {
   readonly http: readonly BoundAddress[];
   /** Undefined: no gRPC. */
   readonly grpc: BoundAddress | undefined;
+  /** Where Envoy asks; undefined: nowhere. */
+  readonly extProc: ExtProcAddress | undefined;
 }
 
 /** Open doors. */
@@ -65,11 +69,12 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   const certificates = new Certificates(context);
   const http: HttpDoor[] = [];
   let grpc: GrpcDoor | undefined;
+  let extProc: OpenExtProc | undefined;
   const close = async (options: { readonly graceMs: number }): Promise<void> => {
     draining = true;
     health.changed();
     const open: readonly (HttpDoor | GrpcDoor)[] = grpc === undefined ? http : [...http, grpc];
-    await Promise.all(open.map((door) => door.close(options)));
+    await Promise.all([...open.map((door) => door.close(options)), extProc?.close(options)]);
     certificates.close();
     addresses.close();
   };
@@ -98,9 +103,12 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
     }
     const bound = await Promise.all(http.map((door, i) => listen(door, config.http[i], context)));
     const rpc = await grpc?.listen();
+    extProc =
+      config.extProc && (await openExtProc(config.extProc, { ...parts, health, routes: addresses.routes }));
     const listening = {
       http: bound.filter((address) => address !== undefined),
       grpc: rpc && { ...rpc, secure: config.grpc?.tls !== undefined },
+      extProc: extProc?.address,
     };
     return { listening, notifyHealth: () => health.changed(), close };
   } catch (error) {
@@ -147,25 +155,6 @@ class Certificates {
 
   close(): void {
     for (const each of this.#kept) each.close();
-  }
-}
-
-/** Readiness as the health service sees it. */
-class HealthState {
-  readonly isServing: () => boolean;
-  readonly #listeners = new Set<() => void>();
-
-  constructor(isServing: () => boolean) {
-    this.isServing = isServing;
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  changed(): void {
-    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -109,6 +109,6 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   };
 }
 
-function portsOf({ http, grpc }: Listening): number[] {
-  return [...http, ...(grpc === undefined ? [] : [grpc])].map(({ port }) => port);
+function portsOf({ http, grpc, extProc }: Listening): number[] {
+  return [...http, ...[grpc, extProc].filter((each) => each !== undefined)].map(({ port }) => port);
 }

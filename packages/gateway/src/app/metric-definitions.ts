@@ -1,5 +1,6 @@
 /** Every metric family there is: the reference page is made from this list. */
 import type { MetricDefinition } from "../contracts/telemetry.ts";
+import { extProcMetrics } from "../doors/extproc/extproc-metrics.ts";
 import { grpcMetrics } from "../doors/grpc/grpc-metrics.ts";
 import { httpMetrics } from "../doors/http/http-metrics.ts";
 import { edgeForwardMetrics } from "../edge/forward.ts";
@@ -30,6 +31,7 @@ export const metricDefinitions: readonly ListedMetric[] = [
   endpointMetrics,
   httpMetrics,
   grpcMetrics,
+  extProcMetrics,
   keyMetrics,
   ruleMetrics,
   modelRewriteMetrics,

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type {
   AccessOptions,
   DoorOptions,
+  ExtProcOptions,
   FlowOptions,
   GrpcPoolOptions,
   HttpPoolOptions,
@@ -23,6 +24,7 @@ import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
 import { compileEdge } from "./compile-edge.ts";
+import { compileExtProc } from "./extproc-schema.ts";
 import { compileEscalate, compileModelEscalation } from "./escalate-schema.ts";
 import {
   httpPoolSchema,
@@ -47,6 +49,8 @@ export interface CompiledConfig {
   readonly http: readonly DoorOptions[];
   /** Undefined: no gRPC. */
   readonly grpc: DoorOptions | undefined;
+  /** Absent: Envoy is not answered. */
+  readonly extProc?: ExtProcOptions | undefined;
   readonly access: AccessOptions;
   readonly flow: FlowOptions;
   readonly workers: WorkerOptions;
@@ -99,6 +103,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
   return {
     http: (config.listen ?? usualListeners(config)).map(door),
     grpc: config.grpc === false ? undefined : door(config.grpc),
+    extProc: config.extProc ? compileExtProc(config.extProc, boundsOf(config.limits), directory) : undefined,
     access: compileAccess(config, surroundings),
     flow: { maxQueue: config.flow.maxQueue, requestTimeoutMs: ms(config.flow.requestTimeout) },
     workers: compileWorkers(config.workers),
@@ -118,6 +123,10 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     monitoring: { grafana: config.monitoring.grafana, prometheus: config.monitoring.prometheus },
     log: { level: config.log.level, format: config.log.format },
   } satisfies CompiledConfig;
+}
+
+function boundsOf({ maxConnections, maxBody, maxTotalBody }: DefaultedConfig["limits"]) {
+  return { maxConnections, maxBodyBytes: bytes(maxBody), maxTotalBodyBytes: bytes(maxTotalBody) };
 }
 
 /** What an address to listen on says. */

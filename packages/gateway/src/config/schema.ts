@@ -1,6 +1,7 @@
 /** `spillway.yaml`: every key with its meaning, default and range. The reference page and the JSON Schema come from here. */
 import * as z from "zod";
 import { edgeSchema } from "./edge-schema.ts";
+import { extProcSchema } from "./extproc-schema.ts";
 import { llamaSchema } from "./llama-schema.ts";
 import { logLevels } from "../contracts/telemetry.ts";
 import {
@@ -215,6 +216,11 @@ export const configSchema = z.strictObject({
   grpc: falseOr("a mapping with port and host", grpcSchema)
     .prefault({})
     .describe("Where gRPC is answered; `false`: nowhere"),
+  extProc: falseOr("a mapping of settings", extProcSchema)
+    .optional()
+    .describe(
+      "Where Envoy and gateways built on it ask which server takes a request (ext_proc). Absent or `false`: nowhere",
+    ),
   auth: wordOr("none", "a mapping with keys", authSchema)
     .optional()
     .describe(

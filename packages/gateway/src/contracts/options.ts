@@ -187,6 +187,32 @@ export interface DoorOptions {
   readonly optional?: boolean;
 }
 
+/** The door for Envoy, which asks where requests go. */
+export interface ExtProcOptions {
+  /** Address to bind, of both ports. */
+  readonly host: string;
+  readonly port: number;
+  /** Port of `grpc.health.v1`, which the door itself answers too; undefined: none of its own. */
+  readonly healthPort: number | undefined;
+  /** `self-signed`: a certificate made at the start. `none`: plain text. Else PEM files, which are watched. */
+  readonly tls: TlsFiles | "self-signed" | "none";
+  /** How long streams may go on when the door closes, ms. */
+  readonly drainMs: number;
+  /** Streams of one connection at once. */
+  readonly maxStreams: number;
+  readonly maxConnections: number;
+  /** Headers of one request, or of its answer. */
+  readonly maxHeaders: number;
+  /** Largest body of one request, bytes. */
+  readonly maxBodyBytes: number;
+  /** Bodies held at once over all requests, bytes. */
+  readonly maxTotalBodyBytes: number;
+  /** Envoy's list of endpoints that may be chosen counts. */
+  readonly subsets: boolean;
+  /** Tell Envoy what the endpoints scored. */
+  readonly scores: boolean;
+}
+
 /** A certificate, its intermediates behind it, and its key, as PEM texts. */
 export interface Certificate {
   readonly cert: string;

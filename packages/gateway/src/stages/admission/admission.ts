@@ -33,7 +33,9 @@ export function createAdmission(
       return (head) => admitByKey(keys, head);
     case "loopback": {
       const gate = new LoopbackGate(access);
-      return (head) => gate.refusal(head) ?? withScope(local, head);
+      // Envoy has let the caller in: its address and the names it uses are not this machine's.
+      return (head) =>
+        head.door === "extproc" ? withScope(anonymous, head) : (gate.refusal(head) ?? withScope(local, head));
     }
   }
 }

@@ -1,0 +1,33 @@
+/** What all streams of a door share. */
+import type { ForwardCatalog } from "../../contracts/http-endpoint.ts";
+import type { Pipeline } from "../../contracts/pipeline.ts";
+import type { Logger } from "../../contracts/telemetry.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
+import type { ExtProcMeters } from "./extproc-metrics.ts";
+import type { RouteTable } from "./route-table.ts";
+
+/** Bounds of one request and of all. */
+export interface StreamLimits {
+  /** Largest body of one request, bytes. */
+  readonly maxBodyBytes: number;
+  /** Bodies held at once over all requests, bytes. */
+  readonly maxTotalBodyBytes: number;
+  readonly maxHeaders: number;
+}
+
+/** Made once a door. */
+export interface StreamContext {
+  readonly pipeline: Pipeline;
+  readonly pools: Pick<ForwardCatalog, "pools">;
+  readonly routes: RouteTable;
+  readonly limits: StreamLimits;
+  /** Envoy's list of endpoints that may be chosen counts. */
+  readonly subsets: boolean;
+  /** Scores are told in the metadata. */
+  readonly scores: boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly meters: ExtProcMeters;
+}
