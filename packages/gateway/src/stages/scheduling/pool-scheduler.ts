@@ -62,7 +62,8 @@ export class PoolScheduler {
   decide(route: ForwardRoute, request: Request): ForwardDecision | Failure | undefined {
     const { model } = route;
     const { only } = request;
-    if (only !== undefined && admitted(this.#pool.endpointsFor(model), only).length === 0) return noneAdmitted();
+    if (only !== undefined && admitted(this.#pool.endpointsFor(model), only).length === 0)
+      return noneAdmitted();
     const all = this.#pool.candidatesFor(model);
     if (all.length === 0) return this.#pool.refusalFor(model);
     if (this.#pool.line.length > 0) return undefined;
