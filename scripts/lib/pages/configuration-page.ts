@@ -18,6 +18,9 @@ language server complete and check a file whose first line is \`# yaml-language-
 - **Paths** start from the folder of the file.
 - **\`\${NAME}\`** in a value is what the environment variable \`NAME\` says; one that is not set is an error. \`$\${\` stands for
   \`\${\` itself.
+- **Plugins** are given by their type, whose usual ending may be left out (\`queue\` for \`queue-scorer\`), or as a mapping:
+  \`type\`; \`parameters\`, what it is told; \`name\`, where there are several of one type; and \`weight\` of a scorer, 1
+  where nothing is said. A name that stands twice is one plugin.
 
 ${schemaSections(schema)}`;
 }

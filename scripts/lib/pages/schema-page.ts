@@ -63,6 +63,7 @@ function rowsOf(key: string, node: SchemaNode, required: boolean): KeyRow[] {
 
 /** Rows of what lies in a mapping, a list of mappings, or a mapping with names of the writer's choice. */
 function below(key: string, node: SchemaNode): KeyRow[] {
+  if (isPlugin(node)) return [];
   const mappings = (node.anyOf ?? [node]).filter((each) => each.type === "object");
   if (mappings.length > 1) {
     return mappings.flatMap((each) => below(key, each).map((row) => ({ ...row, variant: variantOf(each) })));
@@ -76,6 +77,11 @@ function below(key: string, node: SchemaNode): KeyRow[] {
   const named = mapping?.additionalProperties;
   if (typeof named === "object") return below(`${key}.<name>`, named);
   return isNode(node.items) ? below(`${key}[]`, node.items) : [];
+}
+
+/** What a plugin is given as is said once for the page, not at every place that takes one. */
+function isPlugin({ patternErrorMessage = "" }: SchemaNode): boolean {
+  return patternErrorMessage.includes("the type of a plugin, or a mapping");
 }
 
 /** The key whose words tell the mappings of a choice apart: the first that takes only some words. */

@@ -87,7 +87,7 @@ export function createForwarding({
   records,
 }: ForwardParts): Forwarding {
   const { clock, random, logger } = context;
-  const plugins = new PluginRegistry(builtInPlugins);
+  const plugins = new PluginRegistry([...builtInPlugins, ...config.plugins]);
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
   const watch = createPickerWatch({ config, context, pools: () => catalog.pools() });
@@ -118,7 +118,7 @@ export function createForwarding({
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
-  const { rules, close: closeRules } = createRules(config.rules, context);
+  const { rules, close: closeRules } = createRules(config.rules, { ...context, plugins });
   return {
     catalog,
     watch,

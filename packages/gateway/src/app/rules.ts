@@ -3,7 +3,7 @@ import { createConnectionFactory } from "../stages/upstream/server-connections.t
 import type { PluginHost } from "../contracts/plugins/plugin.ts";
 import type { ConfiguredRule, RoutingRule, RuleSpec } from "../contracts/plugins/rule.ts";
 import { GatewayError, toFailure } from "../core/errors.ts";
-import { ruleDefinitions } from "../plugins/rules/index.ts";
+import type { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { createHttpCallouts } from "./http-callouts.ts";
 import type { GatewayContext } from "./options.ts";
 
@@ -14,20 +14,28 @@ export interface Rules {
 }
 
 /** Throws a `GatewayError` that names the rule at fault. */
-export function createRules(specs: readonly RuleSpec[], context: GatewayContext): Rules {
-  const { clock, random, logger, metrics } = context;
+export function createRules(
+  specs: readonly RuleSpec[],
+  context: GatewayContext & { readonly plugins: PluginRegistry },
+): Rules {
+  const { clock, random, logger, metrics, plugins } = context;
   const callouts = createHttpCallouts(createConnectionFactory({ clock }));
   const shared = { clock, random, logger, metrics, callout: callouts.create };
   return {
-    rules: specs.map((spec) => configure(spec, shared)),
+    rules: specs.map((spec) => configure(spec, plugins, shared)),
     close: () => callouts.close(),
   };
 }
 
-function configure(spec: RuleSpec, shared: Omit<PluginHost, "name" | "dataIndex">): ConfiguredRule {
+function configure(
+  spec: RuleSpec,
+  plugins: PluginRegistry,
+  shared: Omit<PluginHost, "name" | "dataIndex">,
+): ConfiguredRule {
   const { name, type, parameters } = spec.plugin;
-  const definition = ruleDefinitions.find((each) => each.type === type || each.aliases?.includes(type));
-  if (definition === undefined) throw new GatewayError("bad_request", `rule ${name}: no such type: ${type}`);
+  const definition = plugins.find(type);
+  if (definition?.kinds.includes("rule") !== true)
+    throw new GatewayError("bad_request", `rule ${name}: no such type: ${type}`);
   const dataIndex = (): number => {
     throw new GatewayError("bad_request", "rules have no data of the scheduling cycle");
   };

@@ -21,6 +21,7 @@ import type {
 import type { RuleSpec } from "../contracts/plugins/rule.ts";
 import type { ModelEscalationRule } from "../contracts/escalation.ts";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
+import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { Secret } from "../core/secret.ts";
 import { compileEdge } from "./compile-edge.ts";
@@ -34,6 +35,8 @@ import {
 } from "./pool-schema.ts";
 import { compileRequests, compileRule } from "./rules-schema.ts";
 import type { DefaultedConfig, DefaultedKey } from "./schema.ts";
+import { compilePicker } from "./picker-schema.ts";
+import type { PoolPlugins } from "./pool-plugins.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
 /** What is logged. */
@@ -72,8 +75,25 @@ export interface CompiledConfig {
   readonly edge: EdgeOptions | undefined;
   readonly predict: PredictOptions;
   readonly monitoring: MonitoringOptions;
+  /** Undefined: no door for Envoy. */
+  readonly picker: ExtProcOptions | undefined;
+  /** Plugins of the configuration's own files, beside those that are built in. */
+  readonly plugins: readonly PluginDefinition[];
+  /** What is valid and probably not meant, or has another name today: one sentence each, with its place. */
+  readonly notes: readonly string[];
   readonly log: LogOptions;
 }
+
+/** What a configuration and the files that it names say of plugins, ready for the engines. */
+export interface CompiledPlugins {
+  /** By the name of the pool. */
+  readonly pools: ReadonlyMap<string, PoolPlugins>;
+  readonly definitions: readonly PluginDefinition[];
+  readonly notes: readonly string[];
+}
+
+/** Of a configuration that says nothing of them. */
+export const withoutPlugins: CompiledPlugins = { pools: new Map(), definitions: [], notes: [] };
 
 /** What the texts of a configuration refer to. */
 export interface Surroundings {
@@ -81,11 +101,16 @@ export interface Surroundings {
   readonly directory: string;
   /** The folder of models when the configuration names none. */
   readonly repository: string;
+  readonly plugins: CompiledPlugins;
 }
 
 /** Compiles a valid configuration. Pure. */
 export function compileConfig(config: DefaultedConfig, surroundings: Surroundings): CompiledConfig {
-  const { directory } = surroundings;
+  const { directory, plugins } = surroundings;
+  const limits = {
+    maxBodyBytes: bytes(config.limits.maxBody),
+    maxTotalBodyBytes: bytes(config.limits.maxTotalBody),
+  };
   const door = ({ port, host, tls, edge, optional }: Listener): DoorOptions => ({
     port,
     host,
@@ -93,8 +118,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
       cert: resolve(surroundings.directory, tls.cert),
       key: resolve(surroundings.directory, tls.key),
     },
-    maxBodyBytes: bytes(config.limits.maxBody),
-    maxTotalBodyBytes: bytes(config.limits.maxTotalBody),
+    ...limits,
     receiveTimeoutMs: ms(config.limits.receiveTimeout),
     maxConnections: config.limits.maxConnections,
     ...(edge === true && { edge }),
@@ -121,6 +145,9 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
       promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
     },
     monitoring: { grafana: config.monitoring.grafana, prometheus: config.monitoring.prometheus },
+    picker: config.picker === false ? undefined : compilePicker(config.picker, { directory, limits }),
+    plugins: plugins.definitions,
+    notes: plugins.notes,
     log: { level: config.log.level, format: config.log.format },
   } satisfies CompiledConfig;
 }
@@ -247,7 +274,7 @@ export function defaultHttpPool(
   endpoints: readonly string[],
 ): HttpPoolOptions {
   const pool = httpPoolSchema.parse({ dialect, endpoints });
-  return compileHttpPool(name, pool, { directory: "/", repository: "" });
+  return compileHttpPool(name, pool, { directory: "/", repository: "", plugins: withoutPlugins });
 }
 
 /** Ollama works on few requests at once and keeps the others in a line of its own, which knows no priorities. */
@@ -256,7 +283,7 @@ const usualConcurrency = { ollama: 16, other: 256 };
 function compileHttpPool(
   name: string,
   pool: DefaultedHttpPool,
-  { directory }: Surroundings,
+  { directory, plugins }: Surroundings,
 ): HttpPoolOptions {
   const { timeouts, retries, hedging, health } = pool;
   const secret = secretIn(directory);
@@ -293,6 +320,7 @@ function compileHttpPool(
       failures: health.failures,
       backoffMs: { initial: ms(health.backoff.initial), max: ms(health.backoff.max) },
     },
+    ...plugins.pools.get(name),
   } satisfies HttpPoolOptions;
 }
 

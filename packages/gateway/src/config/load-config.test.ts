@@ -156,6 +156,9 @@ test("an empty file means every default", () => {
     edge: undefined,
     predict: { featuresModel: "iris", promptModel: "sentiment" },
     monitoring: { grafana: undefined, prometheus: undefined },
+    picker: undefined,
+    plugins: [],
+    notes: [],
     log: { level: undefined, format: "auto" },
   });
 });

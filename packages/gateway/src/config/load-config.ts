@@ -1,9 +1,10 @@
 /** Reads `spillway.yaml`: text to compiled configuration, or every mistake in it at once. */
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { compileConfig, type CompiledConfig } from "./compiled.ts";
+import { compileConfig, withoutPlugins, type CompiledConfig, type CompiledPlugins } from "./compiled.ts";
+import { loadPlugins, noPlugins, resolvePlugins, type LoadedPlugins } from "./config-plugins.ts";
 import { findRepository } from "./builtin.ts";
-import { readDocument, readText, whyUnreadable } from "./read-document.ts";
+import { failed, readDocument, readText, whyUnreadable, type DocumentResult } from "./read-document.ts";
 import { findContradictions } from "./relations.ts";
 import { configSchema, type DefaultedConfig } from "./schema.ts";
 
@@ -23,7 +24,7 @@ export interface LoadOptions {
 export async function loadConfig(options: LoadOptions): Promise<ConfigResult> {
   const { file, workingDirectory, environment } = options;
   if (file === undefined) {
-    return compile(configSchema.parse({ edge: {} }), resolve(workingDirectory));
+    return compile(configSchema.parse({ edge: {} }), resolve(workingDirectory), withoutPlugins);
   }
   const path = resolve(workingDirectory, file);
   let text: string;
@@ -32,7 +33,10 @@ export async function loadConfig(options: LoadOptions): Promise<ConfigResult> {
   } catch (error) {
     return { errors: [`${file}: ${whyUnreadable(error)}`] };
   }
-  return parseConfig(text, { file, directory: dirname(path), environment });
+  const place = { file, directory: dirname(path), environment };
+  const read = readConfigText(text, place);
+  if ("errors" in read) return read;
+  return finish(read, { ...place, plugins: await loadPlugins(read.value, place) });
 }
 
 /** What `parseConfig` needs beside the text. */
@@ -44,20 +48,35 @@ export interface ParseOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** Reads a configuration's text. */
+/** Reads a configuration's text. Files that it names are not read: those of plugins and of pickers are for `loadConfig`. */
 export function parseConfig(text: string, options: ParseOptions): ConfigResult {
-  const { file = "spillway.yaml", directory, environment } = options;
-  const result = readDocument(text, {
-    schema: configSchema,
-    file,
-    environment,
-    findContradictions,
-  });
-  return "errors" in result ? result : compile(result.value, directory);
+  const read = readConfigText(text, options);
+  return "errors" in read ? read : finish(read, { ...options, plugins: noPlugins });
 }
 
-function compile(config: DefaultedConfig, directory: string): ConfigResult {
-  const compiled = compileConfig(config, { directory, repository: findRepository(directory) });
+function readConfigText(
+  text: string,
+  { file = "spillway.yaml", environment }: ParseOptions,
+): DocumentResult<DefaultedConfig> {
+  return readDocument(text, { schema: configSchema, file, environment, findContradictions });
+}
+
+type ReadConfig = Exclude<DocumentResult<DefaultedConfig>, { readonly errors: unknown }>;
+
+/** What plugins are there is known: what the text says of them can be looked at. */
+function finish(
+  { value, describeAll }: ReadConfig,
+  { plugins, directory }: ParseOptions & { readonly plugins: LoadedPlugins },
+): ConfigResult {
+  const resolved = resolvePlugins(value, { plugins, directory });
+  const errors = [...plugins.errors, ...describeAll(resolved.problems)];
+  if (errors.length > 0) return failed(errors);
+  const notes = [...plugins.notes, ...describeAll(resolved.warnings)];
+  return compile(value, directory, { pools: resolved.pools, definitions: plugins.definitions, notes });
+}
+
+function compile(config: DefaultedConfig, directory: string, plugins: CompiledPlugins): ConfigResult {
+  const compiled = compileConfig(config, { directory, repository: findRepository(directory), plugins });
   const { edge, repository } = compiled;
   if (edge === undefined || namesDetectors(config) || servesDigits(repository?.directory))
     return { config: compiled };

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import * as face from "@spillway/gateway/plugin";
+import { isHttpPool } from "../contracts/options.ts";
+import { loadConfig } from "./load-config.ts";
 import { loadPluginFile, type LoadedPluginFile } from "./plugin-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "spillway-plugins-"));
@@ -85,4 +87,41 @@ test("what cannot be used is told with its file, and with its line where there i
   );
   assert.equal(list.definitions.length, 1);
   assert.equal(list.errors.length, 1);
+});
+
+test("a configuration names its plugins, and its pools use them beside those that are built in", async () => {
+  writeFileSync(join(folder, "mine.ts"), definition("@spillway/gateway/plugin", "my-scorer"));
+  const write = (text: string): string => {
+    const file = join(folder, "spillway.yaml");
+    writeFileSync(file, text);
+    return file;
+  };
+  const load = (text: string) => loadConfig({ file: write(text), workingDirectory: "/", environment: {} });
+  const pool = (scorer: string): string =>
+    `plugins: [./mine.ts]\npools:\n  chat:\n    dialect: openai\n    endpoints: [http://127.0.0.1:8000]\n    scheduling:\n      profiles:\n        default:\n          scorers: [${scorer}]\n`;
+  const good = await load(pool("{ type: my-scorer, parameters: { share: 0.25 } }"));
+  assert.ok("config" in good, JSON.stringify(good));
+  assert.deepEqual(
+    good.config.plugins.map(({ type }) => type),
+    ["my-scorer"],
+  );
+  const [chat] = good.config.pools.filter(isHttpPool);
+  assert.deepEqual(chat?.scheduling?.plugins[0], {
+    name: "my-scorer",
+    type: "my-scorer",
+    parameters: { share: 0.25 },
+  });
+  const bad = await load(pool("{ type: my-scorer, parameters: { shaer: 1 } }"));
+  assert.match(
+    "errors" in bad ? bad.errors.join() : "",
+    /yaml:9:\d+: .*parameters\.shaer: my-scorer: unknown key; did you mean "share"/,
+  );
+  const missing = await load("plugins: [./gone.ts]\n");
+  assert.deepEqual(missing, { errors: ["./gone.ts: there is no such file"] });
+  writeFileSync(join(folder, "taken.js"), definition("spillway/plugin", "max-score-picker"));
+  const taken = await load("plugins: [taken.js]\n");
+  assert.match(
+    "errors" in taken ? taken.errors.join() : "",
+    /there is a plugin of the type "max-score-picker" already/,
+  );
 });

@@ -17,6 +17,7 @@ import {
   whole,
 } from "./values.ts";
 import { escalateSchema } from "./escalate-schema.ts";
+import { poolFlowSchema, poolMetricsSchema, schedulingSchema } from "./plugin-schema.ts";
 
 const grpcPoolSchema = z.strictObject({
   dialect: choice("kserve-grpc", "model-inference")
@@ -150,6 +151,22 @@ export const httpPoolSchema = z.strictObject({
     .default(false)
     .describe("A second attempt at another server beside one that is slow to begin; `false`: none"),
   health: healthSchema.prefault({}).describe("How it is judged which servers are well"),
+  scheduling: schedulingSchema
+    .optional()
+    .describe("Which server takes a request. Default: the profile that the guide of the picker tells"),
+  flow: poolFlowSchema
+    .optional()
+    .describe(
+      "Who waits for the servers, and for how long. Default: one line by priority, first come first served",
+    ),
+  metrics: poolMetricsSchema
+    .optional()
+    .describe("What is read of the servers' metrics: `vllm`, `sglang` … or a mapping. Absent: nothing"),
+  pickerConfig: filePath
+    .optional()
+    .describe(
+      "`EndpointPickerConfig` file of the llm-d router, in the place of `scheduling`, `flow` and `metrics`; relative to this file",
+    ),
 });
 
 /** A pool: which keys it takes depends on `dialect`. */

@@ -6,7 +6,6 @@ import { findEdgeSurprises } from "./edge-surprises.ts";
 import { findEdgeContradictions } from "./edge-relations.ts";
 import { findKeyContradictions } from "./key-relations.ts";
 import { isHttpDefaulted, type DefaultedHttpPool, type DefaultedPool } from "./pool-schema.ts";
-import { findRuleProblems } from "./rule-relations.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import type { Problem } from "./source.ts";
 import { parseDuration, parseSize } from "./units.ts";
@@ -36,7 +35,6 @@ export function findContradictions(config: DefaultedConfig): Problem[] {
   }
   for (const [name, pool] of Object.entries(config.pools)) problems.push(...checkPool(name, pool));
   problems.push(...checkEscalations(config), ...checkRoutes(config), ...findEdgeContradictions(config.edge));
-  problems.push(...findRuleProblems(config));
   return problems;
 }
 
@@ -141,7 +139,7 @@ function checkHttpPool(name: string, pool: DefaultedHttpPool): Problem[] {
 }
 
 /** Two listeners of one address and port; port 0 is a different one each time. */
-function samePorts({ listen, grpc }: DefaultedConfig): Problem[] {
+function samePorts({ listen, grpc, picker }: DefaultedConfig): Problem[] {
   const taken = new Map<string, string>();
   const problems: Problem[] = [];
   const take = (path: readonly PropertyKey[], label: string, address: { port: number; host: string }) => {
@@ -153,12 +151,16 @@ function samePorts({ listen, grpc }: DefaultedConfig): Problem[] {
   };
   for (const [index, each] of (listen ?? []).entries()) take(["listen", index], `listen[${index}]`, each);
   if (grpc !== false) take(["grpc"], "grpc", grpc);
+  if (picker === false) return problems;
+  const { host, healthPort } = picker;
+  take(["picker"], "picker", picker);
+  if (healthPort !== false) take(["picker"], "picker.healthPort", { host, port: healthPort });
   return problems;
 }
 
 /** Sentences about what is valid and perhaps a surprise. */
 export function findSurprises(config: CompiledConfig): string[] {
-  const notes: string[] = [];
+  const notes: string[] = [...config.notes];
   const doors = [...config.http, ...(config.grpc === undefined ? [] : [config.grpc])];
   const open = doors.find(({ host }) => !isLoopback(host));
   if (open !== undefined && config.access.mode === "loopback") {

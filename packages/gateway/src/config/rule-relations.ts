@@ -2,12 +2,15 @@
 import { nearestWord } from "@spillway/worker/repository";
 import type { z } from "zod";
 import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
-import { ruleDefinitions } from "../plugins/rules/index.ts";
+import type { PluginRegistry } from "../plugins/plugin-registry.ts";
 import type { DefaultedConfig } from "./schema.ts";
 import type { Problem } from "./source.ts";
 
 /** Types that are not there, names that stand twice, parameters that a type does not take. */
-export function findRuleProblems({ rules }: Pick<DefaultedConfig, "rules">): Problem[] {
+export function findRuleProblems(
+  { rules }: Pick<DefaultedConfig, "rules">,
+  registry: PluginRegistry,
+): Problem[] {
   const seen = new Set<string>();
   const problems: Problem[] = [];
   for (const [index, { type, name = type, parameters }] of rules.entries()) {
@@ -16,15 +19,16 @@ export function findRuleProblems({ rules }: Pick<DefaultedConfig, "rules">): Pro
       problems.push({ path, message: `there is a rule ${name} already; give this one a name of its own` });
     }
     seen.add(name);
-    const definition = ruleDefinitions.find((each) => each.type === type || each.aliases?.includes(type));
-    if (definition === undefined) problems.push({ path: [...path, "type"], message: unknownType(type) });
+    const definition = registry.find(type);
+    if (definition?.kinds.includes("rule") !== true)
+      problems.push({ path: [...path, "type"], message: unknownType(type, registry) });
     else problems.push(...findParameterProblems(definition, parameters, [...path, "parameters"]));
   }
   return problems;
 }
 
-function unknownType(type: string): string {
-  const known = ruleDefinitions.map((each) => each.type);
+function unknownType(type: string, registry: PluginRegistry): string {
+  const known = registry.list("rule").map((each) => each.type);
   const nearest = nearestWord(type, known);
   const hint = nearest === undefined ? `known are ${known.join(", ")}` : `did you mean "${nearest}"?`;
   return `there is no rule of type ${type}; ${hint}`;

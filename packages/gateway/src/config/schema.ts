@@ -25,17 +25,12 @@ import {
   yesNo,
 } from "./values.ts";
 import { escalateModelSchema } from "./escalate-schema.ts";
+import { tlsSchema } from "./tls-schema.ts";
+import { pickerSchema } from "./picker-schema.ts";
 import { poolSchema, routeSchema } from "./pool-schema.ts";
 import { requestsSchema, ruleSchema } from "./rules-schema.ts";
 
 const loopback = "127.0.0.1";
-
-const tlsSchema = z.strictObject({
-  cert: filePath.describe(
-    "PEM file of the certificate, its intermediates behind it; relative to this file. It and the key are watched: new ones are used for new connections, bad ones are logged and the old ones kept",
-  ),
-  key: filePath.describe("PEM file of its private key, without a passphrase"),
-});
 
 const listenSchema = z.strictObject({
   port: port.default(30_080).describe("TCP port; 0 takes any that is free"),
@@ -239,6 +234,18 @@ export const configSchema = z.strictObject({
     .record(name, poolSchema)
     .default({})
     .describe("Model servers that run elsewhere, by a name of your choice"),
+  plugins: z
+    .array(filePath)
+    .max(100)
+    .default([])
+    .describe(
+      "Files of plugins of your own, JavaScript or TypeScript, relative to this one. They run in this process",
+    ),
+  picker: falseOr("a mapping of settings", pickerSchema)
+    .default(false)
+    .describe(
+      "Where Envoy asks which endpoint takes a request (ext_proc); `false`: nowhere. `{}` is all defaults",
+    ),
   routes: z
     .array(routeSchema)
     .max(1_000)

@@ -91,6 +91,13 @@ export const name = text(
   isModelName,
 );
 
+/** The type of a plugin. */
+export const pluginType = text(
+  "the type of a plugin: lower-case letters, digits and dashes",
+  (value) => /^[a-z0-9][a-z0-9-]{0,63}$/.test(value),
+  /^[a-z0-9][a-z0-9-]{0,63}$/,
+);
+
 /** The address of a gRPC server. */
 export const grpcAddress = text("an address such as grpc://host:50051 or grpcs://host:443", (value) => {
   const url = URL.parse(value);

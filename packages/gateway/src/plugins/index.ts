@@ -3,6 +3,7 @@ import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
 import { loadedModelFilter } from "./filters/loaded-model-filter.ts";
 import { singleProfileHandler } from "./handlers/single-profile-handler.ts";
 import { maxScorePicker } from "./pickers/max-score-picker.ts";
+import { ruleDefinitions } from "./rules/index.ts";
 import { outstandingWorkScorer } from "./scorers/outstanding-work-scorer.ts";
 
 /** In the order in which the reference page tells them. */
@@ -11,4 +12,5 @@ export const builtInPlugins: readonly PluginDefinition[] = [
   outstandingWorkScorer,
   maxScorePicker,
   singleProfileHandler,
+  ...ruleDefinitions,
 ];

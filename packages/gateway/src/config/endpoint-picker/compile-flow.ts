@@ -1,8 +1,9 @@
 /** Flow control of an `EndpointPickerConfig`. Defaults are those of the llm-d router v0.10. */
 import type { BandSpec, FlowSpec } from "../../contracts/plugins/flow.ts";
 import type { PluginKind } from "../../contracts/plugins/plugin.ts";
+import { parseGoDuration } from "../../core/go-duration.ts";
 import type { PluginList } from "./plugin-list.ts";
-import { parseGoDuration, parseQuantity } from "./quantities.ts";
+import { parseQuantity } from "./quantities.ts";
 import type { BandFile, EndpointPickerFile } from "./schema.ts";
 
 type FlowFile = NonNullable<EndpointPickerFile["flowControl"]>;
@@ -22,10 +23,17 @@ export const flowDefaults = {
 
 const flowKinds: readonly PluginKind[] = ["fairness", "ordering", "saturation", "usage-limit", "eviction"];
 
-/** Flow control of a file; undefined where something is wrong, which `list` has been told. */
-export function compileFlow(file: EndpointPickerFile, list: PluginList): FlowSpec | undefined {
+/**
+ * Flow control of a file; undefined where something is wrong, which `list` has been told. With `shed`, the feature is off:
+ * of the file only the saturation signal counts, by which requests below priority 0 are refused.
+ */
+export function compileFlow(
+  file: EndpointPickerFile,
+  list: PluginList,
+  mode: "wait" | "shed",
+): FlowSpec | undefined {
   const before = list.problems.length;
-  const flow: FlowFile = file.flowControl ?? {};
+  const flow: FlowFile = mode === "shed" ? {} : (file.flowControl ?? {});
   const at = ["flowControl"];
   const band = bandReader(list);
   const defaultBand = band(flow.defaultPriorityBand ?? {}, [...at, "defaultPriorityBand"]);
@@ -63,6 +71,7 @@ export function compileFlow(file: EndpointPickerFile, list: PluginList): FlowSpe
     saturation,
     usageLimit,
     eviction,
+    mode,
   };
 }
 

@@ -123,7 +123,8 @@ describe("examples of the router", () => {
       handler: "single-profile-handler",
       shadows: [],
     });
-    assert.equal(picker.flow, undefined);
+    assert.equal(picker.flow.mode, "shed");
+    assert.equal(picker.flow.saturation, "utilization-detector");
     assert.equal(picker.data.metrics?.intervalMs, 50);
     assert.equal(picker.data.defaultEngine, "vllm");
     assert.deepEqual(warnings, []);
@@ -145,7 +146,7 @@ describe("examples of the router", () => {
   test("flow control: quantities, bands, policies", () => {
     const { picker } = accepted(fixture("flow-control"));
     const { flow } = picker;
-    assert.ok(flow);
+    assert.equal(flow.mode, "wait");
     assert.equal(flow.maxBytes, 10 * 2 ** 30);
     assert.equal(flow.maxRequests, 1000);
     assert.equal(flow.defaultTtlMs, 30_000);
@@ -204,6 +205,7 @@ describe("examples of the router", () => {
         'plugins[1].type: "tokenizer" is called "token-producer" today',
         'plugins[3].type: "by-label-selector" is called "label-selector-filter" today',
         'plugins[4].parameters: blockSizeTokens, maxPrefixBlocksToMatch, lruCapacityPerServer: parameters of a plugin of the type "approx-prefix-cache-producer" today, which is made of them',
+        "saturationDetector: the older place of flowControl.saturationDetector",
         "parser: the older place of requestHandler.parsers",
       ],
     );
@@ -323,21 +325,22 @@ describe("completion", () => {
       `${head}featureGates: [flowControl=true]\nplugins: [{ type: queue-scorer }]\nflowControl: { maxBytes: 0, maxRequests: "0", defaultRequestTTL: 0s, noEndpointRequestTTL: 5m, enableEviction: true, defaultPriorityBand: { maxRequests: 0, maxBytes: 2Gi } }\n`,
     );
     const { flow } = picker;
-    assert.equal(flow?.maxBytes, Infinity);
-    assert.equal(flow?.maxRequests, Infinity);
-    assert.equal(flow?.defaultTtlMs, Infinity);
-    assert.equal(flow?.noEndpointTtlMs, 300_000);
-    assert.equal(flow?.defaultBand.maxRequests, 5000);
-    assert.equal(flow?.defaultBand.maxBytes, 2 ** 31);
-    assert.equal(flow?.eviction, "sheddable-eviction-filter");
-    assert.equal(flow?.saturation, "utilization-detector");
+    assert.equal(flow.maxBytes, Infinity);
+    assert.equal(flow.maxRequests, Infinity);
+    assert.equal(flow.defaultTtlMs, Infinity);
+    assert.equal(flow.noEndpointTtlMs, 300_000);
+    assert.equal(flow.defaultBand.maxRequests, 5000);
+    assert.equal(flow.defaultBand.maxBytes, 2 ** 31);
+    assert.equal(flow.eviction, "sheddable-eviction-filter");
+    assert.equal(flow.saturation, "utilization-detector");
   });
 
   test("flowControl without its feature is told", () => {
     const { picker, warnings } = accepted(
       `${head}plugins: [{ type: queue-scorer }]\nflowControl: { maxBytes: 1 }\n`,
     );
-    assert.equal(picker.flow, undefined);
+    assert.equal(picker.flow.mode, "shed");
+    assert.equal(picker.flow.maxBytes, Infinity);
     assert.match(warnings.join(), /flowControl: is only looked at with featureGates/);
   });
 });

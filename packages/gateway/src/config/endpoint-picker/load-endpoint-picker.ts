@@ -19,8 +19,8 @@ import { endpointPickerSchema, type EndpointPickerFile } from "./schema.ts";
 /** What a file says, as the engines take it. */
 export interface EndpointPicker {
   readonly scheduling: SchedulingSpec;
-  /** Undefined: the feature `flowControl` is off. */
-  readonly flow: FlowSpec | undefined;
+  /** Its `mode` is `shed` where the feature `flowControl` is off. */
+  readonly flow: FlowSpec;
   readonly data: DataSpec;
   /** Rules of the routing layer, in the order in which they are declared. */
   readonly rules: readonly PluginSpec[];
@@ -83,12 +83,12 @@ function compile(
   list.warnings.push(...warnings);
   for (const plugin of plugins) list.add(plugin);
   const scheduling = compileScheduling(file, list);
-  const flow = gates.flowControl ? compileFlow(file, list) : undefined;
+  const flow = compileFlow(file, list, gates.flowControl ? "wait" : "shed");
   if (!gates.flowControl) list.warnings.push(...noteFlowOff(file));
   const data = compileData(file, list, options);
   const parsers = compileParsers(file, list);
   const rules = list.ofKind("rule").map(({ spec }) => spec);
-  if (scheduling === undefined || data === undefined) return undefined;
+  if (scheduling === undefined || flow === undefined || data === undefined) return undefined;
   return { scheduling, flow, data, rules, parsers };
 }
 
@@ -101,8 +101,10 @@ function writtenPlugins({ plugins }: EndpointPickerFile) {
   }));
 }
 
+/** What a file says of flow control and does not mean: a saturation signal counts in any case. */
 function noteFlowOff({ flowControl }: EndpointPickerFile): Problem[] {
-  if (flowControl === undefined || flowControl === null) return [];
-  const message = "is only looked at with featureGates: [flowControl]";
+  const { saturationDetector: _, ...rest } = flowControl ?? {};
+  if (Object.keys(rest).length === 0) return [];
+  const message = "is only looked at with featureGates: [flowControl], its saturationDetector aside";
   return [{ path: ["flowControl"], at: "key", message }];
 }

@@ -13,6 +13,8 @@ export interface WrittenPlugin {
   readonly type: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly path: Path;
+  /** Where the type stands, and the slot that it is for; absent: at `type` below `path`, and any. */
+  readonly slot?: { readonly typePath: Path; readonly kind: PluginKind };
 }
 
 /** A plugin that can be made. */
@@ -42,6 +44,26 @@ export const kindWords: Readonly<Record<PluginKind, string>> = {
   extractor: "extractor",
   discovery: "endpoint discovery",
   parser: "parser",
+};
+
+/** How types of a slot usually end. */
+const endings: Readonly<Record<PluginKind, readonly string[]>> = {
+  filter: ["-filter"],
+  scorer: ["-scorer"],
+  picker: ["-picker"],
+  "profile-handler": ["-profile-handler", "-handler"],
+  producer: ["-producer"],
+  admitter: ["-admitter"],
+  fairness: ["-fairness-policy", "-fairness"],
+  ordering: ["-ordering-policy"],
+  saturation: ["-detector"],
+  "usage-limit": ["-usage-limit-policy", "-policy"],
+  eviction: ["-eviction-filter", "-eviction-policy", "-eviction"],
+  rule: ["-rule"],
+  source: ["-data-source", "-source"],
+  extractor: ["-extractor"],
+  discovery: ["-discovery"],
+  parser: ["-parser"],
 };
 
 /** Collects plugins, and what is wrong with them. */
@@ -80,7 +102,7 @@ export class PluginList {
   }
 
   /** Takes a plugin of the file. */
-  add({ name, type, parameters, path }: WrittenPlugin): void {
+  add({ name, type, parameters, path, slot }: WrittenPlugin): void {
     if (this.has(name)) {
       this.problems.push({ path, message: `there are two plugins of the name "${name}"; give one a name` });
       return;
@@ -89,7 +111,8 @@ export class PluginList {
     if (definition === undefined) {
       this.#broken.add(name);
       this.#brokenKinds.add(upstreamKind(type));
-      this.problems.push({ path: [...path, "type"], message: unknownType(type, this.#registry) });
+      const message = unknownType(type, this.#registry, slot?.kind);
+      this.problems.push({ path: slot?.typePath ?? [...path, "type"], message });
       return;
     }
     if (this.#registry.isAlias(type)) {
@@ -135,6 +158,17 @@ export class PluginList {
     return entry;
   }
 
+  /** The plugin of a name, be it used or not; undefined where there is none that can be made. */
+  find(name: string): PluginEntry | undefined {
+    return this.#entries.get(name);
+  }
+
+  /** The type that a word names in a slot: as it is, or with the slot's usual ending left out (`queue` for `queue-scorer`). */
+  typeFor(word: string, kind: PluginKind): string {
+    const candidates = [word, ...endings[kind].map((ending) => word + ending)];
+    return candidates.find((type) => this.#registry.find(type) !== undefined) ?? word;
+  }
+
   /** The plugin that a reference names, where it fills the slot (any of them). Marks it as used. */
   resolve(
     name: string,
@@ -174,10 +208,10 @@ function checkParameters(
   });
 }
 
-function unknownType(type: string, registry: PluginRegistry): string {
+function unknownType(type: string, registry: PluginRegistry, slot?: PluginKind): string {
   const kind = upstreamKind(type);
   if (kind === undefined) {
-    const all = registry.list().map((each) => each.type);
+    const all = registry.list(slot).map((each) => each.type);
     return `there is no plugin of the type "${type}"${suggest(type, all)}`;
   }
   const built = registry.list(kind).map((each) => each.type);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseGoDuration, parseQuantity } from "./quantities.ts";
+import { parseQuantity } from "./quantities.ts";
 
 test("quantities of Kubernetes", () => {
   const cases: readonly (readonly [string | number, number | undefined])[] = [
@@ -26,26 +26,4 @@ test("quantities of Kubernetes", () => {
     ["0x10", undefined],
   ];
   for (const [text, expected] of cases) assert.equal(parseQuantity(text), expected, String(text));
-});
-
-test("durations of Go", () => {
-  const cases: readonly (readonly [string, number | undefined])[] = [
-    ["60s", 60_000],
-    ["1m30s", 90_000],
-    ["200ms", 200],
-    ["1.5h", 5_400_000],
-    ["50us", 0.05],
-    ["0s", 0],
-    ["0", 0],
-    ["+1s", 1000],
-    [".5s", 500],
-    ["-1s", undefined],
-    ["10", undefined],
-    ["1d", undefined],
-    ["1m 30s", undefined],
-    ["s", undefined],
-    ["", undefined],
-    ["1s2", undefined],
-  ];
-  for (const [text, expected] of cases) assert.equal(parseGoDuration(text), expected, text);
 });

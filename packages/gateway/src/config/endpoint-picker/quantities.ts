@@ -1,4 +1,4 @@
-/** Amounts as Kubernetes and Go write them. */
+/** Amounts as Kubernetes writes them. */
 
 const binarySuffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const decimalSuffixes: Readonly<Record<string, number>> = {
@@ -27,30 +27,4 @@ export function parseQuantity(value: string | number): number | undefined {
     binary === undefined ? (decimalSuffixes[decimal] ?? 1) : 2 ** (10 * binarySuffixes.indexOf(binary));
   const amount = Math.ceil(Number(`${digits}${exponent}`) * factor);
   return amount >= 0 && Number.isFinite(amount) ? amount + 0 : undefined;
-}
-
-const goUnits: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1e3,
-  m: 60e3,
-  h: 3600e3,
-};
-
-const goPart = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
-
-/** Milliseconds of a Go duration that is not negative: `1m30s`, `200ms`, `0`. Undefined for anything else. */
-export function parseGoDuration(text: string): number | undefined {
-  const body = text.startsWith("+") ? text.slice(1) : text;
-  if (body === "0") return 0;
-  let sum = 0;
-  let end = 0;
-  for (const [part, number = "", unit = ""] of body.matchAll(goPart)) {
-    sum += Number(number) * (goUnits[unit] ?? Number.NaN);
-    end += part.length;
-  }
-  return end === body.length && end > 0 && Number.isFinite(sum) ? sum : undefined;
 }

@@ -3,8 +3,9 @@
  * (group `llm-d.ai`, version `v1alpha1`). Unknown keys are errors there and here.
  */
 import * as z from "zod";
+import { parseGoDuration } from "../../core/go-duration.ts";
 import { choice, expectations, number, yesNo } from "../values.ts";
-import { parseGoDuration, parseQuantity } from "./quantities.ts";
+import { parseQuantity } from "./quantities.ts";
 
 const text = (expected: string) => z.string().min(1).register(expectations, { expected });
 
@@ -22,7 +23,7 @@ const quantity = z
 
 const duration = z
   .string()
-  .refine((value) => parseGoDuration(value) !== undefined)
+  .refine((value) => (parseGoDuration(value) ?? -1) >= 0)
   .register(expectations, { expected: "a duration of Go such as 200ms, 60s or 1m30s" });
 
 const reference = z.strictObject({ pluginRef });
