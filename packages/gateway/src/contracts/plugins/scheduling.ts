@@ -157,6 +157,13 @@ export interface Producer extends RequestObserver {
    * Undefined: `produce` may be called at once.
    */
   prepare?(request: ScheduledRequest): Promise<void> | undefined;
+  /**
+   * What a twin of this producer in a shadow's thread gets of the prompt instead of `promptBytes`: hashes of its blocks,
+   * for example. Called right after a cycle; the bytes are copied at once. Undefined: nothing. Absent: the request tells enough.
+   */
+  digest?(request: ScheduledRequest): Uint8Array | undefined;
+  /** In the thread, before `produce`: what `digest` of the live producer of the same name and type gave. `promptBytes` is empty there. */
+  adopt?(request: ScheduledRequest, digest: Uint8Array): void;
 }
 
 /** How much of a request's prompt each endpoint has in its cache. */
