@@ -32,6 +32,8 @@ export class FleetRequest {
   endedAt = Number.NaN;
   produced = 0;
   cachedTokens = 0;
+  /** Time in the gateway's line and in the server's. */
+  waitedMs = 0;
   preemptions = 0;
   end: FleetEnd | undefined;
 

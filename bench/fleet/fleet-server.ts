@@ -114,6 +114,7 @@ export class FleetServer {
 
   #firstToken(request: FleetRequest, sequence: Sequence): void {
     request.cachedTokens = sequence.cachedTokens;
+    request.waitedMs = request.sentAt - request.arrivedAt + sequence.scheduledAt - sequence.arrivedAt;
     this.#clock.after(this.#surroundings.deliveryMs, () => {
       request.firstTokenAt = this.#clock.now();
       this.#observer.firstToken(request, this);

@@ -17,11 +17,14 @@ export class PromptText {
   readonly tokens: number;
   /** Tokens that other requests have in common with this one from the start. */
   readonly sharedTokens: number;
+  /** Which of the shared prefixes it starts with; -1: none. */
+  readonly group: number;
   readonly #chains = new Map<number, Prompt>();
 
-  constructor(parts: readonly Uint32Array[], sharedTokens = 0) {
+  constructor(parts: readonly Uint32Array[], sharedTokens = 0, group = -1) {
     this.parts = parts;
     this.sharedTokens = sharedTokens;
+    this.group = group;
     this.tokens = parts.reduce((sum, part) => sum + part.length, 0);
   }
 
