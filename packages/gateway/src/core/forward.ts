@@ -169,10 +169,10 @@ export interface ForwardPayload {
   promptParts?(): readonly Uint8Array[];
   /**
    * What the caller sent, as rules read it. A promise, never rejected, for a body of megabytes, which is read in turns;
-   * once it is kept the value comes at once. A failure (400): the body is not what the operation takes. Absent: the
-   * operation has no prompt.
+   * once it is kept the value comes at once. A failure (400): the body is not what the operation takes. Undefined, or
+   * absent: the operation has no prompt.
    */
-  readPrompt?(): PromptReading | Failure | Promise<PromptReading | Failure>;
+  readPrompt?(): PromptReading | Failure | undefined | Promise<PromptReading | Failure>;
   /**
    * A payload with the change, beside all changes before. A failure (400) where the operation has no place for it.
    * Absent: none has. Only after `readPrompt`, and its promise.

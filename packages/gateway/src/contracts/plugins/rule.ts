@@ -19,10 +19,10 @@ export interface RoutedRequest {
   /** With the changes of the rules before. */
   readonly payload: ForwardPayload;
   /**
-   * What the caller sent. Undefined where the operation has no prompt, where it cannot be read, and for rules whose
-   * definition does not say that it needs it (`PluginNeeds.prompt`).
+   * What the caller sent; a failure (400) where it cannot be read. Undefined where the operation has no prompt, and for
+   * rules whose definition does not say that it needs it (`PluginNeeds.prompt`).
    */
-  readonly prompt: PromptReading | undefined;
+  readonly prompt: PromptReading | Failure | undefined;
   /** Called off when the caller leaves, the request's time is over, or the rule has taken longer than it may. */
   readonly cancellation: Cancellation;
 }

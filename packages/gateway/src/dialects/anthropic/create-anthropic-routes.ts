@@ -2,10 +2,12 @@
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
+import type { TokenEstimate } from "../../core/forward.ts";
 import type { ServerCodecs } from "../chat/codec.ts";
 import { ChatTranslation } from "../chat/translation.ts";
 import { inTurns, readAtOnceBytes } from "../json/in-turns.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
+import type { EditedBody } from "../json/replace-span.ts";
 import { createRequest } from "../request.ts";
 import { anthropicMessages } from "./codecs.ts";
 import { writeAnthropicFailure } from "./errors.ts";
@@ -60,13 +62,13 @@ function toRequest(
 ): RouteResult {
   if (isFailure(envelope)) return envelope;
   const { body, path, query, headers, requestId, receivedAt } = call;
-  const { model, estimate } = envelope;
+  const { model } = envelope;
   const { servers, clock, jsonThreads: threads } = deps;
-  const translate = (): ChatTranslation =>
+  const translate = (estimate: TokenEstimate, sent: EditedBody): ChatTranslation =>
     new ChatTranslation({
       caller: anthropicMessages,
       servers,
-      body,
+      ...sent,
       threads,
       context: { requestId, model, estimate, clock, receivedAt },
     });

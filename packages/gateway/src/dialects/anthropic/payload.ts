@@ -1,12 +1,14 @@
 /** Calls of Anthropic's API on their way to servers: as bytes where they are served, else translated. */
 import type { Cancellation } from "../../core/cancellation.ts";
-import { failure, type Failure } from "../../core/errors.ts";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type {
   AnswerReader,
   AnswerSink,
   Attempt,
   AttemptTarget,
   ForwardPayload,
+  PromptEdit,
+  PromptReading,
   TokenEstimate,
   TokenUsage,
 } from "../../core/forward.ts";
@@ -14,7 +16,10 @@ import { nameAt } from "../../core/model-name.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import { passRefusal } from "../chat/refusal.ts";
 import type { ChatTranslation } from "../chat/translation.ts";
-import { editBody } from "../json/replace-span.ts";
+import { editBody, type Edit, type EditedBody } from "../json/replace-span.ts";
+import { EditablePrompt } from "../prompt/editable-prompt.ts";
+import { promptShapes } from "../prompt/prompt-shape.ts";
+import { renamed } from "../streams/renamed-answer.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { writeAnthropicRefusal } from "./errors.ts";
@@ -31,7 +36,7 @@ export interface MessagesPayloadParts {
   readonly headers: HeaderMap;
   readonly body: Uint8Array;
   readonly envelope: MessagesEnvelope;
-  readonly translate: () => ChatTranslation;
+  readonly translate: (estimate: TokenEstimate, sent: EditedBody) => ChatTranslation;
 }
 
 const noTokens: TokenUsage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, estimated: false };
@@ -45,15 +50,32 @@ export class MessagesPayload implements ForwardPayload {
   readonly stream: boolean;
   readonly estimate: TokenEstimate;
   readonly #parts: MessagesPayloadParts;
+  /** Made when a rule first asks for it. */
+  #prompt: EditablePrompt | undefined;
   #translation: ChatTranslation | undefined;
 
-  constructor(parts: MessagesPayloadParts) {
+  constructor(parts: MessagesPayloadParts, prompt?: EditablePrompt) {
     const { operation, envelope } = parts;
     this.#parts = parts;
+    this.#prompt = prompt;
     this.operation = operation;
     const isCount = operation === "count_tokens";
     this.stream = envelope.stream && !isCount;
-    this.estimate = isCount ? { promptTokens: 0, maxCompletionTokens: 0 } : envelope.estimate;
+    const estimate = prompt === undefined ? envelope.estimate : prompt.estimate(envelope.estimate);
+    this.estimate = isCount ? { promptTokens: 0, maxCompletionTokens: 0 } : estimate;
+  }
+
+  readPrompt(): PromptReading | Failure | Promise<PromptReading | Failure> {
+    return this.#editable().read();
+  }
+
+  edited(edit: PromptEdit): ForwardPayload | Failure {
+    const prompt = this.#editable().edited(edit);
+    return isFailure(prompt) ? prompt : new MessagesPayload(this.#parts, prompt);
+  }
+
+  #editable(): EditablePrompt {
+    return (this.#prompt ??= new EditablePrompt(this.#parts.body, promptShapes.anthropicMessages));
   }
 
   prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
@@ -76,21 +98,22 @@ export class MessagesPayload implements ForwardPayload {
   }
 
   #translated(): ChatTranslation {
-    return (this.#translation ??= this.#parts.translate());
+    const { body, translate } = this.#parts;
+    return (this.#translation ??= translate(this.estimate, this.#prompt?.body ?? { body }));
   }
 
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {
     const { path, query, body, envelope } = this.#parts;
     const model = nameAt(target, envelope.model);
     const isTheirs = target.dialect === "anthropic";
+    const edits: Edit[] = [...(this.#prompt?.edits ?? [])];
+    if (model !== envelope.model) edits.push({ ...envelope.modelSpan, text: JSON.stringify(model) });
     return {
       method: "POST",
       path: isTheirs && query !== "" ? `${path}?${query}` : path,
       headers: this.#headers(isTheirs),
-      ...(model === envelope.model
-        ? { body }
-        : editBody(body, [{ ...envelope.modelSpan, text: JSON.stringify(model) }])),
-      reader: this.#reader(out),
+      ...(edits.length === 0 ? { body } : editBody(body, edits)),
+      reader: this.#reader(renamed(out, { sent: model, told: envelope.model, isStream: this.stream })),
     };
   }
 

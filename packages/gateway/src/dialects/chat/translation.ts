@@ -25,6 +25,8 @@ export interface TranslationOf<Caller> {
   readonly caller: Caller;
   readonly servers: ServerCodecs;
   readonly body: Uint8Array;
+  /** What follows `body`, where a large one is not joined. */
+  readonly rest?: readonly Uint8Array[] | undefined;
   readonly context: AnswerContext;
   /** Where large bodies and answers are translated; undefined: on the event loop, like small ones. */
   readonly threads?: JsonThreads | undefined;
@@ -49,11 +51,16 @@ export class ChatTranslation implements Translator {
   }
 
   prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
-    const { caller, servers, body } = this.#parts;
-    const threads = threadsFor(this.#parts, body.length);
+    const { caller, servers } = this.#parts;
+    const threads = threadsFor(this.#parts, sizeOf(this.#parts));
     if (threads === undefined || servers[target.dialect] === undefined) return undefined;
     return this.#prepared.prepare(target, (task) =>
-      threads.translate("translateChat", { caller: caller.name, target: task }, [body], cancellation),
+      threads.translate(
+        "translateChat",
+        { caller: caller.name, target: task },
+        piecesOf(this.#parts),
+        cancellation,
+      ),
     );
   }
 
@@ -74,8 +81,8 @@ export class ChatTranslation implements Translator {
     server: ServerCodec | undefined,
     target: AttemptTarget,
   ): TranslatedRequest<AnsweredRequest> | Failure {
-    const { caller, body } = this.#parts;
-    const request = (this.#request ??= caller.readChat(body));
+    const { caller } = this.#parts;
+    const request = (this.#request ??= caller.readChat(joined(this.#parts)));
     if (isFailure(request)) return request;
     if (server === undefined) return notOffered("chat", target);
     const written = server.writeChatRequest(request, target);
@@ -105,23 +112,28 @@ export class EmbeddingsTranslation implements Translator {
   }
 
   prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
-    const { caller, servers, body } = this.#parts;
-    const threads = threadsFor(this.#parts, body.length);
+    const { caller, servers } = this.#parts;
+    const threads = threadsFor(this.#parts, sizeOf(this.#parts));
     if (threads === undefined || servers[target.dialect]?.embeddings === undefined) return undefined;
     return this.#prepared.prepare(target, (task) =>
-      threads.translate("translateEmbeddings", { caller: caller.name, target: task }, [body], cancellation),
+      threads.translate(
+        "translateEmbeddings",
+        { caller: caller.name, target: task },
+        piecesOf(this.#parts),
+        cancellation,
+      ),
     );
   }
 
   /** As of a chat; a 400 for a dialect without embeddings. */
   attempt(target: AttemptTarget, out: AnswerSink): Attempt | Failure {
-    const { servers, caller, body, context } = this.#parts;
+    const { servers, caller, context } = this.#parts;
     const codec = servers[target.dialect];
     const server = codec?.embeddings;
     if (codec === undefined || server === undefined) return notOffered("embeddings", target);
     let written = this.#prepared.take(target);
     if (written === undefined) {
-      const request = (this.#request ??= caller.readRequest(body));
+      const request = (this.#request ??= caller.readRequest(joined(this.#parts)));
       written = isFailure(request) ? request : server.writeRequest(request, target);
     }
     if (isFailure(written)) return written;
@@ -140,6 +152,20 @@ export class EmbeddingsTranslation implements Translator {
     });
     return { method: "POST", ...written, reader };
   }
+}
+
+type BodyParts = Pick<TranslationOf<unknown>, "body" | "rest">;
+
+function piecesOf({ body, rest = [] }: BodyParts): readonly Uint8Array[] {
+  return [body, ...rest];
+}
+
+function sizeOf(parts: BodyParts): number {
+  return piecesOf(parts).reduce((sum, { length }) => sum + length, 0);
+}
+
+function joined(parts: BodyParts): Uint8Array {
+  return parts.rest === undefined ? parts.body : Buffer.concat(piecesOf(parts));
 }
 
 /** The threads for a text of so many bytes; undefined for what the event loop can do itself. */

@@ -104,11 +104,11 @@ function inferRead(
   }
   const { servers, clock, jsonThreads: threads } = deps;
   const { requestId, receivedAt } = call;
-  const translate: OllamaPayloadParts["translate"] = (known) => {
+  const translate: OllamaPayloadParts["translate"] = (known, sent) => {
     const context: AnswerContext = { ...known, requestId, clock, receivedAt };
     return caller.kind === "chat"
-      ? new ChatTranslation({ caller: caller.codec, servers, body, context, threads })
-      : new EmbeddingsTranslation({ caller: caller.codec, servers, body, context, threads });
+      ? new ChatTranslation({ caller: caller.codec, servers, ...sent, context, threads })
+      : new EmbeddingsTranslation({ caller: caller.codec, servers, ...sent, context, threads });
   };
   const payload = new OllamaPayload({ operation, path: call.path, body, envelope, translate });
   return toRequest(deps, call, envelope.model, payload);

@@ -1,6 +1,6 @@
 /** Calls of Ollama's API on their way to servers: as bytes to Ollama's, translated to the others. */
 import type { Cancellation } from "../../core/cancellation.ts";
-import type { Failure } from "../../core/errors.ts";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type {
   AnswerReader,
   AnswerSink,
@@ -8,13 +8,18 @@ import type {
   AttemptTarget,
   ForwardPayload,
   Operation,
+  PromptEdit,
+  PromptReading,
   TokenEstimate,
   TokenUsage,
 } from "../../core/forward.ts";
 import type { AnswerContext } from "../chat/codec.ts";
 import { passRefusal } from "../chat/refusal.ts";
 import { notOffered, type Translator } from "../chat/translation.ts";
-import { editBody } from "../json/replace-span.ts";
+import { editBody, type Edit, type EditedBody } from "../json/replace-span.ts";
+import { EditablePrompt } from "../prompt/editable-prompt.ts";
+import { promptShapes, type PromptShape } from "../prompt/prompt-shape.ts";
+import { renamed } from "../streams/renamed-answer.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { nameAt } from "../../core/model-name.ts";
@@ -31,8 +36,15 @@ export interface OllamaPayloadParts {
   readonly body: Uint8Array;
   readonly envelope: OllamaEnvelope;
   /** Undefined for a call that other dialects do not have. */
-  readonly translate: ((context: Pick<AnswerContext, "estimate" | "model">) => Translator) | undefined;
+  readonly translate:
+    | ((context: Pick<AnswerContext, "estimate" | "model">, sent: EditedBody) => Translator)
+    | undefined;
 }
+
+const shapes: Readonly<Partial<Record<Operation, PromptShape>>> = {
+  chat: promptShapes.ollamaChat,
+  generate: promptShapes.ollamaGenerate,
+};
 
 const noTokens: TokenUsage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, estimated: false };
 
@@ -46,14 +58,35 @@ export class OllamaPayload implements ForwardPayload {
   readonly stream: boolean;
   readonly estimate: TokenEstimate;
   readonly #parts: OllamaPayloadParts;
+  /** Made when a rule first asks for it. */
+  #prompt: EditablePrompt | undefined;
   #translator: Translator | undefined;
 
-  constructor(parts: OllamaPayloadParts) {
+  constructor(parts: OllamaPayloadParts, prompt?: EditablePrompt) {
     const { operation, envelope } = parts;
     this.#parts = parts;
+    this.#prompt = prompt;
     this.operation = operation;
-    this.estimate = envelope.estimate;
+    this.estimate = prompt === undefined ? envelope.estimate : prompt.estimate(envelope.estimate);
     this.stream = envelope.stream && !envelope.isLoad && (operation === "chat" || operation === "generate");
+  }
+
+  readPrompt(): PromptReading | Failure | undefined | Promise<PromptReading | Failure> {
+    return this.#editable()?.read();
+  }
+
+  /** A call that only loads a model stays one. */
+  edited(edit: PromptEdit): ForwardPayload | Failure {
+    if (this.#parts.envelope.isLoad) return this;
+    const prompt = this.#editable()?.edited(edit);
+    if (prompt === undefined) return failure("bad_request", `${this.operation} has no prompt`);
+    return isFailure(prompt) ? prompt : new OllamaPayload(this.#parts, prompt);
+  }
+
+  #editable(): EditablePrompt | undefined {
+    const shape = shapes[this.operation];
+    if (shape === undefined) return undefined;
+    return (this.#prompt ??= new EditablePrompt(this.#parts.body, shape));
   }
 
   prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
@@ -66,18 +99,19 @@ export class OllamaPayload implements ForwardPayload {
   }
 
   #translated(): Translator | undefined {
-    const { translate, envelope } = this.#parts;
-    return (this.#translator ??= translate?.({ estimate: this.estimate, model: envelope.model }));
+    const { translate, envelope, body } = this.#parts;
+    const known = { estimate: this.estimate, model: envelope.model };
+    return (this.#translator ??= translate?.(known, this.#prompt?.body ?? { body }));
   }
 
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {
     const { path, body, envelope } = this.#parts;
     const model = nameAt(target, envelope.model);
-    const sent =
-      model === envelope.model
-        ? { body }
-        : editBody(body, [{ ...envelope.modelSpan, text: JSON.stringify(model) }]);
-    return { method: "POST", path, headers: ollamaHeaders, ...sent, reader: this.#reader(out) };
+    const edits: Edit[] = [...(this.#prompt?.edits ?? [])];
+    if (model !== envelope.model) edits.push({ ...envelope.modelSpan, text: JSON.stringify(model) });
+    const sink = renamed(out, { sent: model, told: envelope.model, isStream: this.stream });
+    const sent = edits.length === 0 ? { body } : editBody(body, edits);
+    return { method: "POST", path, headers: ollamaHeaders, ...sent, reader: this.#reader(sink) };
   }
 
   #reader(out: AnswerSink): AnswerReader {

@@ -1,6 +1,6 @@
 /** Requests of OpenAI's callers: bytes for servers that speak the same API, translated for others. */
 import type { Cancellation } from "../../core/cancellation.ts";
-import type { Failure } from "../../core/errors.ts";
+import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type {
   AnswerReader,
   AnswerSink,
@@ -8,6 +8,8 @@ import type {
   AttemptTarget,
   ForwardPayload,
   Operation,
+  PromptEdit,
+  PromptReading,
   TokenEstimate,
   TokenUsage,
 } from "../../core/forward.ts";
@@ -17,7 +19,10 @@ import type { AnswerContext, CallerCodec, ServerCodecs } from "../chat/codec.ts"
 import { passRefusal, type RefusedAnswer } from "../chat/refusal.ts";
 import { ChatTranslation, notOffered } from "../chat/translation.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
+import { EditablePrompt } from "../prompt/editable-prompt.ts";
+import { promptShapes, type PromptShape } from "../prompt/prompt-shape.ts";
 import { estimateUsage } from "../streams/estimate-tokens.ts";
+import { renamed } from "../streams/renamed-answer.ts";
 import { SseReader } from "../streams/sse-reader.ts";
 import { StreamRelay, type StreamWords } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
@@ -75,6 +80,13 @@ export interface OpenAiTranslation {
   readonly threads?: JsonThreads | undefined;
 }
 
+/** Embeddings have no prompt. */
+const shapes: Readonly<Partial<Record<OpenAiOperation, PromptShape>>> = {
+  chat: promptShapes.openaiChat,
+  completions: promptShapes.openaiCompletions,
+  responses: promptShapes.openaiResponses,
+};
+
 /** One request. Without a translation, a server that does not offer the call is a 400. */
 export class OpenAiPayload implements ForwardPayload {
   readonly kind = "forward";
@@ -85,15 +97,39 @@ export class OpenAiPayload implements ForwardPayload {
   readonly estimate: TokenEstimate;
   readonly #call: OpenAiCall;
   readonly #parts: OpenAiTranslation | undefined;
+  /** Made when a rule first asks for it. */
+  #prompt: EditablePrompt | undefined;
   #translation: ChatTranslation | undefined;
 
-  constructor(operation: OpenAiOperation, call: OpenAiCall, translation: OpenAiTranslation | undefined) {
+  constructor(
+    operation: OpenAiOperation,
+    call: OpenAiCall,
+    translation: OpenAiTranslation | undefined,
+    prompt?: EditablePrompt,
+  ) {
     this.operation = operation;
     this.stream = call.stream;
     this.repeatable = call.repeatable;
-    this.estimate = call.estimate;
+    this.estimate = prompt === undefined ? call.estimate : prompt.estimate(call.estimate);
     this.#call = call;
     this.#parts = translation;
+    this.#prompt = prompt;
+  }
+
+  readPrompt(): PromptReading | Failure | undefined | Promise<PromptReading | Failure> {
+    return this.#editable()?.read();
+  }
+
+  edited(edit: PromptEdit): ForwardPayload | Failure {
+    const prompt = this.#editable()?.edited(edit);
+    if (prompt === undefined) return failure("bad_request", `${this.operation} has no prompt`);
+    return isFailure(prompt) ? prompt : new OpenAiPayload(this.operation, this.#call, this.#parts, prompt);
+  }
+
+  #editable(): EditablePrompt | undefined {
+    const shape = shapes[this.operation];
+    if (shape === undefined) return undefined;
+    return (this.#prompt ??= new EditablePrompt(this.#call.spans.bytes, shape));
   }
 
   prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
@@ -107,8 +143,11 @@ export class OpenAiPayload implements ForwardPayload {
   }
 
   #translated(): ChatTranslation | undefined {
-    if (this.#parts === undefined) return undefined;
-    return (this.#translation ??= new ChatTranslation({ ...this.#parts, body: this.#call.spans.bytes }));
+    const parts = this.#parts;
+    if (parts === undefined) return undefined;
+    const sent = this.#prompt?.body ?? { body: this.#call.spans.bytes };
+    const context = { ...parts.context, estimate: this.estimate };
+    return (this.#translation ??= new ChatTranslation({ ...parts, context, ...sent }));
   }
 
   #relay(target: AttemptTarget, out: AnswerSink): Attempt {
@@ -116,12 +155,13 @@ export class OpenAiPayload implements ForwardPayload {
     const addsUsage = this.stream && this.operation !== "responses" && !asksForUsage(call);
     const name = nameAt(target, call.model);
     const model = name === call.model ? undefined : name;
+    const sink = renamed(out, { sent: name, told: call.model, isStream: this.stream });
     return {
       method: "POST",
       path: openAiPaths[this.operation],
       headers: this.stream ? streamRequest : jsonRequest,
-      ...bodyFor(call, { model, addsUsage }),
-      reader: this.stream ? this.#streamReader(out, addsUsage) : this.#wholeReader(out),
+      ...bodyFor(call, { model, addsUsage, prompt: this.#prompt?.edits }),
+      reader: this.stream ? this.#streamReader(sink, addsUsage) : this.#wholeReader(sink),
     };
   }
 

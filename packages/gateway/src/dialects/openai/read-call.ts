@@ -114,11 +114,16 @@ export interface BodyChanges {
   readonly model: string | undefined;
   /** Ask for the event that tells usage. */
   readonly addsUsage: boolean;
+  /** Changes of the prompt. */
+  readonly prompt?: readonly Edit[] | undefined;
 }
 
 /** The body as it goes to a server: the caller's bytes where nothing is to be changed. */
-export function bodyFor({ spans }: OpenAiCall, { model: renamed, addsUsage }: BodyChanges): EditedBody {
-  const edits: Edit[] = [];
+export function bodyFor(
+  { spans }: OpenAiCall,
+  { model: renamed, addsUsage, prompt = [] }: BodyChanges,
+): EditedBody {
+  const edits: Edit[] = [...prompt];
   if (renamed !== undefined) edits.push(replace(spans, model, JSON.stringify(renamed)));
   if (addsUsage) edits.push(usageEdit(spans));
   return edits.length === 0 ? { body: spans.bytes } : editBody(spans.bytes, edits);

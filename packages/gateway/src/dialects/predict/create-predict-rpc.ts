@@ -35,6 +35,7 @@ export function createPredictRpc(deps: PredictDeps): RpcMethod[] {
 const serviceFailures: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "unauthorized",
   "forbidden",
+  "denied",
   "not_found",
   "method_not_allowed",
   "request_timeout",

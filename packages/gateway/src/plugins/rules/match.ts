@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { PluginDefinition } from "../../contracts/plugins/plugin.ts";
 import type { RoutedRequest, RoutingRule, RuleResult } from "../../contracts/plugins/rule.ts";
-import { failure } from "../../core/errors.ts";
+import { failure, isFailure } from "../../core/errors.ts";
 import type { Operation } from "../../core/forward.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 
@@ -110,12 +110,14 @@ function isNamed(pattern: string, model: string): boolean {
 
 /** Of a text so many bytes are read as its beginning can have: an escaped character has up to six a code unit. */
 function promptHolds({ promptPrefix, messagePrefix }: Condition, { prompt }: RoutedRequest): boolean {
+  if (promptPrefix === undefined && messagePrefix === undefined) return true;
+  if (prompt === undefined || isFailure(prompt)) return false;
   if (promptPrefix !== undefined) {
-    const [first] = prompt?.texts(promptPrefix.length * 6).texts ?? [];
+    const [first] = prompt.texts(promptPrefix.length * 6).texts ?? [];
     if (first?.text.startsWith(promptPrefix) !== true) return false;
   }
   if (messagePrefix === undefined) return true;
-  return prompt?.lastUserText(messagePrefix.length * 6)?.startsWith(messagePrefix) === true;
+  return prompt.lastUserText(messagePrefix.length * 6)?.startsWith(messagePrefix) === true;
 }
 
 /** The definition. */

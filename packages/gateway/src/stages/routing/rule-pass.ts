@@ -32,7 +32,7 @@ export class RulePass implements RoutedRequest {
   readonly #request: InferenceRequest<ForwardPayload>;
   #trace: RuleTrace[] | undefined;
   #cancellation: Cancellation | undefined;
-  #prompt: PromptReading | undefined;
+  #prompt: PromptReading | Failure | undefined;
   #hasRead = false;
   #isRewritten = false;
   model: string;
@@ -69,7 +69,7 @@ export class RulePass implements RoutedRequest {
     return this.#request.payload;
   }
 
-  get prompt(): PromptReading | undefined {
+  get prompt(): PromptReading | Failure | undefined {
     return this.#prompt;
   }
 
@@ -112,7 +112,6 @@ export class RulePass implements RoutedRequest {
     return models.some((each) => (each.endsWith("*") ? asked.startsWith(each.slice(0, -1)) : each === asked));
   }
 
-  /** What cannot be read is for the server to refuse, in its own words. */
   #read(): Promise<void> | undefined {
     const reading = this.payload.readPrompt?.();
     if (reading instanceof Promise) return reading.then((read) => this.#hasPrompt(read));
@@ -122,7 +121,7 @@ export class RulePass implements RoutedRequest {
 
   #hasPrompt(reading: PromptReading | Failure | undefined): void {
     this.#hasRead = true;
-    this.#prompt = reading === undefined || isFailure(reading) ? undefined : reading;
+    this.#prompt = reading;
   }
 
   /** Undefined: the rule does not look at the request. */
