@@ -29,6 +29,7 @@ import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
+import { createPoolDiscovery, createScraping } from "./pool-data.ts";
 import { createRules } from "./rules.ts";
 
 /** What is made here. */
@@ -91,6 +92,7 @@ export function createForwarding({
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
   const watch = createPickerWatch({ config, context, pools: () => catalog.pools() });
+  const scraping = createScraping(context);
   const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => {
     const line = new RequestLine<ForwardPayload, LineCost>({
       clock,
@@ -100,7 +102,8 @@ export function createForwarding({
     const { label } = own ?? {};
     const wired = createProfiles(pool.scheduling ?? leastWorkScheduling, plugins, context);
     const scheduling = watch?.observed(pool.name, wired) ?? wired;
-    const parts = { pool, connect: own?.connect ?? connect, label, scheduling };
+    const discovery = createPoolDiscovery(pool, plugins, context);
+    const parts = { pool, connect: own?.connect ?? connect, label, scheduling, scraping, discovery };
     return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
   };
   const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));

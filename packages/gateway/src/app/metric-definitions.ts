@@ -6,6 +6,7 @@ import { httpMetrics } from "../doors/http/http-metrics.ts";
 import { edgeForwardMetrics } from "../edge/forward.ts";
 import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
+import { scrapeMetrics } from "../endpoints/metrics/scrape-metrics.ts";
 import { modelRewriteMetrics } from "../plugins/rules/model-rewrite.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { escalationMetrics } from "../stages/escalation/escalation-metrics.ts";
@@ -29,6 +30,7 @@ export const metricDefinitions: readonly ListedMetric[] = [
   modelMetrics,
   workerMetrics,
   endpointMetrics,
+  scrapeMetrics,
   httpMetrics,
   grpcMetrics,
   extProcMetrics,

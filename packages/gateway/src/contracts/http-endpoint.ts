@@ -60,6 +60,8 @@ export interface AttemptResult {
 /** One HTTP server of a pool. */
 export interface HttpEndpoint extends Endpoint, SchedulableEndpoint, Inspect {
   readonly id: string;
+  /** What its discovery calls it; undefined: it has no other name than its address. */
+  readonly placeName?: { readonly name: string; readonly namespace: string } | undefined;
   /** Written by the leases of scheduling. */
   readonly load: EndpointLoad;
   readonly state: HttpEndpointState;

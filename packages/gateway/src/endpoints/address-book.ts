@@ -1,9 +1,11 @@
 /** The addresses of a pool's servers: those of the configuration and of its file, names resolved again and again. */
+import type { DiscoveredEndpoint } from "../contracts/plugins/data.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { parseHttpAddress, type HttpAddress } from "../core/http-address.ts";
 import { readEndpointsFile, type EndpointsFile } from "./endpoints-file.ts";
 import { formatAddress, isIpAddress, type ResolveHost } from "./resolve-host.ts";
+import type { EndpointPlace } from "./server-endpoint.ts";
 
 /** One server. */
 export interface PlacedAddress {
@@ -14,6 +16,8 @@ export interface PlacedAddress {
   readonly address: HttpAddress;
   /** Undefined where nothing had to be looked up. */
   readonly ip: string | undefined;
+  /** What a discovery says of it. */
+  readonly place?: EndpointPlace;
 }
 
 /** What an address book needs. */
@@ -41,6 +45,7 @@ export class AddressBook {
   #configured: readonly HttpAddress[];
   #file: EndpointsFile = { addresses: [], text: undefined };
   #fileProblem: string | undefined;
+  #discovered: readonly PlacedAddress[] = [];
   /** By host name: what it was last resolved to. */
   readonly #found = new Map<string, readonly string[]>();
   readonly #timers = new Set<Timer>();
@@ -64,6 +69,12 @@ export class AddressBook {
   /** Other endpoints than those it was made with; addresses only, no names. */
   setEndpoints(endpoints: readonly string[]): void {
     this.#configured = endpoints.map(parseHttpAddress);
+    this.#publish();
+  }
+
+  /** All that a discovery has found, beside what is configured. */
+  setDiscovered(endpoints: readonly DiscoveredEndpoint[]): void {
+    this.#discovered = endpoints.map(placeDiscovered);
     this.#publish();
   }
 
@@ -133,13 +144,12 @@ export class AddressBook {
     if (this.#state !== "open") return;
     for (const host of this.#found.keys()) if (!this.#names().includes(host)) this.#found.delete(host);
     const servers = new Map<string, PlacedAddress>();
-    for (const address of this.#addresses) {
-      for (const placed of this.#place(address)) {
-        if (servers.size < maxServers && !servers.has(placed.key)) servers.set(placed.key, placed);
-      }
+    const all = [...this.#discovered, ...this.#addresses.flatMap((address) => this.#place(address))];
+    for (const placed of all) {
+      if (servers.size < maxServers && !servers.has(placed.key)) servers.set(placed.key, placed);
     }
-    const shown = [...servers.keys()].join("\n");
-    if (shown === this.#shown && shown !== "") return;
+    const shown = JSON.stringify([...servers.values()].map(({ key, place }) => [key, place]));
+    if (shown === this.#shown && servers.size > 0) return;
     this.#shown = shown;
     this.#options.onChange([...servers.values()]);
   }
@@ -155,4 +165,17 @@ export class AddressBook {
     const found = this.#found.get(host) ?? [];
     return found.map((ip) => ({ key: key(ip), label: formatAddress(ip, port), address, ip }));
   }
+}
+
+/** Its key is that of the same address in a pool's own list: a server that both name is one. */
+function placeDiscovered({ name, namespace, address, port, labels }: DiscoveredEndpoint): PlacedAddress {
+  const label = formatAddress(address, port);
+  const parsed = parseHttpAddress(`http://${label}`);
+  return {
+    key: `${parsed.origin} ${address}`,
+    label,
+    address: parsed,
+    ip: undefined,
+    place: { name, namespace, labels },
+  };
 }

@@ -1,5 +1,5 @@
 /** One HTTP server of a pool: its connection, what it serves, how it is. */
-import type { ServerConnection } from "../contracts/connection.ts";
+import type { ServerAccess, ServerConnection } from "../contracts/connection.ts";
 import type { AttemptResult, HttpEndpoint, HttpEndpointState } from "../contracts/http-endpoint.ts";
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { HttpPoolOptions } from "../contracts/options.ts";
@@ -20,6 +20,9 @@ import {
   type SurveyFailure,
 } from "./survey.ts";
 import { giveSlotBack, takeSlot } from "./endpoint-slots.ts";
+import type { ScrapeFailure } from "./metrics/endpoint-scraper.ts";
+import type { ScrapedServer } from "./metrics/pool-metrics.ts";
+import { showPlace, showSignals } from "./show-endpoint.ts";
 import { SpeedMeter } from "./speed-meter.ts";
 
 /** What a pool hears of its servers. */
@@ -38,11 +41,21 @@ export interface ServerEndpointOptions {
   readonly pool: HttpPoolOptions;
   /** `host:port`, or the path of its socket. */
   readonly address: string;
+  readonly place?: EndpointPlace | undefined;
   readonly connect: () => ServerConnection;
+  /** How its metrics are reached. */
+  readonly metricsAccess: ServerAccess;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly listener: ServerListener;
+}
+
+/** What the discovery that found a server says of it. */
+export interface EndpointPlace {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** Longest list of models, or of loaded models, that is read, bytes. */
@@ -51,7 +64,7 @@ const maxListBytes = 16 * 2 ** 20;
 const hastyProbeMs = 200;
 
 /** A server as the pool and the stages see it. */
-export class ServerEndpoint implements HttpEndpoint {
+export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
   readonly id: string;
   readonly pool: string;
   readonly address: string;
@@ -62,7 +75,9 @@ export class ServerEndpoint implements HttpEndpoint {
   /** Targets by every name that the server answers to. */
   #targets = new Map<string, AttemptTarget>();
   #survey: Survey | undefined;
-  readonly labels: Readonly<Record<string, string>> = {};
+  /** What every target has in common. */
+  #said: Pick<AttemptTarget, "dialect" | "serves"> = { dialect: "openai", serves: [] };
+  #place: EndpointPlace | undefined;
   readonly signals = createSignals();
   readonly load = createLoad();
   readonly slot = takeSlot();
@@ -82,6 +97,7 @@ export class ServerEndpoint implements HttpEndpoint {
     this.pool = pool.name;
     this.address = address;
     this.id = `${pool.name}/${address}`;
+    this.#place = options.place;
     this.#connection = options.connect();
     this.#health = new EndpointHealth({
       health: pool.health,
@@ -128,9 +144,25 @@ export class ServerEndpoint implements HttpEndpoint {
     return this.#connection;
   }
 
+  get labels(): Readonly<Record<string, string>> {
+    return this.#place?.labels ?? noLabels;
+  }
+
+  get placeName(): EndpointPlace | undefined {
+    return this.#place;
+  }
+
+  /** The discovery says something else of it than before. */
+  setPlace(place: EndpointPlace | undefined): void {
+    this.#place = place;
+  }
+
+  get metricsAccess(): ServerAccess {
+    return this.#options.metricsAccess;
+  }
+
   get dialect(): ChatDialect | undefined {
-    const { dialect } = this.#options.pool;
-    return this.#survey?.dialect ?? (dialect === "auto" ? undefined : dialect);
+    return this.#survey?.dialect ?? spokenDialect(this.#options.pool);
   }
 
   refresh(done?: () => void): void {
@@ -167,7 +199,9 @@ export class ServerEndpoint implements HttpEndpoint {
   }
 
   targetFor(model: string): AttemptTarget | undefined {
-    return this.#targets.get(model);
+    const target = this.#targets.get(model);
+    if (target !== undefined || !takesAnyModel(this.#options.pool)) return target;
+    return { ...this.#said, model };
   }
 
   isLoaded(model: string): boolean {
@@ -192,9 +226,27 @@ export class ServerEndpoint implements HttpEndpoint {
     this.#options.listener.ended(this, result);
   }
 
-  /** Begins to ask the server what it serves, again and again. */
+  /**
+   * Begins to ask the server what it serves, again and again. One that is not asked is well until its metrics or
+   * attempts say otherwise.
+   */
   start(): void {
-    void this.#probe();
+    const { passthrough = false, data } = this.#options.pool;
+    if (!passthrough) return void this.#probe();
+    this.#tried = true;
+    if (data?.metrics === undefined) this.#health.probeSucceeded();
+  }
+
+  /** Of a server that is not asked what it serves, its metrics tell how it is: any answer is a sign of life. */
+  scraped(failure: ScrapeFailure | undefined): void {
+    if (this.#options.pool.passthrough !== true || this.#closed) return;
+    const { kind = "refused", status = 0, message = "" } = failure ?? {};
+    const isAlive = failure === undefined || (kind === "refused" && status < 500) || kind === "encoded";
+    if (isAlive || kind === "too-large") return this.#health.probeSucceeded();
+    // What is no HTTP may be a server that is just starting: it is not judged by a single page.
+    const judged = kind === "malformed" ? "refused" : kind;
+    const probe = { kind: judged, status: undefined, retryAfterMs: undefined, message };
+    this.#health.probeFailed(probe, { busy: this.#inFlight > 0 });
   }
 
   /** Takes the server out of the pool: what runs is finished, then it closes by itself. */
@@ -231,6 +283,7 @@ export class ServerEndpoint implements HttpEndpoint {
     const models = [...this.#targets.keys()];
     return {
       address,
+      ...showPlace(this.#place),
       state,
       inFlight,
       capacity,
@@ -242,10 +295,14 @@ export class ServerEndpoint implements HttpEndpoint {
       models: models.slice(0, maxShown),
       modelCount: models.length,
       loaded: running === undefined ? null : [...running.keys()].slice(0, maxShown),
+      ...(this.#options.pool.data?.metrics === undefined
+        ? {}
+        : { signals: showSignals(this.signals, this.#options.clock.now()) }),
     };
   }
 
   #probeSoon(): void {
+    if (this.#options.pool.passthrough === true) return this.#tellRefreshed(this.#refreshed.length);
     if (this.#closed || this.#timer === undefined) {
       this.#probeAgain = this.#probing;
       return;
@@ -294,18 +351,32 @@ export class ServerEndpoint implements HttpEndpoint {
   /** Keeps what the server said, and makes the targets from it and from what is configured. */
   #learn(survey: Survey | undefined): void {
     const { pool } = this.#options;
-    const dialect = survey?.dialect ?? (pool.dialect === "auto" ? undefined : pool.dialect);
+    const dialect = survey?.dialect ?? spokenDialect(pool);
     this.#survey = survey;
     const targets = new Map<string, AttemptTarget>();
     if (dialect !== undefined) {
       const serves = survey?.serves ?? pool.serves ?? [];
       const offered = offeredNames(pool.models, survey, dialect);
       const known = survey === undefined ? { dialect, serves } : { dialect, serves, make: survey.make };
+      this.#said = known;
       for (const model of offered) targets.set(model, { ...known, model });
       if (dialect === "ollama") addLatest(targets);
     }
     this.#targets = targets;
   }
+}
+
+const noLabels: Readonly<Record<string, string>> = {};
+
+/** What the pool's servers speak as far as that is configured. Those that are not asked speak OpenAI's where it is not. */
+function spokenDialect({ dialect, passthrough }: HttpPoolOptions): ChatDialect | undefined {
+  if (dialect !== "auto") return dialect;
+  return passthrough === true ? "openai" : undefined;
+}
+
+/** True where requests for whatever model may go to each server of the pool. */
+export function takesAnyModel({ passthrough, models }: HttpPoolOptions): boolean {
+  return passthrough === true && models.length === 0;
 }
 
 /** Names in a snapshot. */

@@ -8,10 +8,12 @@ import type {
   PooledModel,
   RetryOptions,
 } from "../contracts/http-endpoint.ts";
+import type { FlowGate } from "../contracts/flow-gate.ts";
 import type { Snapshot } from "../contracts/inspect.ts";
 import type { Line, LineCost } from "../contracts/line.ts";
 import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { WiredScheduling } from "../contracts/plugins/wired-scheduling.ts";
+import type { EndpointDiscovery } from "../contracts/plugins/data.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock } from "../core/clock.ts";
 import { failure, type Failure } from "../core/errors.ts";
@@ -20,9 +22,10 @@ import type { Random } from "../core/random.ts";
 import { AddressBook, type PlacedAddress } from "./address-book.ts";
 import type { EndpointMetrics } from "./endpoint-metrics.ts";
 import { listModels } from "./list-models.ts";
+import { PoolMetrics, type Scraping } from "./metrics/pool-metrics.ts";
 import { resolveHost, type ResolveHost } from "./resolve-host.ts";
-import { readPoolAccess, serverAccess, type PoolAccess } from "./server-access.ts";
-import { ServerEndpoint, type ServerListener } from "./server-endpoint.ts";
+import { metricsAccess, readPoolAccess, serverAccess, type PoolAccess } from "./server-access.ts";
+import { ServerEndpoint, takesAnyModel, type ServerListener } from "./server-endpoint.ts";
 
 /** What a pool needs. */
 export interface ServerPoolOptions {
@@ -33,6 +36,12 @@ export interface ServerPoolOptions {
   readonly line: Line<ForwardPayload, LineCost>;
   /** How an endpoint is chosen; undefined: by the stage's default. */
   readonly scheduling?: WiredScheduling | undefined;
+  /** Hears when signals are new, or endpoints come and go. */
+  readonly gate?: FlowGate | undefined;
+  /** Where further endpoints come from. The pool starts and closes it. */
+  readonly discovery?: EndpointDiscovery | undefined;
+  /** What reading metrics shares with other pools; undefined: this pool's metrics are not read. */
+  readonly scraping?: Scraping | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -73,6 +82,9 @@ export function createServerPool(options: ServerPoolOptions): ServerPool {
 
 const none: readonly ServerEndpoint[] = [];
 
+/** What all models of a pool whose servers take any have in common. */
+const anyModel = "*";
+
 /** Endpoints of one model. */
 interface Served {
   readonly all: readonly ServerEndpoint[];
@@ -86,9 +98,11 @@ class Pool implements ServerPool {
   readonly retry: RetryOptions;
   readonly line: Line<ForwardPayload, LineCost>;
   readonly scheduling: WiredScheduling | undefined;
+  readonly gate: FlowGate | undefined;
   readonly #parts: ServerPoolOptions;
   readonly #book: AddressBook;
   readonly #access: PoolAccess;
+  readonly #metrics: PoolMetrics | undefined;
   readonly #servers = new Map<string, ServerEndpoint>();
   /** Left the book and finish what they have. */
   readonly #draining = new Map<string, ServerEndpoint>();
@@ -110,7 +124,9 @@ class Pool implements ServerPool {
     this.retry = pool.retry;
     this.line = line;
     this.scheduling = parts.scheduling;
+    this.gate = parts.gate;
     this.#access = readPoolAccess(pool);
+    this.#metrics = poolMetrics(parts, () => this.gate?.changed());
     const { name, endpoints, endpointsFile: file } = pool;
     const onChange = (placed: readonly PlacedAddress[]): void => this.#place(placed);
     this.#book = new AddressBook({
@@ -139,12 +155,13 @@ class Pool implements ServerPool {
   }
 
   get answered(): boolean {
-    return this.options.models.length > 0 || this.#endpoints.some(({ survey }) => survey !== undefined);
+    if (this.options.models.length > 0 || this.options.passthrough === true) return true;
+    return this.#endpoints.some(({ survey }) => survey !== undefined);
   }
 
   async start(): Promise<void> {
     if (!this.#closed) this.#parts.metrics.opened(this);
-    await this.#book.start();
+    await Promise.all([this.#book.start(), this.#discover()]);
     this.#looked = true;
     this.#parts.onChange();
   }
@@ -190,6 +207,7 @@ class Pool implements ServerPool {
     if (this.#closed) return;
     this.#closed = true;
     this.#book.close();
+    this.#parts.discovery?.close();
     for (const server of [...this.#servers.values(), ...this.#draining.values()]) this.#remove(server);
     this.#servers.clear();
     this.#draining.clear();
@@ -205,6 +223,14 @@ class Pool implements ServerPool {
     return { name, dialect: options.dialect, waiting: line.length, servers };
   }
 
+  async #discover(): Promise<void> {
+    const { discovery, logger } = this.#parts;
+    await discovery?.start({
+      found: (endpoints) => this.#book.setDiscovered(endpoints),
+      failed: (reason) => logger.warn("pool_discovery_failed", { pool: this.name, reason }),
+    });
+  }
+
   /** Short pauses are waited for in line; of a long one the caller is told. */
   #refusePaused(model: string, all: readonly ServerEndpoint[]): Failure | undefined {
     const now = this.#parts.clock.now();
@@ -215,8 +241,9 @@ class Pool implements ServerPool {
     return failure("model_unavailable", text, wait);
   }
 
-  #servedBy(model: string): Served | undefined {
+  #servedBy(asked: string): Served | undefined {
     this.#served ??= new Map();
+    const model = takesAnyModel(this.options) ? anyModel : asked;
     const known = this.#served.get(model);
     if (known !== undefined) return known;
     const all = this.#endpoints.filter((server) => server.targetFor(model) !== undefined);
@@ -233,27 +260,36 @@ class Pool implements ServerPool {
       if (wanted.has(key)) continue;
       this.#servers.delete(key);
       this.#log("pool_server_left", server);
+      this.#metrics?.remove(server);
       server.drain();
       if (server.closed) this.#remove(server);
       else this.#draining.set(key, server);
     }
-    for (const each of wanted.values()) if (!this.#servers.has(each.key)) this.#add(each);
+    for (const each of wanted.values()) {
+      const server = this.#servers.get(each.key) ?? this.#add(each);
+      server.setPlace(each.place);
+      this.#metrics?.add(server);
+    }
     this.#endpoints = [...this.#servers.values()];
     this.#changed();
   }
 
-  #add(placed: PlacedAddress): void {
+  #add(placed: PlacedAddress): ServerEndpoint {
     const back = this.#draining.get(placed.key);
     this.#draining.delete(placed.key);
     if (back?.undrain() === true) {
       this.#servers.set(placed.key, back);
-      return;
+      return back;
     }
     const { connect, clock, random, logger, pool, label = placed.label } = this.#parts;
+    const access = serverAccess(pool, this.#access, placed.address, placed.ip);
+    const source = pool.data?.metrics;
     const server = new ServerEndpoint({
       pool,
       address: label,
-      connect: () => connect(serverAccess(pool, this.#access, placed.address, placed.ip)),
+      place: placed.place,
+      connect: () => connect(access),
+      metricsAccess: source === undefined ? access : metricsAccess(access, this.#access, source),
       clock,
       random,
       logger,
@@ -263,6 +299,7 @@ class Pool implements ServerPool {
     this.#parts.metrics.added(server);
     this.#log("pool_server_found", server);
     server.start();
+    return server;
   }
 
   #listener(): ServerListener {
@@ -291,6 +328,7 @@ class Pool implements ServerPool {
 
   #remove(server: ServerEndpoint): void {
     server.close();
+    this.#metrics?.remove(server);
     this.#parts.metrics.removed(server);
     this.#onGone(server);
   }
@@ -303,12 +341,19 @@ class Pool implements ServerPool {
   #changed(): void {
     this.#forget();
     this.#parts.onChange();
+    this.gate?.changed();
     this.#onRoom();
   }
 
   #log(event: string, { address }: ServerEndpoint): void {
     this.#parts.logger.info(event, { pool: this.name, endpoint: address });
   }
+}
+
+function poolMetrics(parts: ServerPoolOptions, onSignals: () => void): PoolMetrics | undefined {
+  const { pool, scraping, connect, clock, random, logger } = parts;
+  if (pool.data?.metrics === undefined || scraping === undefined) return undefined;
+  return new PoolMetrics({ data: pool.data, scraping, connect, clock, random, logger, onSignals });
 }
 
 /**

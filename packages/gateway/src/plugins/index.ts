@@ -1,5 +1,6 @@
 /** Every plugin that is built in. */
 import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
+import { dataPlugins } from "./data-plugins.ts";
 import { loadedModelFilter } from "./filters/loaded-model-filter.ts";
 import { singleProfileHandler } from "./handlers/single-profile-handler.ts";
 import { maxScorePicker } from "./pickers/max-score-picker.ts";
@@ -13,4 +14,5 @@ export const builtInPlugins: readonly PluginDefinition[] = [
   maxScorePicker,
   singleProfileHandler,
   ...ruleDefinitions,
+  ...dataPlugins,
 ];

@@ -8,6 +8,8 @@ import type { AttemptResult } from "../../src/contracts/http-endpoint.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { createSystemRandom } from "../../src/core/random.ts";
 import { createEndpointMetrics } from "../../src/endpoints/endpoint-metrics.ts";
+import { createScrapeCounts } from "../../src/endpoints/metrics/scrape-metrics.ts";
+import { ScrapeWheel } from "../../src/endpoints/metrics/scrape-wheel.ts";
 import {
   createServerPool,
   type ServerPool,
@@ -39,13 +41,15 @@ const quick = {
 export async function startServerPool(
   test: Pick<TestContext, "after">,
   options: Partial<HttpPoolOptions> & Pick<HttpPoolOptions, "dialect" | "endpoints">,
-  more: Partial<Pick<ServerPoolOptions, "resolve" | "resolveMs" | "fileMs">> = {},
+  more: Partial<Pick<ServerPoolOptions, "resolve" | "resolveMs" | "fileMs" | "gate" | "discovery">> = {},
 ): Promise<PoolUnderTest> {
   const clock = systemClock;
   const log: string[] = [];
   const write = (event: string, fields: LogFields = {}): void =>
     void log.push(
-      [event, fields["endpoint"], fields["state"]].filter((part) => part !== undefined).join(" "),
+      [event, fields["endpoint"], fields["state"], fields["engine"]]
+        .filter((part) => part !== undefined)
+        .join(" "),
     );
   const metrics = createMetrics();
   const pool = createServerPool({
@@ -56,6 +60,7 @@ export async function startServerPool(
     random: createSystemRandom(),
     logger: { error: write, warn: write, info: write, debug: write },
     metrics: createEndpointMetrics(metrics),
+    scraping: { wheel: new ScrapeWheel(clock), counts: createScrapeCounts(metrics, () => clock.now()) },
     onChange: () => {},
     ...more,
   });

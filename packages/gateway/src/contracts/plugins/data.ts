@@ -45,7 +45,8 @@ export interface EngineMapping {
 
 /** How servers' metrics are read. */
 export interface MetricsSourceSpec {
-  readonly scheme: "http" | "https";
+  /** Undefined: the endpoint's own. */
+  readonly scheme: "http" | "https" | undefined;
   /** Default `/metrics`. */
   readonly path: string;
   /** Undefined: the endpoint's own port. */

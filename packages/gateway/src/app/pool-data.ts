@@ -1,0 +1,33 @@
+/** The data layer of pools: what reads metrics, and where endpoints come from. */
+import type { HttpPoolOptions } from "../contracts/options.ts";
+import type { EndpointDiscovery } from "../contracts/plugins/data.ts";
+import type { Scraping } from "../endpoints/metrics/pool-metrics.ts";
+import { createScrapeCounts } from "../endpoints/metrics/scrape-metrics.ts";
+import { ScrapeWheel } from "../endpoints/metrics/scrape-wheel.ts";
+import type { PluginRegistry } from "../plugins/plugin-registry.ts";
+import { requireKind, resolvePlugin } from "../plugins/resolve-plugins.ts";
+import { GatewayError } from "../core/errors.ts";
+import type { GatewayContext } from "./options.ts";
+
+/** What all pools share that read metrics. */
+export function createScraping({ clock, metrics }: Pick<GatewayContext, "clock" | "metrics">): Scraping {
+  return { wheel: new ScrapeWheel(clock), counts: createScrapeCounts(metrics, () => clock.now()) };
+}
+
+/** The discovery of a pool; undefined where it has none. Throws a `GatewayError` that names what is wrong with it. */
+export function createPoolDiscovery(
+  { data }: Pick<HttpPoolOptions, "data">,
+  plugins: PluginRegistry,
+  context: Pick<GatewayContext, "clock" | "random" | "logger" | "metrics">,
+): EndpointDiscovery | undefined {
+  if (data?.discovery === undefined) return undefined;
+  const resolved = resolvePlugin(data.discovery, plugins, context.logger);
+  requireKind(resolved, "discovery");
+  const { clock, random, logger, metrics } = context;
+  const dataIndex = (): never => {
+    throw new GatewayError("bad_request", `Plugin ${resolved.name}: a discovery reads nothing of requests`);
+  };
+  const host = { name: resolved.name, clock, random, logger, metrics, dataIndex };
+  // Its kind says what it makes.
+  return resolved.definition.create(resolved.parameters, host) as EndpointDiscovery;
+}
