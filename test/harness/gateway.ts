@@ -56,7 +56,6 @@ export function testConfig(models: string): GatewayConfig {
     edge: undefined,
     predict: { featuresModel: undefined, promptModel: undefined },
     monitoring: { grafana: undefined, prometheus: undefined },
-    picker: undefined,
     plugins: [],
     notes: [],
   };

@@ -35,7 +35,6 @@ import {
 } from "./pool-schema.ts";
 import { compileRequests, compileRule } from "./rules-schema.ts";
 import type { DefaultedConfig, DefaultedKey } from "./schema.ts";
-import { compilePicker } from "./picker-schema.ts";
 import type { PoolPlugins } from "./pool-plugins.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
@@ -75,8 +74,6 @@ export interface CompiledConfig {
   readonly edge: EdgeOptions | undefined;
   readonly predict: PredictOptions;
   readonly monitoring: MonitoringOptions;
-  /** Undefined: no door for Envoy. */
-  readonly picker: ExtProcOptions | undefined;
   /** Plugins of the configuration's own files, beside those that are built in. */
   readonly plugins: readonly PluginDefinition[];
   /** What is valid and probably not meant, or has another name today: one sentence each, with its place. */
@@ -107,10 +104,6 @@ export interface Surroundings {
 /** Compiles a valid configuration. Pure. */
 export function compileConfig(config: DefaultedConfig, surroundings: Surroundings): CompiledConfig {
   const { directory, plugins } = surroundings;
-  const limits = {
-    maxBodyBytes: bytes(config.limits.maxBody),
-    maxTotalBodyBytes: bytes(config.limits.maxTotalBody),
-  };
   const door = ({ port, host, tls, edge, optional }: Listener): DoorOptions => ({
     port,
     host,
@@ -118,9 +111,8 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
       cert: resolve(surroundings.directory, tls.cert),
       key: resolve(surroundings.directory, tls.key),
     },
-    ...limits,
+    ...boundsOf(config.limits),
     receiveTimeoutMs: ms(config.limits.receiveTimeout),
-    maxConnections: config.limits.maxConnections,
     ...(edge === true && { edge }),
     ...(optional === true && { optional }),
   });
@@ -145,7 +137,6 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
       promptModel: config.predict.prompt === false ? undefined : config.predict.prompt,
     },
     monitoring: { grafana: config.monitoring.grafana, prometheus: config.monitoring.prometheus },
-    picker: config.picker === false ? undefined : compilePicker(config.picker, { directory, limits }),
     plugins: plugins.definitions,
     notes: plugins.notes,
     log: { level: config.log.level, format: config.log.format },

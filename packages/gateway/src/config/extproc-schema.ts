@@ -2,13 +2,9 @@
 import { resolve } from "node:path";
 import * as z from "zod";
 import type { ExtProcOptions } from "../contracts/options.ts";
-import { bindAddress, duration, falseOr, filePath, port, whole, wordOr, yesNo } from "./values.ts";
+import { tlsSchema } from "./tls-schema.ts";
+import { bindAddress, duration, falseOr, port, whole, wordOr, yesNo } from "./values.ts";
 import { parseDuration } from "./units.ts";
-
-const pairSchema = z.strictObject({
-  cert: filePath.describe("PEM file of the certificate, its intermediates behind it; relative to this file"),
-  key: filePath.describe("PEM file of its private key, without a passphrase"),
-});
 
 /** What the door is told. */
 export const extProcSchema = z.strictObject({
@@ -20,7 +16,7 @@ export const extProcSchema = z.strictObject({
   tls: wordOr(
     "none",
     "self-signed or a mapping with cert and key",
-    wordOr("self-signed", "none or a mapping with cert and key", pairSchema),
+    wordOr("self-signed", "none or a mapping with cert and key", tlsSchema),
   )
     .default("self-signed")
     .describe(

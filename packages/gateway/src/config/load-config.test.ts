@@ -156,7 +156,7 @@ test("an empty file means every default", () => {
     edge: undefined,
     predict: { featuresModel: "iris", promptModel: "sentiment" },
     monitoring: { grafana: undefined, prometheus: undefined },
-    picker: undefined,
+    extProc: undefined,
     plugins: [],
     notes: [],
     log: { level: undefined, format: "auto" },

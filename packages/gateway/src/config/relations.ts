@@ -139,7 +139,7 @@ function checkHttpPool(name: string, pool: DefaultedHttpPool): Problem[] {
 }
 
 /** Two listeners of one address and port; port 0 is a different one each time. */
-function samePorts({ listen, grpc, picker }: DefaultedConfig): Problem[] {
+function samePorts({ listen, grpc, extProc }: DefaultedConfig): Problem[] {
   const taken = new Map<string, string>();
   const problems: Problem[] = [];
   const take = (path: readonly PropertyKey[], label: string, address: { port: number; host: string }) => {
@@ -151,10 +151,10 @@ function samePorts({ listen, grpc, picker }: DefaultedConfig): Problem[] {
   };
   for (const [index, each] of (listen ?? []).entries()) take(["listen", index], `listen[${index}]`, each);
   if (grpc !== false) take(["grpc"], "grpc", grpc);
-  if (picker === false) return problems;
-  const { host, healthPort } = picker;
-  take(["picker"], "picker", picker);
-  if (healthPort !== false) take(["picker"], "picker.healthPort", { host, port: healthPort });
+  if (extProc === undefined || extProc === false) return problems;
+  const { host, healthPort } = extProc;
+  take(["extProc"], "extProc", extProc);
+  if (healthPort !== false) take(["extProc"], "extProc.healthPort", { host, port: healthPort });
   return problems;
 }
 

@@ -26,7 +26,6 @@ import {
 } from "./values.ts";
 import { escalateModelSchema } from "./escalate-schema.ts";
 import { tlsSchema } from "./tls-schema.ts";
-import { pickerSchema } from "./picker-schema.ts";
 import { poolSchema, routeSchema } from "./pool-schema.ts";
 import { requestsSchema, ruleSchema } from "./rules-schema.ts";
 
@@ -240,11 +239,6 @@ export const configSchema = z.strictObject({
     .default([])
     .describe(
       "Files of plugins of your own, JavaScript or TypeScript, relative to this one. They run in this process",
-    ),
-  picker: falseOr("a mapping of settings", pickerSchema)
-    .default(false)
-    .describe(
-      "Where Envoy asks which endpoint takes a request (ext_proc); `false`: nowhere. `{}` is all defaults",
     ),
   routes: z
     .array(routeSchema)
