@@ -20,6 +20,6 @@ export function drawTo(values: Int32Array, at: number, end: number, random: Rand
 }
 
 /** A scratch array of at least this length: a larger one is made where the old is too short. */
-export function atLeast(array: Int32Array, length: number): Int32Array {
+export function atLeast(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
   return array.length >= length ? array : new Int32Array(Math.max(16, 2 * length));
 }

@@ -57,13 +57,13 @@ class Place {
     this.promptTokens = 0;
   }
 
-  leave(result: AttemptResult): void {
+  /** Takes the work off the load; the endpoint itself is released last, since it may be gone then. */
+  leave(): void {
     const { load } = this.endpoint;
     this.promptDone();
     load.requests--;
     load.outputTokens -= this.outputTokens;
     uncountSent(load, this.sentAt);
-    this.endpoint.release(result);
   }
 }
 
@@ -156,9 +156,14 @@ export class RequestLease implements ForwardLease {
 
   #leave(place: Place, result: AttemptResult): void {
     const { endpoint } = place;
-    place.leave(result);
+    place.leave();
+    this.#tellEnd(endpoint, result);
+    endpoint.release(result);
     // The server loaded it for this request: those that follow are to find it there.
     if (result.kind === "ok" && !endpoint.isLoaded(this.scheduled.model)) endpoint.refresh();
+  }
+
+  #tellEnd(endpoint: HttpEndpoint, result: AttemptResult): void {
     const { observers } = this.#context;
     if (observers.length === 0) return;
     const end = endOf(result);
