@@ -22,6 +22,7 @@ import { figure as memory } from "./memory.ts";
 import { figure as mix } from "./mix.ts";
 import { figure as mlp2048Binary } from "./mlp2048-binary.ts";
 import { figure as mlp64Json } from "./mlp64-json.ts";
+import { figure as pickerIdle } from "./picker-idle.ts";
 import { figure as poison } from "./poison.ts";
 
 /** The figures. Those of the product first, then the one that the measuring itself is held to. */
@@ -48,5 +49,6 @@ export const figures: readonly Figure[] = [
   edgeOutbox,
   edgeSwap,
   fleetTrust,
+  pickerIdle,
   generator,
 ];

@@ -13,6 +13,8 @@ export { faultFields, parseFault } from "./server/fault.ts";
 export type { Fault, FaultPlan } from "./server/fault.ts";
 export type { RequestEnd, RequestLog, RequestRecord } from "./server/request-log.ts";
 export type { SimulatorState } from "./server/control.ts";
+export { fullPage } from "./faces/vllm/full-page.ts";
+export type { FullPageValues } from "./faces/vllm/full-page.ts";
 export type { AnswerWish } from "./text/answer.ts";
 export { startCloud } from "./cloud/start-cloud.ts";
 export type { CloudSimulator } from "./cloud/start-cloud.ts";

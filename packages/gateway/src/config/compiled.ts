@@ -291,6 +291,7 @@ function compileHttpPool(
     ca: pool.ca === undefined ? undefined : resolve(directory, pool.ca),
     serverName: pool.serverName,
     models: pool.models,
+    passthrough: pool.passthrough,
     serves: pool.serves,
     concurrency:
       pool.concurrency ?? (pool.dialect === "ollama" ? usualConcurrency.ollama : usualConcurrency.other),

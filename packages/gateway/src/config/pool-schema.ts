@@ -137,6 +137,12 @@ export const httpPoolSchema = z.strictObject({
     .max(1_000)
     .default([])
     .describe("Models to serve from here. Empty: all that the servers list"),
+  passthrough: z
+    .boolean()
+    .default(false)
+    .describe(
+      "The servers are not asked what they serve: requests for any of `models`, or for whatever model where that is empty, may go to each of them. How they are follows from their metrics and from requests",
+    ),
   serves: z
     .array(choice(...operations))
     .max(operations.length)

@@ -35,6 +35,8 @@ export interface ServerRequest {
   readonly rest?: readonly Uint8Array[];
   /** Not to be sent over a kept connection, which the server may be closing just now. */
   readonly needsNewConnection?: boolean;
+  /** The handler keeps nothing of a chunk beyond its call: the chunk's memory may be used again at once. Default false. */
+  readonly borrowsChunks?: boolean;
   /**
    * A body that is sent as it comes, instead of `body`: with `content-length` where it says its
    * length, else chunked. It is read once a connection is there, and paused while the server takes no more.

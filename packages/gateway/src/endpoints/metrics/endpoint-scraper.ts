@@ -80,7 +80,7 @@ export class EndpointScraper implements Turning, ServerHandler {
 
   constructor(options: EndpointScraperOptions) {
     this.#options = options;
-    this.#request = { method: "GET", path: options.path, headers, body: undefined };
+    this.#request = { method: "GET", path: options.path, headers, body: undefined, borrowsChunks: true };
   }
 
   turn(now: number): void {

@@ -19,8 +19,10 @@ export interface Dialing {
 export interface DialListener {
   /** Called exactly once, later, with one of the two. */
   opened(error: Error | undefined, socket: Socket | undefined): void;
-  /** What comes off the socket, in memory of the listener's own. Only after `opened`, and not while the socket is paused. */
+  /** What comes off the socket, in memory of the listener's own unless it `borrows`. Only after `opened`, and not while the socket is paused. */
   received(piece: Buffer): void;
+  /** True while pieces need to hold only until `received` returns. */
+  readonly borrows: boolean;
 }
 
 /** Opens a socket. */
@@ -89,6 +91,10 @@ function readerFor(listener: DialListener): OnReadOpts {
   return {
     buffer: sharedBuffer,
     callback(length) {
+      if (listener.borrows) {
+        listener.received(sharedBuffer.subarray(0, length));
+        return true;
+      }
       const piece = Buffer.allocUnsafe(length);
       sharedBuffer.copy(piece, 0, 0, length);
       listener.received(piece);

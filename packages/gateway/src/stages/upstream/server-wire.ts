@@ -28,6 +28,8 @@ export interface WireUser {
   drained(): void;
   /** Whether all of the request was handed to the system, so that another can follow. */
   readonly isSent: boolean;
+  /** Whether pieces of the body need to hold only until `body` returns. */
+  readonly borrows: boolean;
 }
 
 /** Connects with its first user. */
@@ -61,6 +63,11 @@ export class ServerWire implements DialListener, ResponseReceiver {
     this.#parser.begin(isHeadOnly);
     if (this.#socket !== undefined) user.connected(this.#socket);
     else this.#dialing = this.#dial(this);
+  }
+
+  /** What nobody asked for is not kept either. */
+  get borrows(): boolean {
+    return this.#user === undefined || this.#user.borrows;
   }
 
   pause(): void {

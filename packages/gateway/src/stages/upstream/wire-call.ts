@@ -39,6 +39,10 @@ export class WireCall implements ServerCall, WireUser {
     return socket !== undefined && isSent(socket, this.#upload);
   }
 
+  get borrows(): boolean {
+    return this.#request.borrowsChunks === true;
+  }
+
   /** Begins. */
   start(wire: ServerWire): void {
     this.#wire = wire;
