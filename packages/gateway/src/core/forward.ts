@@ -206,6 +206,9 @@ export interface PromptReading {
    * than so many bytes as they stand in the body, the beginning; `isCut` then.
    */
   texts(maxBytes: number): { readonly texts: readonly PromptText[]; readonly isCut: boolean };
-  /** Text of the caller's last message, at most its first bytes; undefined where there is none. */
-  lastUserText(maxBytes: number): string | undefined;
+  /**
+   * Text of the caller's last message that has any; of one that has more bytes than that as it stands in the body, the
+   * beginning. Undefined where there is none.
+   */
+  lastUserText(maxBytes: number): { readonly text: string; readonly isCut: boolean } | undefined;
 }

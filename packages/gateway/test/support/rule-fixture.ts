@@ -50,7 +50,12 @@ export function plainPrompt(
       const bytes = all.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
       return bytes <= maxBytes ? { texts: all, isCut: false } : { texts: all.slice(0, 1), isCut: true };
     },
-    lastUserText: (maxBytes) => all.findLast(({ role }) => role === "user")?.text.slice(0, maxBytes),
+    lastUserText(maxBytes) {
+      const text = all.findLast(({ role }) => role === "user")?.text;
+      return text === undefined
+        ? undefined
+        : { text: text.slice(0, maxBytes), isCut: text.length > maxBytes };
+    },
   };
 }
 

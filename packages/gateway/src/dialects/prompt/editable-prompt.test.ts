@@ -284,8 +284,10 @@ test("what rules read: texts with their roles, the caller's last words, cut betw
     ],
     isCut: false,
   });
-  assert.equal(prompt.lastUserText(1_000), "Drei\nVier");
-  assert.equal(prompt.lastUserText(3), "Dre");
+  assert.deepEqual(prompt.lastUserText(1_000), { text: "Drei\nVier", isCut: false });
+  assert.deepEqual(prompt.lastUserText(8), { text: "Drei\nVier", isCut: false });
+  assert.deepEqual(prompt.lastUserText(4), { text: "Drei\n", isCut: true });
+  assert.deepEqual(prompt.lastUserText(3), { text: "Dre", isCut: true });
   // The bytes of the smiley are left out as one.
   for (const [bytes, text] of [
     [13, "Eins "],
@@ -303,11 +305,11 @@ test("escapes are not cut in two, and broken texts are shown as they stand", () 
     String.raw`{"messages":[{"role":"user","content":"a\u00e9\ud83d\ude00b"}]}`,
   ).read();
   assert.ok(!isFailure(escaped) && !(escaped instanceof Promise));
-  const cuts = [1, 3, 6, 7, 8, 13, 18, 19].map((bytes) => escaped.lastUserText(bytes));
+  const cuts = [1, 3, 6, 7, 8, 13, 18, 19].map((bytes) => escaped.lastUserText(bytes)?.text);
   assert.deepEqual(cuts, ["a", "a", "a", "aé", "aé", "aé", "aé", "aé😀"]);
   const raw = promptOf("openaiChat", '{"messages":[{"role":"user","content":"new\nline \\ud800 x"}]}').read();
   assert.ok(!isFailure(raw) && !(raw instanceof Promise));
-  assert.equal(raw.lastUserText(100), "new\nline \\ud800 x");
+  assert.equal(raw.lastUserText(100)?.text, "new\nline \\ud800 x");
 });
 
 test("a message that says a thing twice is refused: readers differ in which counts", () => {
@@ -316,5 +318,5 @@ test("a message that says a thing twice is refused: readers differ in which coun
   const part = '{"messages":[{"role":"user","content":[{"type":"text","text":"good","text":"bad"}]}]}';
   const read = promptOf("openaiChat", part).read();
   assert.ok(!isFailure(read) && !(read instanceof Promise));
-  assert.match(read.lastUserText(100) ?? "", /good.*bad/);
+  assert.match(read.lastUserText(100)?.text ?? "", /good.*bad/);
 });

@@ -170,18 +170,17 @@ export class PromptOutline implements PromptReading {
     return { texts, isCut: false };
   }
 
-  lastUserText(maxBytes: number): string | undefined {
+  lastUserText(maxBytes: number): { readonly text: string; readonly isCut: boolean } | undefined {
     const found = this.lastUser();
     if (found === undefined) return undefined;
-    let text = "";
+    const texts: string[] = [];
     let left = maxBytes;
     for (const span of found.texts) {
-      const piece = decodeText(this.bytes, span, left);
-      text = text === "" ? piece : `${text}\n${piece}`;
+      texts.push(decodeText(this.bytes, span, left));
       left -= span.end - span.start - 2;
-      if (left <= 0) break;
+      if (left < 0) break;
     }
-    return text;
+    return { text: texts.join("\n"), isCut: left < 0 };
   }
 
   /** The texts of the caller's last message that has any: results of calls come as the caller's messages, too. */

@@ -117,7 +117,7 @@ function promptHolds({ promptPrefix, messagePrefix }: Condition, { prompt }: Rou
     if (first?.text.startsWith(promptPrefix) !== true) return false;
   }
   if (messagePrefix === undefined) return true;
-  return prompt.lastUserText(messagePrefix.length * 6)?.startsWith(messagePrefix) === true;
+  return prompt.lastUserText(messagePrefix.length * 6)?.text.startsWith(messagePrefix) === true;
 }
 
 /** The definition. */

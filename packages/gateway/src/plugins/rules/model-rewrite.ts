@@ -24,6 +24,13 @@ export const modelRewriteMetrics = {
 
 const modelName = z.string().min(1).max(256);
 
+const mixedWeights = "either all targets have a weight or none";
+
+function areAlike(targets: readonly { readonly weight?: number | undefined }[]): boolean {
+  const weighed = targets.filter(({ weight }) => weight !== undefined).length;
+  return weighed === 0 || weighed === targets.length;
+}
+
 const targetSchema = z.strictObject({
   modelRewrite: modelName,
   weight: z.int().min(0).max(1_000_000).optional(),
@@ -38,7 +45,7 @@ const rewriteRuleSchema = z.strictObject({
     )
     .max(64)
     .default([]),
-  targets: z.array(targetSchema).min(1).max(64),
+  targets: z.array(targetSchema).min(1).max(64).refine(areAlike, mixedWeights),
 });
 
 const rulesSchema = z.array(rewriteRuleSchema).min(1).max(1_000);
@@ -49,6 +56,7 @@ const inferenceModelSchema = z.strictObject({
   targetModels: z
     .array(z.strictObject({ name: modelName, weight: z.int().min(0).max(1_000_000).optional() }))
     .max(10)
+    .refine(areAlike, mixedWeights)
     .default([]),
 });
 
@@ -147,10 +155,6 @@ function shareOf(weight: number, total: number, count: number): string {
 }
 
 function rewriteOf(name: string, targets: readonly Target[], priority: number | undefined): Rewrite {
-  const weighed = targets.filter(({ weight }) => weight !== undefined);
-  if (weighed.length > 0 && weighed.length < targets.length) {
-    throw new GatewayError("bad_request", `${name}: either all targets have a weight or none`);
-  }
   return {
     name,
     targets: targets.map(({ model, weight = 0 }) => ({ model, weight })),

@@ -14,7 +14,7 @@ import type {
 import type { PoolEscalationReason } from "../../core/pool-escalation.ts";
 import { AnswerSignals, type SignalWords } from "./answer-signals.ts";
 import { askProbabilities } from "./ask-probabilities.ts";
-import { fitsSchema } from "./fits-schema.ts";
+import { fitsSchema } from "../../core/fits-schema.ts";
 import { JudgingReader } from "./judging-reader.ts";
 
 /** True where a route has reasons that come from the answer. */

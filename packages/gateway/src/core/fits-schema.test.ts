@@ -1,7 +1,7 @@
 // Which values fit a schema, and that no schema takes long.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { fitsSchema } from "./fits-schema.ts";
+import { findMisfit, fitsSchema, uncheckedWord } from "./fits-schema.ts";
 
 const person = {
   type: "object",
@@ -91,4 +91,32 @@ describe("the bounds are kept", () => {
       assert.ok(performance.now() - start < 500);
     });
   }
+});
+
+test("says where a value does not fit: within choices, where the choice is", () => {
+  const schema = {
+    type: "object",
+    required: ["a"],
+    properties: {
+      a: { type: "array", items: { type: "object", properties: { n: { maximum: 5 } } } },
+      b: { anyOf: [{ properties: { x: { const: 1 } } }, { type: "string" }] },
+    },
+    additionalProperties: false,
+  };
+  assert.equal(findMisfit({ a: [{ n: 5 }], b: "x" }, schema), undefined);
+  assert.deepEqual(findMisfit({ a: [{ n: 1 }, { n: 6 }] }, schema), ["a", "1", "n"]);
+  assert.deepEqual(findMisfit({ a: [], b: { x: 2 } }, schema), ["b"]);
+  assert.deepEqual(findMisfit({}, schema), []);
+  assert.deepEqual(findMisfit({ a: [], c: 1 }, schema), ["c"]);
+});
+
+test("finds words that are not checked, wherever they stand", () => {
+  assert.equal(
+    uncheckedWord({ type: "object", title: "T", properties: { a: { $ref: "#/$defs/b" } } }),
+    undefined,
+  );
+  assert.equal(uncheckedWord({ items: { anyOf: [{ pattern: "a" }] } }), "pattern");
+  assert.equal(uncheckedWord({ $defs: { a: { format: "date" } } }), "format");
+  assert.equal(uncheckedWord({ properties: { pattern: { type: "string" } } }), undefined);
+  assert.equal(uncheckedWord({ $ref: "https://elsewhere" }), "$ref");
 });

@@ -3,7 +3,8 @@
  * an interpreter with a bound on its steps, which makes no code and runs no pattern of the caller's. `pattern`, `format`,
  * `patternProperties` and words that it does not know hold for every value.
  */
-import { isJsonObject, type JsonObject } from "../../dialects/chat/json-object.ts";
+
+type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Schemas that are looked at for one value; a few milliseconds. */
 const maxSteps = 50_000;
@@ -18,9 +19,105 @@ export function fitsSchema(value: unknown, schema: unknown): boolean | undefined
   return check.isSpent ? undefined : fits;
 }
 
+/** Words that decide whether a value fits. */
+const checkedWords: ReadonlySet<string> = new Set([
+  "$ref",
+  "additionalProperties",
+  "allOf",
+  "anyOf",
+  "const",
+  "enum",
+  "exclusiveMaximum",
+  "exclusiveMinimum",
+  "items",
+  "maxItems",
+  "maxLength",
+  "maxProperties",
+  "maximum",
+  "minItems",
+  "minLength",
+  "minProperties",
+  "minimum",
+  "multipleOf",
+  "not",
+  "oneOf",
+  "prefixItems",
+  "properties",
+  "required",
+  "type",
+]);
+
+/** Words that say nothing about values. */
+const silentWords: ReadonlySet<string> = new Set([
+  "$anchor",
+  "$comment",
+  "$defs",
+  "$id",
+  "$schema",
+  "default",
+  "definitions",
+  "deprecated",
+  "description",
+  "examples",
+  "readOnly",
+  "title",
+  "writeOnly",
+]);
+
+/** The first word of a schema that would hold for every value here though it should not; undefined: there is none. */
+export function uncheckedWord(schema: unknown, depth = 0): string | undefined {
+  if (!isJsonObject(schema) || depth > maxDepth) return undefined;
+  for (const [word, value] of Object.entries(schema)) {
+    if (!checkedWords.has(word) && !silentWords.has(word)) return word;
+    if (word === "$ref" && (typeof value !== "string" || !value.startsWith("#"))) return "$ref";
+    const inner = schemasIn(word, value).map((each) => uncheckedWord(each, depth + 1));
+    const found = inner.find((each) => each !== undefined);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function schemasIn(word: string, value: unknown): readonly unknown[] {
+  switch (word) {
+    case "properties":
+    case "$defs":
+    case "definitions":
+      return isJsonObject(value) ? Object.values(value) : [];
+    case "allOf":
+    case "anyOf":
+    case "oneOf":
+    case "prefixItems":
+      return Array.isArray(value) ? (value as readonly unknown[]) : [];
+    case "additionalProperties":
+    case "items":
+    case "not":
+      return [value];
+    default:
+      return [];
+  }
+}
+
+/** Where a value does not fit: keys from its top; `unknown` where the bounds were reached before it was known; undefined: it fits. */
+export function findMisfit(value: unknown, schema: unknown): readonly string[] | "unknown" | undefined {
+  const check = new SchemaCheck(schema);
+  const fits = check.fits(value, schema, 0);
+  if (check.isSpent) return "unknown";
+  return fits ? undefined : (check.misfit ?? []);
+}
+
+function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 class SchemaCheck {
   readonly #root: unknown;
   #steps = 0;
+  /** Where the check is. */
+  readonly #path: string[] = [];
+  /** Choices that the check is within: what does not fit one of these may fit another. */
+  #choices = 0;
+  /** Where the value did not fit first. */
+  misfit: readonly string[] | undefined;
 
   constructor(root: unknown) {
     this.#root = root;
@@ -34,14 +131,26 @@ class SchemaCheck {
   fits(value: unknown, schema: unknown, depth: number): boolean {
     this.#steps += depth > maxDepth ? maxSteps + 1 : 1;
     if (this.isSpent) return true;
-    if (typeof schema === "boolean") return schema;
-    if (!isJsonObject(schema)) return true;
+    if (typeof schema !== "boolean" && !isJsonObject(schema)) return true;
+    const fits = typeof schema === "boolean" ? schema : this.#holds(value, schema, depth);
+    if (!fits && this.#choices === 0) this.misfit ??= [...this.#path];
+    return fits;
+  }
+
+  #holds(value: unknown, schema: JsonObject, depth: number): boolean {
     return (
       isOfType(value, schema["type"]) &&
       this.#isListed(value, schema) &&
       this.#combines(value, schema, depth + 1) &&
       this.#contains(value, schema, depth + 1)
     );
+  }
+
+  #fitsAt(key: string | number, value: unknown, schema: unknown, depth: number): boolean {
+    this.#path.push(String(key));
+    const fits = this.fits(value, schema, depth);
+    this.#path.pop();
+    return fits;
   }
 
   #isListed(value: unknown, { enum: values, ...schema }: JsonObject): boolean {
@@ -54,9 +163,13 @@ class SchemaCheck {
     const holds = (each: unknown): boolean => this.fits(value, each, depth);
     if (typeof ref === "string" && !holds(this.#resolve(ref))) return false;
     if (Array.isArray(allOf) && !allOf.every(holds)) return false;
-    if (Array.isArray(anyOf) && !anyOf.some(holds)) return false;
-    if (Array.isArray(oneOf) && oneOf.filter(holds).length !== 1) return false;
-    return not === undefined || !holds(not);
+    this.#choices++;
+    const chosen =
+      (!Array.isArray(anyOf) || anyOf.some(holds)) &&
+      (!Array.isArray(oneOf) || oneOf.filter(holds).length === 1) &&
+      (not === undefined || !holds(not));
+    this.#choices--;
+    return chosen;
   }
 
   #contains(value: unknown, schema: JsonObject, depth: number): boolean {
@@ -71,7 +184,8 @@ class SchemaCheck {
     if (!isWithin(values.length, schema, "minItems", "maxItems")) return false;
     const first: unknown = schema["prefixItems"];
     const places: readonly unknown[] = Array.isArray(first) ? first : [];
-    return values.every((each, index) => this.fits(each, places[index] ?? schema["items"] ?? true, depth));
+    const others: unknown = schema["items"] ?? true;
+    return values.every((each, index) => this.#fitsAt(index, each, places[index] ?? others, depth));
   }
 
   #members(value: JsonObject, schema: JsonObject, depth: number): boolean {
@@ -84,7 +198,7 @@ class SchemaCheck {
     // A pattern may name what `properties` does not.
     const rest = "patternProperties" in schema ? true : others;
     return names.every((name) =>
-      this.fits(value[name], Object.hasOwn(properties, name) ? properties[name] : rest, depth),
+      this.#fitsAt(name, value[name], Object.hasOwn(properties, name) ? properties[name] : rest, depth),
     );
   }
 
