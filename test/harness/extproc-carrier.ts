@@ -130,6 +130,8 @@ class Carried {
   #answer: IncomingMessage | undefined;
   #answerHeaders: Pairs = [];
   #requestReady = false;
+  /** Of an answer that is not streamed both ways: what the picker has not answered yet. */
+  readonly #pieces: { readonly body: Buffer; readonly last: boolean }[] = [];
 
   constructor(stream: ProcessCall, asked: CarriedRequest) {
     this.#stream = stream;
@@ -303,8 +305,8 @@ class Carried {
     const { responseMode = "FULL_DUPLEX_STREAMED", answerTrailers = false } = this.#asked;
     const pieces: Buffer[] = [];
     answer.on("data", (chunk: Buffer) => {
-      if (responseMode === "FULL_DUPLEX_STREAMED" || responseMode === "STREAMED")
-        this.#stream.write({ response_body: { body: chunk } });
+      if (responseMode === "FULL_DUPLEX_STREAMED") this.#stream.write({ response_body: { body: chunk } });
+      else if (responseMode === "STREAMED") this.#writePiece(chunk, false);
       else pieces.push(chunk);
     });
     answer.on("close", () => {
@@ -313,11 +315,16 @@ class Carried {
         this.call.chunks.push(...pieces);
         return this.#complete();
       }
-      const rest = { body: Buffer.concat(pieces), end_of_stream: !answerTrailers };
-      if (!answerTrailers || responseMode === "BUFFERED") this.#stream.write({ response_body: rest });
+      if (!answerTrailers || responseMode === "BUFFERED")
+        this.#writePiece(Buffer.concat(pieces), !answerTrailers);
       if (answerTrailers)
         this.#stream.write({ response_trailers: { trailers: headerMap([["grpc-status", "0"]]) } });
     });
+  }
+
+  #writePiece(body: Buffer, last: boolean): void {
+    this.#pieces.push({ body, last });
+    this.#stream.write({ response_body: { body, end_of_stream: last } });
   }
 
   #answerHead({ header_mutation: mutation }: WireCommon): void {
@@ -331,7 +338,10 @@ class Carried {
     const { call } = this;
     const { responseMode = "FULL_DUPLEX_STREAMED" } = this.#asked;
     if (responseMode !== "FULL_DUPLEX_STREAMED") {
-      if (mutation?.body !== undefined) call.chunks.push(mutation.body);
+      const piece = this.#pieces.shift();
+      assert.ok(piece !== undefined, "one reply for each piece");
+      if (mutation?.clear_body !== true) call.chunks.push(mutation?.body ?? piece.body);
+      if (piece.last) this.#complete();
       return;
     }
     const { body, end_of_stream: last = false } = mutation?.streamed_response ?? {};

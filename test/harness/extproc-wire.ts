@@ -74,11 +74,12 @@ const service = definitions["envoy.service.ext_proc.v3.ExternalProcessor"] as un
   Record<string, MethodDefinition<object, object>>
 >;
 
-/** Opens a stream. */
-export function openProcess(client: Client): ProcessCall {
+/** Opens a stream. `bytes`: what is written is serialized already. */
+export function openProcess(client: Client, writes: "messages" | "bytes" = "messages"): ProcessCall {
   const method = service["Process"];
   if (method === undefined) throw new TypeError("proto/ext_proc.proto has no Process");
-  return client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
+  const serialize = writes === "bytes" ? (bytes: object) => bytes as Buffer : method.requestSerialize;
+  return client.makeBidiStreamRequest(method.path, serialize, method.responseDeserialize);
 }
 
 /** A `Struct` of texts, and of lists of texts. */

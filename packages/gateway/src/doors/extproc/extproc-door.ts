@@ -59,6 +59,8 @@ export function createExtProcDoor(options: ExtProcDoorOptions): ExtProcDoor {
 
 /** Of gRPC: a message has a piece of a body, or a head with metadata. */
 const maxMessageBytes = 4_194_304;
+/** Of gRPC, over what bodies may have: messages that are not complete, replies that are not sent. */
+const bytesUnderWay = 134_217_728;
 /** A watcher of health holds its stream for as long as it likes: it does not hold a door that closes. */
 const healthGraceMs = 100;
 
@@ -82,7 +84,7 @@ class SpillwayExtProcDoor implements ExtProcDoor {
       ...(certificate === undefined ? {} : { tls: certificate }),
       methods: new Map([...services, [processPath, { kind: "stream", handle: (call) => this.#open(call) }]]),
       maxMessageBytes: Math.max(maxMessageBytes, options.maxBodyBytes + 65_536),
-      maxTotalBytes: options.maxTotalBodyBytes,
+      maxTotalBytes: options.maxTotalBodyBytes + bytesUnderWay,
       maxConnections: options.maxConnections,
       maxConcurrentStreams: options.maxStreams,
       onHandlerError,
