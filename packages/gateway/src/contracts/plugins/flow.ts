@@ -75,6 +75,8 @@ export interface FlowSet {
 
 /** Which request of a flow goes first. */
 export interface OrderingPolicy {
+  /** True: all ranks are equal, so that nothing has to be sorted. Default false. */
+  readonly keepsArrivalOrder?: boolean;
   /** Smaller goes first; fixed for the time the request waits. Equal ranks go in the order of their arrival. */
   rank(item: WaitingItem): number;
 }
