@@ -19,7 +19,7 @@ import { softReflectiveCeilingPolicy } from "./usage-limits/soft-reflective-ceil
 import { staticUsageLimitPolicy } from "./usage-limits/static-usage-limit-policy.ts";
 
 /** In the order in which the reference page tells them. */
-export const flowDefinitions: readonly PluginDefinition[] = [
+export const flowPlugins: readonly PluginDefinition[] = [
   globalStrictFairnessPolicy,
   roundRobinFairnessPolicy,
   programAwareFairness,

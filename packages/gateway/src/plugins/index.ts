@@ -1,6 +1,7 @@
 /** Every plugin that is built in. */
 import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
 import { dataPlugins } from "./data-plugins.ts";
+import { flowPlugins } from "./flow-plugins.ts";
 import { ruleDefinitions } from "./rules/index.ts";
 import { schedulingPlugins } from "./scheduling-plugins.ts";
 
@@ -8,5 +9,6 @@ import { schedulingPlugins } from "./scheduling-plugins.ts";
 export const builtInPlugins: readonly PluginDefinition[] = [
   ...schedulingPlugins,
   ...ruleDefinitions,
+  ...flowPlugins,
   ...dataPlugins,
 ];

@@ -33,6 +33,8 @@ export interface LineDeparture {
   readonly request: InferenceRequest<Payload>;
   readonly bound: LineCost;
   readonly enqueuedAt: number;
+  /** For the observer's own use. */
+  note: unknown;
 }
 
 /** How a request's time in line ended. */

@@ -19,6 +19,7 @@ export class WaitingRequest<P extends Payload, B extends LineCost, L>
   readonly sequence: number;
   /** 0 where nothing predicts. */
   predictedTokens = 0;
+  note: unknown = undefined;
   rank = 0;
   heapIndex = -1;
   /** Where it waits; undefined before and after. */
