@@ -8,9 +8,11 @@ import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { scrapeMetrics } from "../endpoints/metrics/scrape-metrics.ts";
 import { modelRewriteMetrics } from "../plugins/rules/model-rewrite.ts";
+import { programMetrics } from "../plugins/fairness/program-aware-fairness.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { escalationMetrics } from "../stages/escalation/escalation-metrics.ts";
 import { ruleMetrics } from "../stages/routing/rule-metrics.ts";
+import { flowMetrics } from "../stages/flowcontrol/flow-metrics.ts";
 import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
 import { pickerMetrics } from "../telemetry/picker-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
@@ -38,6 +40,8 @@ export const metricDefinitions: readonly ListedMetric[] = [
   ruleMetrics,
   modelRewriteMetrics,
   forwardMetrics,
+  flowMetrics,
+  programMetrics,
   escalationMetrics,
   pickerMetrics,
   edgeMetrics,

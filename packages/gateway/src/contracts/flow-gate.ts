@@ -18,7 +18,7 @@ export interface FlowGate {
   readonly waitsForEndpoints: boolean;
   /** False: requests of this priority wait, even while an endpoint has room. */
   mayDispatch(model: string, priority: number): boolean;
-  /** The request has its place. `enqueuedAt`: undefined where it did not wait in line. */
+  /** The request has its place. */
   granted(grant: FlowGrant): FlowHold;
   /** Something has changed that the gate cannot see: a page of metrics, endpoints that came or went. */
   changed(): void;
@@ -32,8 +32,8 @@ export interface FlowGrant {
   readonly model: string;
   readonly request: InferenceRequest<ForwardPayload>;
   readonly endpoint: SchedulableEndpoint;
-  /** True where it waited in line. */
-  readonly waited: boolean;
+  /** `Waiter.predictedTokens`, where it waited in line; undefined: it did not wait. */
+  readonly charged: number | undefined;
 }
 
 /** A request under way, as flow control counts it. */

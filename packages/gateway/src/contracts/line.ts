@@ -19,6 +19,8 @@ export interface Waiter<P extends Payload = TensorPayload, B extends LineCost = 
   readonly request: InferenceRequest<P>;
   readonly bound: B;
   readonly enqueuedAt: number;
+  /** Tokens that its flow was charged for it; 0 where nothing predicts. */
+  readonly predictedTokens: number;
   /** Gives the request its place. Called once by what drains the line. */
   grant(lease: Lease): void;
   /** Answers the request without serving it. */

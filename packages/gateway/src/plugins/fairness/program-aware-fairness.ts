@@ -220,7 +220,7 @@ export const programAwareFairness = definePlugin({
   create({ strategy, ...options }, { clock, metrics }): FairnessPolicy {
     switch (strategy) {
       case "drr":
-        return new DeficitRoundRobin({ quantum: 1_024, weights: {} });
+        return new DeficitRoundRobin({ quantum: 256, weights: {} });
       case "rr":
         return new RoundRobin();
       case "las":

@@ -132,15 +132,15 @@ export class PoolGate implements FlowGate, RunningOwner {
 
   granted(grant: FlowGrant): FlowHold {
     const { clock, work, meters } = this.#options;
-    const { request, model, waited } = grant;
+    const { request, model, charged } = grant;
     const running = new RunningRequest(this, grant, {
       grantedAt: clock.now(),
-      predictedTokens: work.tokensOf(model, request.payload),
+      predictedTokens: charged ?? work.tokensOf(model, request.payload),
     });
     this.#underWay++;
     this.#reclaimer?.add(running);
     this.#changes++;
-    if (!waited) meters.passed("Dispatched", request.priority);
+    if (charged === undefined) meters.passed("Dispatched", request.priority);
     return running;
   }
 

@@ -33,7 +33,7 @@ export class RunningRequest implements FlowHold, WaitingItem {
   next: RunningRequest | undefined = undefined;
   #owner: RunningOwner | undefined;
 
-  constructor(owner: RunningOwner, { model, request, endpoint, waited }: FlowGrant, facts: RunningFacts) {
+  constructor(owner: RunningOwner, { model, request, endpoint, charged }: FlowGrant, facts: RunningFacts) {
     this.#owner = owner;
     this.id = request.id;
     this.priority = request.priority;
@@ -43,7 +43,7 @@ export class RunningRequest implements FlowHold, WaitingItem {
     this.bytes = request.payload.bytes ?? 0;
     this.model = model;
     this.endpoint = endpoint;
-    this.waited = waited;
+    this.waited = charged !== undefined;
     this.enqueuedAt = facts.grantedAt;
     this.predictedTokens = facts.predictedTokens;
   }
