@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { SchedulableEndpoint } from "../../contracts/plugins/scheduling.ts";
 import type { Clock } from "../../core/clock.ts";
 import { definePlugin } from "../define-plugin.ts";
-import { goDuration } from "../go-duration.ts";
+import { durationParameter } from "../duration-parameter.ts";
 import { WeightedSaturation } from "./weighted-saturation.ts";
 
 const parameters = z.strictObject({
@@ -12,7 +12,7 @@ const parameters = z.strictObject({
   /** Share of the KV cache at which it is full. */
   kvCacheUtilThreshold: z.number().positive().max(1).default(0.8),
   /** Metrics that are older say nothing. */
-  metricsStalenessThreshold: goDuration.default(200),
+  metricsStalenessThreshold: durationParameter.default(200),
   headroom: z.number().min(0).max(10).default(0),
 });
 
