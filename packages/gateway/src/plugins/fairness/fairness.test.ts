@@ -58,7 +58,7 @@ function serve({ spec, tenants, tokensPerSecond, slots, seconds, waiting }: Shar
     }
     const window = (windows[Math.floor(now / 10_000)] ??= tenants.map(() => 0));
     const each = (tokensPerSecond * stepMs) / 1_000 / running.length;
-    for (const one of [...running]) {
+    for (const one of running.filter(({ left }) => left > 0)) {
       const done = Math.min(each, one.left);
       window[one.tenant] = (window[one.tenant] ?? 0) + done;
       one.left -= done;
