@@ -23,7 +23,7 @@ import { renamed } from "../streams/renamed-answer.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { writeAnthropicRefusal } from "./errors.ts";
-import type { MessagesEnvelope } from "./read-envelope.ts";
+import { promptPartsOf, type MessagesEnvelope } from "./read-envelope.ts";
 import { anthropicStream, MessagesInspector, readWholeUsage } from "./relay.ts";
 import { anthropicVersion } from "./write-messages.ts";
 
@@ -63,6 +63,16 @@ export class MessagesPayload implements ForwardPayload {
     this.stream = envelope.stream && !isCount;
     const estimate = prompt === undefined ? envelope.estimate : prompt.estimate(envelope.estimate);
     this.estimate = isCount ? { promptTokens: 0, maxCompletionTokens: 0 } : estimate;
+  }
+
+  get bytes(): number {
+    return this.#parts.body.length;
+  }
+
+  promptParts(): readonly Uint8Array[] {
+    if (this.operation === "count_tokens") return [];
+    const parts = promptPartsOf(this.#parts.envelope);
+    return this.#prompt?.partsOf(parts) ?? parts;
   }
 
   readPrompt(): PromptReading | Failure | Promise<PromptReading | Failure> {

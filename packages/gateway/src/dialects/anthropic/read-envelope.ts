@@ -4,6 +4,7 @@ import type { TokenEstimate } from "../../core/forward.ts";
 import { wrongField } from "../chat/cannot-carry.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
 import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
+import { promptParts } from "../prompt/prompt-parts.ts";
 import { estimatePrompt } from "../streams/estimate-tokens.ts";
 
 /** A body that is passed on as it is. */
@@ -13,9 +14,10 @@ export interface MessagesEnvelope {
   readonly modelSpan: { readonly start: number; readonly end: number };
   readonly stream: boolean;
   readonly estimate: TokenEstimate;
+  readonly spans: MemberSpans;
 }
 
-const names = ["model", "stream", "max_tokens"] as const;
+const names = ["model", "stream", "max_tokens", "tools", "system", "messages"] as const;
 const finder = new MemberFinder(names);
 /** Pictures and documents in base64. */
 const data = new ValueBytes({ data: "" });
@@ -47,5 +49,11 @@ function envelopeOf(spans: MemberSpans, attachments: Attachments): MessagesEnvel
       promptTokens: estimatePrompt(spans.bytes.length, attachments),
       maxCompletionTokens: typeof limit === "number" && limit >= 0 ? limit : undefined,
     },
+    spans,
   };
+}
+
+/** As `ForwardPayload.promptParts`. */
+export function promptPartsOf({ spans }: MessagesEnvelope): readonly Uint8Array[] {
+  return promptParts(spans, [3, 4, 5]);
 }

@@ -23,7 +23,7 @@ import { renamed } from "../streams/renamed-answer.ts";
 import { StreamRelay } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { nameAt } from "../../core/model-name.ts";
-import type { OllamaEnvelope } from "./read-envelope.ts";
+import { promptPartsOf, type OllamaEnvelope } from "./read-envelope.ts";
 import { OllamaInspector, ollamaStream, readWholeUsage } from "./relay.ts";
 import { writeOllamaRefusal } from "./write-answer.ts";
 import { ollamaHeaders } from "./write-chat-request.ts";
@@ -69,6 +69,18 @@ export class OllamaPayload implements ForwardPayload {
     this.operation = operation;
     this.estimate = prompt === undefined ? envelope.estimate : prompt.estimate(envelope.estimate);
     this.stream = envelope.stream && !envelope.isLoad && (operation === "chat" || operation === "generate");
+  }
+
+  get bytes(): number {
+    return this.#parts.body.length;
+  }
+
+  promptParts(): readonly Uint8Array[] {
+    const { operation } = this;
+    const { envelope } = this.#parts;
+    if (envelope.isLoad || (operation !== "chat" && operation !== "generate")) return [];
+    const parts = promptPartsOf(envelope, operation === "chat" ? "messages" : "prompt");
+    return this.#prompt?.partsOf(parts) ?? parts;
   }
 
   readPrompt(): PromptReading | Failure | undefined | Promise<PromptReading | Failure> {

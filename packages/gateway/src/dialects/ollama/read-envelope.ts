@@ -5,6 +5,7 @@ import { wrongField } from "../chat/cannot-carry.ts";
 import { isJsonObject } from "../chat/json-object.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
 import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
+import { promptParts } from "../prompt/prompt-parts.ts";
 import { estimatePrompt } from "../streams/estimate-tokens.ts";
 import { skipBlanks } from "../streams/key-finder.ts";
 
@@ -17,12 +18,24 @@ export interface OllamaEnvelope {
   /** Without a prompt: the model is to be loaded, or unloaded, and nothing else. */
   readonly isLoad: boolean;
   readonly estimate: TokenEstimate;
+  readonly spans: MemberSpans;
 }
 
 /** Which member holds what the model is asked; undefined: the call asks nothing of the model. */
 export type PromptMember = "messages" | "prompt" | "input" | undefined;
 
-const names = ["model", "name", "stream", "options", "messages", "prompt", "input"] as const;
+const names = [
+  "model",
+  "name",
+  "stream",
+  "options",
+  "messages",
+  "prompt",
+  "input",
+  "tools",
+  "system",
+  "template",
+] as const;
 const finder = new MemberFinder(names);
 const images = new ValueBytes({ images: "" });
 
@@ -62,7 +75,22 @@ function envelopeOf(
     stream,
     isLoad,
     estimate: isLoad ? nothing : estimate(spans, prompt, pictures),
+    spans,
   };
+}
+
+/** Members that a prefix cache depends on. */
+const promptMembers = {
+  messages: [names.indexOf("tools"), names.indexOf("messages")],
+  prompt: [names.indexOf("template"), names.indexOf("system"), names.indexOf("prompt")],
+} as const;
+
+/** As `ForwardPayload.promptParts`, of a call with messages or with a prompt. */
+export function promptPartsOf(
+  { spans }: OllamaEnvelope,
+  prompt: keyof typeof promptMembers,
+): readonly Uint8Array[] {
+  return promptParts(spans, promptMembers[prompt]);
 }
 
 const nothing: TokenEstimate = { promptTokens: 0, maxCompletionTokens: 0 };

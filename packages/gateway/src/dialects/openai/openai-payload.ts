@@ -28,7 +28,7 @@ import { StreamRelay, type StreamWords } from "../streams/stream-relay.ts";
 import { WholeRelay } from "../streams/whole-relay.ts";
 import { ChatInspector } from "./chat-inspector.ts";
 import { writeOpenAiErrorEvent, writeOpenAiRefusal } from "./openai-errors.ts";
-import { asksForUsage, bodyFor, type OpenAiCall } from "./read-call.ts";
+import { asksForUsage, bodyFor, promptPartsOf, type OpenAiCall } from "./read-call.ts";
 import { readUsage } from "./read-usage.ts";
 import { writeResponsesErrorEvent } from "./responses-events.ts";
 import { ResponsesInspector } from "./responses-inspector.ts";
@@ -114,6 +114,15 @@ export class OpenAiPayload implements ForwardPayload {
     this.#call = call;
     this.#parts = translation;
     this.#prompt = prompt;
+  }
+
+  get bytes(): number {
+    return this.#call.spans.bytes.length;
+  }
+
+  promptParts(): readonly Uint8Array[] {
+    const parts = promptPartsOf(this.#call, this.operation);
+    return this.#prompt?.partsOf(parts) ?? parts;
   }
 
   readPrompt(): PromptReading | Failure | undefined | Promise<PromptReading | Failure> {

@@ -8,6 +8,7 @@ import { asBuffer } from "../json/parse-json.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
 import { editBody, type Edit, type EditedBody } from "../json/replace-span.ts";
 import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
+import { promptParts } from "../prompt/prompt-parts.ts";
 import { estimatePrompt } from "../streams/estimate-tokens.ts";
 
 const names = [
@@ -21,6 +22,12 @@ const names = [
   "background",
   "conversation",
   "previous_response_id",
+  "cache_salt",
+  "instructions",
+  "tools",
+  "messages",
+  "prompt",
+  "input",
 ] as const;
 
 const index = (name: (typeof names)[number]): number => names.indexOf(name);
@@ -30,6 +37,15 @@ const streamOptions = index("stream_options");
 const limits = [index("max_completion_tokens"), index("max_tokens"), index("max_output_tokens")];
 const store = index("store");
 const kept = [index("background"), index("conversation"), index("previous_response_id")];
+
+const salt = index("cache_salt");
+const tools = index("tools");
+/** Embeddings leave nothing in a prefix cache. */
+const promptMembers: Readonly<Partial<Record<Operation, readonly number[]>>> = {
+  chat: [salt, tools, index("messages")],
+  completions: [salt, index("prompt")],
+  responses: [salt, tools, index("instructions"), index("input")],
+};
 
 const finder = new MemberFinder(names);
 
@@ -100,6 +116,11 @@ function isRepeatable(spans: MemberSpans, operation: Operation): boolean {
 
 function isUnset(spans: MemberSpans, at: number): boolean {
   return spans.start(at) < 0 || spans.is(at, "null") || spans.is(at, "false");
+}
+
+/** As `ForwardPayload.promptParts`. */
+export function promptPartsOf({ spans }: OpenAiCall, operation: Operation): readonly Uint8Array[] {
+  return promptParts(spans, promptMembers[operation] ?? []);
 }
 
 /** Whether the caller asked for the event that tells usage. */
