@@ -24,7 +24,9 @@ export interface ServerSurroundings {
 export interface ServerObserver {
   firstToken(request: FleetRequest, server: FleetServer): void;
   ended(request: FleetRequest, server: FleetServer): void;
-  /** A page of metrics has been read. */
+  /** A page of metrics is asked for. */
+  scrapeBegins(server: FleetServer): void;
+  /** It has been read. */
   scraped(server: FleetServer): void;
 }
 
@@ -140,6 +142,7 @@ export class FleetServer {
 
   #scrape(): void {
     if (this.#stopped) return;
+    this.#observer.scrapeBegins(this);
     const page = { ...this.#page };
     const { scrapeDelayMs, scrapeIntervalMs } = this.#surroundings;
     const running = this.engine.adapters.running();
@@ -154,7 +157,9 @@ export class FleetServer {
   }
 
   #readPage(page: { running: number; waiting: number; kvUsage: number }, at: number): void {
+    const { told } = this.signals;
     this.signals.updatedAt = at;
+    told.waiting = told.running = told.kvUsage = told.adapters = at;
     this.signals.running = page.running;
     this.signals.waiting = page.waiting;
     this.signals.kvUsage = page.kvUsage;

@@ -18,6 +18,8 @@ export interface Router {
   arrive(request: FleetRequest): void;
   firstToken?(request: FleetRequest, server: FleetServer): void;
   ended?(request: FleetRequest, server: FleetServer): void;
+  /** A page of metrics is asked for; `scraped` follows when it has been read. */
+  scrapeBegins?(server: FleetServer): void;
   scraped?(server: FleetServer): void;
 }
 

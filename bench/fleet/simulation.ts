@@ -38,6 +38,7 @@ export class Simulation {
         this.#router.ended?.(request, server);
         this.#close(request);
       },
+      scrapeBegins: (server: FleetServer) => this.#router.scrapeBegins?.(server),
       scraped: (server: FleetServer) => this.#router.scraped?.(server),
     };
     this.servers = engines.map(
