@@ -1,6 +1,11 @@
 /** `/admin/decisions/{id}`: what became of a request, for operators. */
 import type { EscalationStory } from "../contracts/escalation.ts";
-import type { ExplainedCycle, ExplainedProfile, Explanations } from "../contracts/explanation.ts";
+import {
+  noExplanations,
+  type ExplainedCycle,
+  type ExplainedProfile,
+  type Explanations,
+} from "../contracts/explanation.ts";
 import type { RequestRecord, RequestRecords } from "../contracts/request-record.ts";
 import { writePlainFailure } from "../contracts/plain-failure.ts";
 import { wireAnswer, type Route } from "../contracts/route.ts";
@@ -14,7 +19,7 @@ import type { RuleTrace } from "../core/rule-trace.ts";
  */
 export function createDecisionRoute(
   records: Pick<RequestRecords, "find">,
-  explanations: Explanations = { cyclesOf: () => [] },
+  explanations: Explanations = noExplanations,
 ): Route {
   return {
     method: "GET",

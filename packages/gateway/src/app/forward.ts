@@ -16,6 +16,7 @@ import { builtInPlugins } from "../plugins/index.ts";
 import { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { createProfiles } from "../plugins/create-profiles.ts";
 import { leastWorkScheduling } from "../plugins/default-scheduling.ts";
+import { liveSpec } from "../plugins/shadow-specs.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
 import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
@@ -100,7 +101,7 @@ export function createForwarding({
       onRefused: () => {},
     });
     const { label } = own ?? {};
-    const wired = createProfiles(pool.scheduling ?? leastWorkScheduling, plugins, context);
+    const wired = createProfiles(liveSpec(pool.scheduling ?? leastWorkScheduling), plugins, context);
     const scheduling = watch?.observed(pool.name, wired) ?? wired;
     const discovery = createPoolDiscovery(pool, plugins, context);
     const parts = { pool, connect: own?.connect ?? connect, label, scheduling, scraping, discovery };
@@ -134,6 +135,7 @@ export function createForwarding({
     },
     close() {
       found?.close();
+      watch?.close();
       catalog.close();
       closeRules();
     },

@@ -13,6 +13,7 @@ import { keyMetrics } from "../stages/admission/key-metrics.ts";
 import { escalationMetrics } from "../stages/escalation/escalation-metrics.ts";
 import { ruleMetrics } from "../stages/routing/rule-metrics.ts";
 import { flowMetrics } from "../stages/flowcontrol/flow-metrics.ts";
+import { shadowMetrics } from "../stages/scheduling/shadow-metrics.ts";
 import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
 import { pickerMetrics } from "../telemetry/picker-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
@@ -44,6 +45,7 @@ export const metricDefinitions: readonly ListedMetric[] = [
   programMetrics,
   escalationMetrics,
   pickerMetrics,
+  shadowMetrics,
   edgeMetrics,
   edgeForwardMetrics,
   processMetrics,

@@ -16,6 +16,9 @@ import { isFailure, type ErrorCode } from "../core/errors.ts";
 import type { ForwardPayload } from "../core/forward.ts";
 import type { InferenceRequest } from "../core/request.ts";
 import { plainTraits } from "../core/request-traits.ts";
+import { shadowSpecs } from "../plugins/shadow-specs.ts";
+import { ShadowPool } from "../stages/scheduling/shadow-pool.ts";
+import type { Shadows } from "../contracts/shadows.ts";
 import { CycleMeter } from "../telemetry/cycle-meter.ts";
 import { DecisionLog } from "../telemetry/decision-log.ts";
 import { joinTracers } from "../telemetry/join-tracers.ts";
@@ -28,7 +31,7 @@ import type { GatewayConfig, GatewayContext } from "./options.ts";
 export interface PickerWatch {
   /** Hears of the pool's cycles; undefined: nobody wants to. */
   tracerOf(pool: Pick<HttpPool, "name">): CycleTracer | undefined;
-  /** The same layer, whose requests are heard of. */
+  /** The same layer, whose requests are heard of. Starts the pool's shadows. Once for each pool. */
   observed(pool: string, wired: WiredScheduling): WiredScheduling;
   /** The same stage, with what it refuses counted. */
   counting(scheduling: Scheduling): Scheduling;
@@ -37,12 +40,15 @@ export interface PickerWatch {
   readonly explanations: Explanations;
   /** The pools that are watched. */
   pools(): readonly PickerPool[];
+  readonly shadows: Shadows;
+  /** Ends the shadows. Idempotent. */
+  close(): void;
 }
 
 /** What is watched. */
 export interface PickerWatchParts {
-  readonly config: Pick<GatewayConfig, "pools">;
-  readonly context: Pick<GatewayContext, "clock" | "metrics" | "version">;
+  readonly config: Pick<GatewayConfig, "pools" | "pluginFiles">;
+  readonly context: Pick<GatewayContext, "clock" | "logger" | "metrics" | "version">;
   /** The pools there are now. */
   readonly pools: ForwardCatalog["pools"];
 }
@@ -60,6 +66,7 @@ export function createPickerWatch({
   const { clock, metrics, version } = context;
   const meters = new RequestMeters(metrics);
   const log = new DecisionLog({ clock });
+  const shadows = new Map<string, ShadowPool>();
   const pools = (): readonly PickerPool[] =>
     all().flatMap((pool) => {
       const scheduling = specs.get(pool.name);
@@ -83,11 +90,21 @@ export function createPickerWatch({
     tracerOf({ name }) {
       const scheduling = specs.get(name);
       if (scheduling === undefined) return undefined;
-      return joinTracers([new CycleMeter({ metrics, clock, scheduling }), log.tracer(name)]);
+      const shadow = shadows.get(name);
+      const tracers = [new CycleMeter({ metrics, clock, scheduling }), log.tracer(name)];
+      return joinTracers(shadow === undefined ? tracers : [...tracers, shadow.tracer]);
     },
     observed(pool, wired) {
-      if (!specs.has(pool)) return wired;
-      return { ...wired, observers: [...wired.observers, { name: "metrics", plugin: countRunning(meters) }] };
+      const spec = specs.get(pool);
+      if (spec === undefined) return wired;
+      const counted = {
+        ...wired,
+        observers: [...wired.observers, { name: "metrics", plugin: countRunning(meters) }],
+      };
+      if (spec.shadows.length === 0) return counted;
+      const shadow = startShadows({ pool, spec, wired: counted, context, pluginFiles: config.pluginFiles });
+      shadows.set(pool, shadow);
+      return shadow.wired;
     },
     counting: (scheduling) => countRefusals(scheduling, refused),
     ended(record) {
@@ -98,7 +115,39 @@ export function createPickerWatch({
     },
     explanations: log,
     pools,
+    shadows: { reports: () => [...shadows.values()].flatMap((shadow) => shadow.reports()) },
+    close() {
+      for (const shadow of shadows.values()) shadow.close();
+    },
   };
+}
+
+const shadowProgram = new URL(
+  import.meta.url.endsWith(".ts") ? "./shadow-program.ts" : "./shadow-program.js",
+  import.meta.url,
+);
+
+/** A pool's shadows, each a layer of its own in the pool's thread. */
+function startShadows(parts: {
+  readonly pool: string;
+  readonly spec: SchedulingSpec;
+  readonly wired: WiredScheduling;
+  readonly context: PickerWatchParts["context"];
+  readonly pluginFiles: readonly string[] | undefined;
+}): ShadowPool {
+  const { pool, spec, wired, context, pluginFiles = [] } = parts;
+  const { clock, logger, metrics } = context;
+  const program = shadowProgram;
+  return new ShadowPool({
+    pool,
+    shadows: shadowSpecs(spec),
+    wired,
+    program,
+    pluginFiles,
+    clock,
+    logger,
+    metrics,
+  });
 }
 
 function countRunning(meters: RequestMeters): RequestObserver {

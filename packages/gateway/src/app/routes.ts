@@ -1,11 +1,13 @@
 /** Every address the gateway answers, from the dialects and the operators' surfaces. */
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ModelCatalog } from "../contracts/models.ts";
+import { noExplanations } from "../contracts/explanation.ts";
 import type { RequestRecords } from "../contracts/request-record.ts";
 import type { Route, RpcMethod } from "../contracts/route.ts";
 import { createDecisionRoute } from "../admin/decision-route.ts";
 import { createHealthRoutes } from "../admin/health.ts";
 import { createMetricsRoute } from "../admin/metrics-route.ts";
+import { createShadowsRoute } from "../admin/shadows-route.ts";
 import { createPickerRoute } from "../admin/picker-route.ts";
 import { createMonitoringRoutes } from "../admin/monitoring-routes.ts";
 import { createWelcomeRoute } from "../admin/welcome.ts";
@@ -69,6 +71,7 @@ export function collectAddresses(parts: AddressParts): Addresses {
       createMetricsRoute(metrics, expositionContentType),
       createDecisionRoute(records, watch?.explanations),
       createPickerRoute({ pools: () => watch?.pools() ?? [], clock }),
+      createShadowsRoute(watch?.shadows ?? { reports: () => [] }, watch?.explanations ?? noExplanations),
       ...createMonitoringRoutes(config.monitoring, { clock }),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),

@@ -76,6 +76,8 @@ export interface CompiledConfig {
   readonly monitoring: MonitoringOptions;
   /** Plugins of the configuration's own files, beside those that are built in. */
   readonly plugins: readonly PluginDefinition[];
+  /** Those files, absolute; absent: none. */
+  readonly pluginFiles?: readonly string[];
   /** What is valid and probably not meant, or has another name today: one sentence each, with its place. */
   readonly notes: readonly string[];
   readonly log: LogOptions;
@@ -138,6 +140,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     },
     monitoring: { grafana: config.monitoring.grafana, prometheus: config.monitoring.prometheus },
     plugins: plugins.definitions,
+    ...(config.plugins.length > 0 && { pluginFiles: config.plugins.map((file) => resolve(directory, file)) }),
     notes: plugins.notes,
     log: { level: config.log.level, format: config.log.format },
   } satisfies CompiledConfig;

@@ -45,3 +45,6 @@ export interface Explanations {
   /** The cycles of a request, in their order; empty where none is kept, or no more. */
   cyclesOf(id: string): readonly ExplainedCycle[];
 }
+
+/** Where nothing is kept. */
+export const noExplanations: Explanations = { cyclesOf: () => [] };
