@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import type { TestGateway } from "./gateway.ts";
+import type { PooledSetup } from "./pooled-gateway.ts";
 import {
   answerWhole,
   openStream,
@@ -46,7 +47,7 @@ export interface CaseDoor {
 /** Opens a door over pools, in the words of `spillway.yaml`; undefined where the test is skipped. */
 export type OpenDoor = (
   t: TestContext,
-  setup: { readonly pools: Readonly<Record<string, unknown>>; readonly routes?: readonly unknown[] },
+  setup: Pick<PooledSetup, "pools" | "routes" | "rules" | "requests">,
 ) => Promise<CaseDoor | undefined>;
 
 /** One case. */
@@ -278,6 +279,63 @@ export const decisionCases: readonly DecisionCase[] = [
         "/v1/chat/completions",
         "/v1/chat/completions",
       ]);
+      await atRest(door);
+    },
+  },
+  {
+    name: "rules rewrite the model, give instructions and refuse, before a server is chosen",
+    async run(t, open) {
+      const servers = await startServers(t, ["inner"], 1);
+      const rules = [
+        { type: "validate", parameters: { deny: ["forbidden"] } },
+        {
+          type: "model-rewrite",
+          parameters: {
+            rules: [{ matches: [{ model: { value: "outer" } }], targets: [{ modelRewrite: "inner" }] }],
+          },
+        },
+        { type: "system-prompt", parameters: { text: "Be kind" } },
+      ];
+      const door = await open(t, { pools: { p: poolOf(servers, ["inner"]) }, rules });
+      if (door === undefined) return;
+      for (const stream of [false, true]) {
+        assert.equal((await door.ask(chat("outer", { stream })).answer).status, 200);
+      }
+      for (const { body } of servers[0]?.calls ?? []) {
+        const { model, messages } = JSON.parse(body.toString()) as { model: string; messages: object[] };
+        assert.equal(model, "inner");
+        assert.deepEqual(messages, [
+          { role: "system", content: "Be kind" },
+          { role: "user", content: "hello" },
+        ]);
+      }
+      const refused = await door.ask({
+        body: { model: "outer", messages: [{ role: "user", content: "what is forbidden" }] },
+      }).answer;
+      assert.equal(refused.status, 403);
+      assert.match(refused.text, /A rule of this gateway denies/);
+      assert.equal(servers[0]?.calls.length, 2);
+      await atRest(door);
+    },
+  },
+  {
+    name: "a request's own headers name another model, and none of them goes to a server",
+    async run(t, open) {
+      const servers = await startServers(t, ["a", "b"], 1);
+      const requests = { objectives: { interactive: 10 } };
+      const door = await open(t, { pools: { p: poolOf(servers, ["a", "b"]) }, requests });
+      if (door === undefined) return;
+      const headers = {
+        "x-llm-d-model-name-rewrite": "b",
+        "x-llm-d-inference-objective": "interactive",
+        "x-gateway-inference-fairness-id": "team",
+        "x-slo-ttft-ms": "100",
+        "x-llm-d-inference-ttl": "5s",
+      };
+      assert.equal((await door.ask({ ...chat("a"), headers }).answer).status, 200);
+      const [call] = servers[0]?.calls ?? [];
+      assert.equal((JSON.parse(String(call?.body)) as { model: string }).model, "b");
+      for (const name of Object.keys(headers)) assert.equal(call?.headers[name], undefined, name);
       await atRest(door);
     },
   },

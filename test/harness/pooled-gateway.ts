@@ -12,10 +12,12 @@ import {
   type TestMachine,
 } from "./gateway.ts";
 
-/** `pools` and `routes` in the words of `spillway.yaml`. */
+/** In the words of `spillway.yaml`. */
 export interface PooledSetup extends TestMachine {
   readonly pools?: Readonly<Record<string, unknown>>;
   readonly routes?: readonly unknown[];
+  readonly rules?: readonly unknown[];
+  readonly requests?: Readonly<Record<string, unknown>>;
   /** Over everything that the test configuration says. */
   readonly config?: Partial<GatewayConfig>;
 }
@@ -23,13 +25,14 @@ export interface PooledSetup extends TestMachine {
 /** Starts it and waits until every server was asked what it serves. Ends with the test. */
 export async function startPooledGateway(
   test: Pick<TestContext, "after">,
-  { pools = {}, routes = [], config = {}, ...machine }: PooledSetup,
+  { pools = {}, routes = [], rules = [], requests = {}, config = {}, ...machine }: PooledSetup,
 ): Promise<TestGateway> {
-  const text = JSON.stringify({ pools, routes });
+  const text = JSON.stringify({ pools, routes, rules, requests });
   const read = parseConfig(text, { directory: repositoryRoot, environment: {} });
   assert.ok("config" in read, JSON.stringify(read));
   const base = testConfig(createModelFolder(test).path);
-  const pooled = { pools: read.config.pools, routes: read.config.routes };
+  const { traits, ...given } = read.config;
+  const pooled = { pools: given.pools, routes: given.routes, rules: given.rules, traits };
   return startTestGateway(test, { ...base, ...pooled, ...config }, machine);
 }
 

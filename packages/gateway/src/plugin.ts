@@ -49,9 +49,12 @@ export type {
 
 // Routing: rules that requests pass.
 export type { RoutedRequest, RoutingRule, RuleResult } from "./contracts/plugins/rule.ts";
+export type { CalloutAnswer, CalloutFactory, CalloutTarget, HttpCallout } from "./contracts/http-callout.ts";
+export type { Cancellation } from "./core/cancellation.ts";
+export type { ForwardPayload, PromptEdit, PromptReading, PromptText } from "./core/forward.ts";
 
 // What a plugin is given of the machine, and how it says that it cannot be made.
-export { GatewayError } from "./core/errors.ts";
+export { failure, GatewayError, isFailure } from "./core/errors.ts";
 export type { Failure } from "./core/errors.ts";
 export type { Clock } from "./core/clock.ts";
 export type { Random } from "./core/random.ts";

@@ -1,6 +1,6 @@
 /**
  * Headers by which a request says something of itself beside its body: those of the Gateway API Inference Extension's
- * endpoint picker and of llm-d's router, each with its older name. None of them goes to a server.
+ * endpoint picker and of llm-d's router, with their older names where they have such. None of them goes to a server.
  */
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 
@@ -11,7 +11,7 @@ export const controlHeaders = {
   model: ["x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite"],
   ttftSlo: ["x-llm-d-slo-ttft-ms", "x-slo-ttft-ms"],
   tpotSlo: ["x-llm-d-slo-tpot-ms", "x-slo-tpot-ms"],
-  ttl: ["x-llm-d-inference-ttl", "x-gateway-inference-ttl"],
+  ttl: ["x-llm-d-inference-ttl", "x-llm-d-inference-ttl"],
 } as const satisfies Record<string, readonly [name: string, alias: string]>;
 
 /** Longest name that is taken from a header, characters; of a longer one the beginning counts. */
