@@ -24,6 +24,8 @@ export class AskedRequest implements ScheduledRequest, LineCost {
   readonly rows = 1;
   /** The endpoints of its last cycle: what positions in `data` belong to. */
   endpoints: readonly SchedulableEndpoint[] = noEndpoints;
+  /** Flow control was asked whether it may wait. */
+  isAdmitted = false;
   /** Producers were asked whether they need time. */
   isPrepared = false;
   /** They need it still. */

@@ -44,7 +44,7 @@ export class PoolScheduler {
   #last: AskedRequest | undefined;
   #isDraining = false;
   #drainAgain = false;
-  readonly #fits = (shapeKey: string): boolean => this.#hasRoom(readShape(shapeKey));
+  readonly #fits = (shapeKey: string, priority: number): boolean => this.#mayGo(shapeKey, priority);
 
   constructor({ pool, engine, clock, onFault }: PoolSchedulerOptions) {
     this.#pool = pool;
@@ -52,7 +52,11 @@ export class PoolScheduler {
     this.#clock = clock;
     const drain = (): void => this.#drain();
     this.#leases = { observers: engine.wired.observers, onRoom: drain, onFault };
-    pool.onRoom(drain);
+    pool.onRoom(() => {
+      pool.gate?.changed();
+      drain();
+    });
+    pool.gate?.onOpening(drain);
     pool.line.onArrival(drain);
     const forget = (endpoint: HttpEndpoint): void => this.#forget(endpoint);
     pool.onGone?.(forget);
@@ -61,24 +65,22 @@ export class PoolScheduler {
   /** As `Scheduling.decide`. */
   decide(route: ForwardRoute, request: Request): ForwardDecision | Failure | undefined {
     const { model } = route;
-    const { only } = request;
-    if (only !== undefined && admitted(this.#pool.endpointsFor(model), only).length === 0)
-      return noneAdmitted();
+    const { line, gate } = this.#pool;
+    const asked = this.#asked(request, model);
+    const refusal = this.#refusal(asked);
+    if (refusal !== undefined) return refusal;
     const all = this.#pool.candidatesFor(model);
-    if (all.length === 0) return this.#pool.refusalFor(model);
-    if (this.#pool.line.length > 0) return undefined;
-    const candidates = admitted(all, only);
+    if (all.length === 0) return this.#refusalWithout(model);
+    if (line.length > 0 || gate?.mayDispatch(model, request.priority) === false) return undefined;
+    const candidates = admitted(all, request.only);
     const open = this.#withRoom(candidates);
     if (open.length === 0) return undefined;
-    const asked = this.#asked(request, model);
     if (!asked.isPrepared && this.#prepare(asked) !== undefined) return undefined;
     const choice = this.#choose(asked, open, candidates);
     if (isFailure(choice)) return choice;
-    const now = this.#clock.now();
-    const lease = new RequestLease(this.#leases, asked, choice[0], {
-      enqueuedAt: request.receivedAt,
-      grantedAt: now,
-    });
+    const times = { enqueuedAt: request.receivedAt, grantedAt: this.#clock.now() };
+    const lease = new RequestLease(this.#leases, asked, choice[0], times);
+    lease.flow = gate?.granted({ model, request, endpoint: choice[0], charged: undefined });
     this.#last = undefined;
     return { kind: "forward", request, route, endpoints: choice, lease };
   }
@@ -87,6 +89,8 @@ export class PoolScheduler {
   wait(route: ForwardRoute, request: Request, done: (result: ForwardDecision | Failure) => void): void {
     const asked = this.#asked(request, route.model);
     this.#last = undefined;
+    const refusal = this.#refusal(asked);
+    if (refusal !== undefined) return done(refusal);
     const preparing = asked.preparing ?? this.#prepare(asked);
     if (preparing === undefined) return this.#join(route, asked, done);
     void this.#joinAfter(preparing, route, asked, done);
@@ -122,7 +126,7 @@ export class PoolScheduler {
     const { model } = asked;
     // Candidates may have gone meanwhile; what else has changed the line sees.
     const isServed = this.#pool.candidatesFor(model).length > 0;
-    const refusal = isServed ? undefined : this.#pool.refusalFor(model);
+    const refusal = isServed ? undefined : this.#refusalWithout(model);
     if (refusal === undefined) this.#join(route, asked, done);
     else done(refusal);
   }
@@ -174,6 +178,9 @@ export class PoolScheduler {
     if (isFailure(choice)) return waiter.refuse(choice);
     const times: LeaseTimes = { enqueuedAt: waiter.enqueuedAt, grantedAt: this.#clock.now() };
     const lease = new GrantedLease(this.#leases, bound, choice[0], times);
+    const { request, model } = bound;
+    const charged = waiter.predictedTokens;
+    lease.flow = this.#pool.gate?.granted({ model, request, endpoint: choice[0], charged });
     lease.endpoints = choice;
     waiter.grant(lease);
   }
@@ -207,6 +214,28 @@ export class PoolScheduler {
     if (open.length === 0 || open.length === endpoints.length) return undefined;
     const among = this.#run(asked, endpoints);
     return isFailure(among) ? undefined : among[0];
+  }
+
+  /** Why the request may not even wait. Flow control is asked once for each. */
+  #refusal(asked: AskedRequest): Failure | undefined {
+    if (asked.isAdmitted) return undefined;
+    asked.isAdmitted = true;
+    const { request, model } = asked;
+    const { only } = request;
+    if (only !== undefined && admitted(this.#pool.endpointsFor(model), only).length === 0) {
+      return noneAdmitted();
+    }
+    return this.#pool.gate?.refuse(model, request);
+  }
+
+  /** Why waiting would be in vain while there is no endpoint for the model. */
+  #refusalWithout(model: string): Failure | undefined {
+    return this.#pool.gate?.waitsForEndpoints === true ? undefined : this.#pool.refusalFor(model);
+  }
+
+  #mayGo(shapeKey: string, priority: number): boolean {
+    const shape = readShape(shapeKey);
+    return this.#hasRoom(shape) && this.#pool.gate?.mayDispatch(shape.model, priority) !== false;
   }
 
   #hasRoom({ model, only }: WaitingShape): boolean {

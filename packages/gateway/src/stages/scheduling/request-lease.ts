@@ -1,4 +1,5 @@
 /** The load of one forwarded request: a place at each endpoint where an attempt runs, given back exactly once. */
+import type { FlowHold } from "../../contracts/flow-gate.ts";
 import type { AttemptResult, ForwardLease, HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import type { RequestObserver, ServedEnd } from "../../contracts/plugins/scheduling.ts";
 import type { Named } from "../../contracts/plugins/wired-scheduling.ts";
@@ -72,6 +73,8 @@ export class RequestLease implements ForwardLease {
   readonly enqueuedAt: number;
   readonly grantedAt: number;
   readonly scheduled: AskedRequest;
+  /** What flow control counts of the request; set by whoever grants the place. */
+  flow: FlowHold | undefined;
   readonly #context: LeaseContext;
   #first: Place | undefined;
   #second: Place | undefined;
@@ -134,6 +137,9 @@ export class RequestLease implements ForwardLease {
   settle(_outcome: Outcome): void {
     if (this.#first !== undefined) this.release(this.#first.endpoint, neverSent);
     if (this.#second !== undefined) this.release(this.#second.endpoint, neverSent);
+    const { flow } = this;
+    this.flow = undefined;
+    flow?.ended(this.scheduled.request.usage);
   }
 
   #placeAt(endpoint: HttpEndpoint): Place | undefined {
