@@ -18,7 +18,7 @@ const guides = readdirSync(join(root, "docs/guides")).filter(
 );
 
 const isConfig = (block: string): boolean =>
-  /^(#.*\n)*(listen|auth|edge|pools|routes|escalate|llama|monitoring|flow|grpc):/.test(block);
+  /^(#.*\n)*(listen|auth|edge|pools|routes|rules|requests|escalate|llama|monitoring|flow|grpc):/.test(block);
 
 let count = 0;
 for (const page of ["README.md", ...guides.map((name) => `docs/guides/${name}`)]) {
