@@ -30,7 +30,7 @@ import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
-import { createPoolDiscovery, createScraping } from "./pool-data.ts";
+import { createPoolDiscovery, createSharedData } from "./pool-data.ts";
 import { createRules } from "./rules.ts";
 
 /** What is made here. */
@@ -93,7 +93,7 @@ export function createForwarding({
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
   const watch = createPickerWatch({ config, context, pools: () => catalog.pools() });
-  const scraping = createScraping(context);
+  const shared = createSharedData(context);
   const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => {
     const line = new RequestLine<ForwardPayload, LineCost>({
       clock,
@@ -104,7 +104,7 @@ export function createForwarding({
     const wired = createProfiles(liveSpec(pool.scheduling ?? leastWorkScheduling), plugins, context);
     const scheduling = watch?.observed(pool.name, wired) ?? wired;
     const discovery = createPoolDiscovery(pool, plugins, context);
-    const parts = { pool, connect: own?.connect ?? connect, label, scheduling, scraping, discovery };
+    const parts = { pool, connect: own?.connect ?? connect, label, scheduling, discovery, ...shared };
     return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
   };
   const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));

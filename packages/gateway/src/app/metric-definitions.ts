@@ -7,6 +7,7 @@ import { edgeForwardMetrics } from "../edge/forward.ts";
 import { edgeMetrics } from "../edge/monitor/edge-metrics.ts";
 import { endpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { scrapeMetrics } from "../endpoints/metrics/scrape-metrics.ts";
+import { scarcityMetrics } from "../endpoints/scarcity/scarcity-metrics.ts";
 import { modelRewriteMetrics } from "../plugins/rules/model-rewrite.ts";
 import { programMetrics } from "../plugins/fairness/program-aware-fairness.ts";
 import { keyMetrics } from "../stages/admission/key-metrics.ts";
@@ -34,6 +35,7 @@ export const metricDefinitions: readonly ListedMetric[] = [
   workerMetrics,
   endpointMetrics,
   scrapeMetrics,
+  scarcityMetrics,
   httpMetrics,
   grpcMetrics,
   extProcMetrics,

@@ -4,14 +4,22 @@ import type { EndpointDiscovery } from "../contracts/plugins/data.ts";
 import type { Scraping } from "../endpoints/metrics/pool-metrics.ts";
 import { createScrapeCounts } from "../endpoints/metrics/scrape-metrics.ts";
 import { ScrapeWheel } from "../endpoints/metrics/scrape-wheel.ts";
+import { createScarcityGauges, type ScarcityGauges } from "../endpoints/scarcity/scarcity-metrics.ts";
 import type { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { requireKind, resolvePlugin } from "../plugins/resolve-plugins.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GatewayContext } from "./options.ts";
 
-/** What all pools share that read metrics. */
-export function createScraping({ clock, metrics }: Pick<GatewayContext, "clock" | "metrics">): Scraping {
-  return { wheel: new ScrapeWheel(clock), counts: createScrapeCounts(metrics, () => clock.now()) };
+/** What pools share that read metrics, and that show how scarce their servers are. */
+export interface SharedData {
+  readonly scraping: Scraping;
+  readonly scarcityGauges: ScarcityGauges;
+}
+
+/** Makes what all pools share. */
+export function createSharedData({ clock, metrics }: Pick<GatewayContext, "clock" | "metrics">): SharedData {
+  const scraping = { wheel: new ScrapeWheel(clock), counts: createScrapeCounts(metrics, () => clock.now()) };
+  return { scraping, scarcityGauges: createScarcityGauges(metrics) };
 }
 
 /** The discovery of a pool; undefined where it has none. Throws a `GatewayError` that names what is wrong with it. */

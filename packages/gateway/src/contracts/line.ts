@@ -3,7 +3,10 @@ import type { Failure } from "../core/errors.ts";
 import type { BoundTensors, InferenceRequest, Payload, TensorPayload } from "../core/request.ts";
 import type { Lease } from "./lease.ts";
 
-/** What a request weighs in line: tensors bound to a model, or one row of its own. Bytes count 0 where they are absent. */
+/**
+ * What a request weighs in line: tensors bound to a model, or one row of its own. Bytes count 0 where they are absent. The
+ * shape key of a request for a pool is its model, and behind a NUL what else it has in common with others.
+ */
 export type LineCost = Pick<BoundTensors, "rows" | "shapeKey"> & Partial<Pick<BoundTensors, "bytes">>;
 
 /** A request with inputs that fit, on its way into a line. */
@@ -52,6 +55,8 @@ export interface Line<P extends Payload = TensorPayload, B extends LineCost = Bo
   readonly bytes: number;
   /** When the first in line joined, ms on the pipeline's clock; undefined when nothing waits. */
   readonly oldestAt: number | undefined;
+  /** Calls back with how many requests of a shape key wait; more than once for a key that several priorities have. */
+  eachShape?(visit: (shapeKey: string, waiting: number) => void): void;
   /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */
   join(entry: LineEntry<P, B>): void;
   /** Removes the next requests in order, all with one shape key. Empty when nothing waits. */

@@ -82,6 +82,7 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
   readonly load = createLoad();
   readonly slot = takeSlot();
   #inFlight = 0;
+  #answered = 0;
   #tried = false;
   #probing = false;
   #probeAgain = false;
@@ -175,6 +176,11 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
     return this.#inFlight;
   }
 
+  /** Requests that it has answered well. */
+  get answered(): number {
+    return this.#answered;
+  }
+
   get capacity(): number {
     return this.#health.halfOpen ? 1 : this.#options.pool.concurrency;
   }
@@ -217,7 +223,10 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
 
   release(result: AttemptResult): void {
     this.#inFlight--;
-    if (result.kind === "ok") this.#speed.add(result);
+    if (result.kind === "ok") {
+      this.#answered++;
+      this.#speed.add(result);
+    }
     this.#health.attemptEnded(result);
     // It may no longer have the model.
     if (result.kind === "refused" && result.status === 404) this.#probeSoon();

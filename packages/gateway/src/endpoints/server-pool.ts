@@ -23,6 +23,9 @@ import { AddressBook, type PlacedAddress } from "./address-book.ts";
 import type { EndpointMetrics } from "./endpoint-metrics.ts";
 import { listModels } from "./list-models.ts";
 import { PoolMetrics, type Scraping } from "./metrics/pool-metrics.ts";
+import { measuredPool } from "./scarcity/measured-pool.ts";
+import { anyModel, PoolScarcity } from "./scarcity/pool-scarcity.ts";
+import type { ScarcityGauges } from "./scarcity/scarcity-metrics.ts";
 import { resolveHost, type ResolveHost } from "./resolve-host.ts";
 import { metricsAccess, readPoolAccess, serverAccess, type PoolAccess } from "./server-access.ts";
 import { ServerEndpoint, takesAnyModel, type ServerListener } from "./server-endpoint.ts";
@@ -42,6 +45,8 @@ export interface ServerPoolOptions {
   readonly discovery?: EndpointDiscovery | undefined;
   /** What reading metrics shares with other pools; undefined: this pool's metrics are not read. */
   readonly scraping?: Scraping | undefined;
+  /** Where the scarcity of pools is shown that have a data layer or flow control; undefined: it is not followed. */
+  readonly scarcityGauges?: ScarcityGauges | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -82,9 +87,6 @@ export function createServerPool(options: ServerPoolOptions): ServerPool {
 
 const none: readonly ServerEndpoint[] = [];
 
-/** What all models of a pool whose servers take any have in common. */
-const anyModel = "*";
-
 /** Endpoints of one model. */
 interface Served {
   readonly all: readonly ServerEndpoint[];
@@ -103,6 +105,7 @@ class Pool implements ServerPool {
   readonly #book: AddressBook;
   readonly #access: PoolAccess;
   readonly #metrics: PoolMetrics | undefined;
+  readonly scarcity: PoolScarcity | undefined;
   readonly #servers = new Map<string, ServerEndpoint>();
   /** Left the book and finish what they have. */
   readonly #draining = new Map<string, ServerEndpoint>();
@@ -127,6 +130,8 @@ class Pool implements ServerPool {
     this.gate = parts.gate;
     this.#access = readPoolAccess(pool);
     this.#metrics = poolMetrics(parts, () => this.gate?.changed());
+    const isFollowed = parts.scarcityGauges !== undefined && (pool.data ?? pool.flow) !== undefined;
+    this.scarcity = isFollowed ? new PoolScarcity(measuredPool(this, clock), clock) : undefined;
     const { name, endpoints, endpointsFile: file } = pool;
     const onChange = (placed: readonly PlacedAddress[]): void => this.#place(placed);
     this.#book = new AddressBook({
@@ -146,6 +151,10 @@ class Pool implements ServerPool {
     return this.#endpoints;
   }
 
+  get takesAny(): boolean {
+    return takesAnyModel(this.options);
+  }
+
   get isOwn(): boolean {
     return this.#parts.label !== undefined;
   }
@@ -160,7 +169,10 @@ class Pool implements ServerPool {
   }
 
   async start(): Promise<void> {
-    if (!this.#closed) this.#parts.metrics.opened(this);
+    if (!this.#closed) {
+      this.#parts.metrics.opened(this);
+      this.#follow();
+    }
     await Promise.all([this.#book.start(), this.#discover()]);
     this.#looked = true;
     this.#parts.onChange();
@@ -208,6 +220,10 @@ class Pool implements ServerPool {
     this.#closed = true;
     this.#book.close();
     this.#parts.discovery?.close();
+    if (this.scarcity !== undefined) {
+      this.scarcity.close();
+      this.#parts.scarcityGauges?.remove(this.scarcity);
+    }
     for (const server of [...this.#servers.values(), ...this.#draining.values()]) this.#remove(server);
     this.#servers.clear();
     this.#draining.clear();
@@ -220,7 +236,20 @@ class Pool implements ServerPool {
   inspect(): Snapshot {
     const { name, options, line } = this;
     const servers = [...this.#endpoints, ...this.#draining.values()].map((server) => server.inspect());
-    return { name, dialect: options.dialect, waiting: line.length, servers };
+    const scarcity = this.scarcity?.inspect();
+    return {
+      name,
+      dialect: options.dialect,
+      waiting: line.length,
+      servers,
+      ...(scarcity === undefined ? {} : { scarcity }),
+    };
+  }
+
+  #follow(): void {
+    if (this.scarcity === undefined) return;
+    this.scarcity.start();
+    this.#parts.scarcityGauges?.add(this.scarcity);
   }
 
   async #discover(): Promise<void> {
@@ -243,7 +272,7 @@ class Pool implements ServerPool {
 
   #servedBy(asked: string): Served | undefined {
     this.#served ??= new Map();
-    const model = takesAnyModel(this.options) ? anyModel : asked;
+    const model = this.takesAny ? anyModel : asked;
     const known = this.#served.get(model);
     if (known !== undefined) return known;
     const all = this.#endpoints.filter((server) => server.targetFor(model) !== undefined);

@@ -105,6 +105,11 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     this.rules.fairness?.settled?.(used, this.#byId.get(used.fairnessId), now);
   }
 
+  /** Calls back with how many requests of each shape key wait. */
+  eachShape(visit: (shapeKey: string, waiting: number) => void): void {
+    for (const { text, waiting } of this.#keys.values()) if (waiting > 0) visit(text, waiting);
+  }
+
   /** Calls back for every request that waits, in no particular order. None may leave meanwhile. */
   each(visit: (waiter: Waiting<P, B>) => void): void {
     for (const flow of this.#flows) {

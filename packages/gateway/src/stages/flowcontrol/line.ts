@@ -115,6 +115,10 @@ export class RequestLine<
     return oldest;
   }
 
+  eachShape(visit: (shapeKey: string, waiting: number) => void): void {
+    for (const band of this.#bands) band.eachShape(visit);
+  }
+
   onArrival(listener: () => void): void {
     this.#listener = listener;
   }
