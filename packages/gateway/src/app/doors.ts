@@ -81,7 +81,9 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
   try {
     for (const options of config.http) {
       const kept = await certificates.keep(options.tls);
-      const routes = [...addresses.routes, ...((options.edge === true && parts.edge?.portRoutes) || [])];
+      const all = [...addresses.routes, ...((options.edge === true && parts.edge?.portRoutes) || [])];
+      const { scopes } = options;
+      const routes = scopes === undefined ? all : all.filter(({ scope }) => scopes.includes(scope));
       const { origins } = config.access;
       const { certificate } = kept ?? {};
       const door = createHttpDoor({ ...context, routes, pipeline, options, certificate, origins });

@@ -5,6 +5,10 @@ export const examples: Readonly<Record<string, readonly (readonly [line: string,
     ["spillway serve --models ./my-models --port 8000", "your models, on another port"],
     ["spillway serve --config spillway.yaml --log-format json", "as a service"],
   ],
+  picker: [
+    ["spillway picker --config-file picker.yaml", "with the endpoints of a file (file-discovery)"],
+    ["spillway picker --endpoints 10.0.0.5:8000,10.0.0.6:8000 --secure-serving=false", "without a file"],
+  ],
   worker: [
     ["spillway worker --models ./models", "gRPC on 127.0.0.1:50051"],
     ["spillway worker --models ./models --host 0.0.0.0 --port 8001", "for gateways on other machines"],

@@ -2,6 +2,7 @@
 import { isAbsolute, relative } from "node:path";
 import { isHttpPool, type PoolOptions } from "../contracts/options.ts";
 import { findSurprises, type CompiledConfig } from "../config/index.ts";
+import type { Logger } from "../contracts/telemetry.ts";
 
 /** An address; `secure`: with TLS. */
 export interface ListenedAddress {
@@ -16,6 +17,20 @@ export interface ListenedAddress {
 export interface Addresses {
   readonly http: readonly ListenedAddress[];
   readonly grpc: ListenedAddress | undefined;
+  /** Where Envoy asks. */
+  readonly extProc?: (ListenedAddress & { readonly healthPort: number | undefined }) | undefined;
+}
+
+/** For machines: a log line an address. */
+export function announceAddresses({ http, grpc, extProc }: Addresses, logger: Logger, version: string): void {
+  for (const { host, port, edge } of http) {
+    logger.info("listening", { door: "http", host, port, version, ...(edge === true && { edge }) });
+  }
+  if (grpc !== undefined)
+    logger.info("listening", { door: "grpc", host: grpc.host, port: grpc.port, version });
+  if (extProc === undefined) return;
+  const { host, port, healthPort } = extProc;
+  logger.info("listening", { door: "extproc", host, port, healthPort, version });
 }
 
 /** What the greeting tells of. */
@@ -33,12 +48,8 @@ export function greet({ config, file, version, listening, workingDirectory }: Gr
   const lines = [`Spillway ${version}`, ""];
   for (const address of listening.http)
     lines.push(`  http    ${httpUrl(address)}${address.edge === true ? " for cameras" : ""}`);
-  if (listening.grpc !== undefined) {
-    const { host, port, secure } = listening.grpc;
-    lines.push(
-      `  grpc    ${host.includes(":") ? `[${host}]` : host}:${port}${secure === true ? " with TLS" : ""}`,
-    );
-  }
+  if (listening.grpc !== undefined) lines.push(`  grpc    ${hostPort(listening.grpc)}`);
+  if (listening.extProc !== undefined) lines.push(`  envoy   ${describeExtProc(listening.extProc)}`);
   if (file !== undefined) lines.push(`  config  ${file}`);
   const { repository, pools } = config;
   if (repository !== undefined) lines.push(`  models  ${shortPath(repository.directory, workingDirectory)}`);
@@ -53,6 +64,16 @@ export function greet({ config, file, version, listening, workingDirectory }: Gr
     );
   for (const note of findSurprises(config)) lines.push(`  note    ${note}`);
   return `${lines.join("\n")}\n\n`;
+}
+
+function hostPort({ host, port, secure }: ListenedAddress): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}${secure === true ? " with TLS" : ""}`;
+}
+
+/** The door that Envoy asks. */
+export function describeExtProc(address: NonNullable<Addresses["extProc"]>): string {
+  const { healthPort } = address;
+  return `ext_proc ${hostPort(address)}${healthPort === undefined ? "" : `, health on port ${healthPort}`}`;
 }
 
 function isOpen(port: number, { http }: Addresses): boolean {

@@ -14,6 +14,7 @@ import type { SimulateOptions } from "./commands/simulate.ts";
 import type { WorkerCommandOptions } from "./commands/worker.ts";
 import { examples } from "./examples.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { addPickerFlags, settleIdleFlags } from "./picker-command.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
 
@@ -53,6 +54,7 @@ export function createProgram(context: ProgramContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: terminal.print, writeErr: terminal.complain });
   addServe(program, context);
+  addPicker(program, context);
   addWorker(program, context);
   addCheck(program, context);
   addKeys(program, context);
@@ -90,6 +92,18 @@ function addServe(program: Command, { terminal, done }: ProgramContext): void {
     .action(async (options: ServeOptions) => {
       const { serve } = await import("./commands/serve.ts");
       done(await serve(options, terminal));
+    });
+}
+
+function addPicker(program: Command, { terminal, done }: ProgramContext): void {
+  addPickerFlags(define(program, "picker"))
+    .description(
+      "Answer Envoy alone: which server of a pool takes a request (ext_proc), with the llm-d router's flags",
+    )
+    .action(async (given: Readonly<Record<string, unknown>>) => {
+      const { options, notes } = settleIdleFlags(given);
+      const { picker } = await import("./commands/picker.ts");
+      done(await picker(options, notes, terminal));
     });
 }
 

@@ -105,7 +105,7 @@ function httpPools({ pools }: DefaultedConfig): (readonly [string, DefaultedHttp
 /** A picker's file stands in the place of the pool's own words. */
 function findBoth(pool: DefaultedHttpPool, path: readonly PropertyKey[]): Problem[] {
   if (pool.pickerConfig === undefined) return [];
-  return (["scheduling", "flow", "metrics"] as const).flatMap((key) =>
+  return (["scheduling", "flow", "metrics", "discovery"] as const).flatMap((key) =>
     pool[key] === undefined
       ? []
       : [

@@ -2,6 +2,7 @@
 export { loadConfig, parseConfig } from "./load-config.ts";
 export { loadKeys, parseKeys } from "./keys-file.ts";
 export { builtinModels } from "./builtin.ts";
+export { createRegistry, loadDefinitions } from "./config-plugins.ts";
 export { defaultHttpPool } from "./compiled.ts";
 export { findSurprises } from "./relations.ts";
 export { loadEndpointPicker, parseEndpointPicker } from "./endpoint-picker/load-endpoint-picker.ts";

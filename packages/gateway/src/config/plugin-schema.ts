@@ -51,6 +51,9 @@ const profileSchema = z.strictObject({
   picker: plain.default("max-score-picker").describe("Chooses by the sums"),
 });
 
+/** Where a pool's endpoints come from beside its own list. */
+export const discoverySchema = plain;
+
 /** Which server of a pool takes a request. */
 export const schedulingSchema = z.strictObject({
   profiles: z

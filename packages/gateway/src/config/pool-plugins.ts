@@ -1,11 +1,11 @@
 /** What a pool of `spillway.yaml` says of scheduling, flow control and metrics, as the engines take it. */
 import type { DataSpec, MetricMapping, MetricsSourceSpec } from "../contracts/plugins/data.ts";
 import type { BandSpec, FlowSpec } from "../contracts/plugins/flow.ts";
-import type { PluginKind } from "../contracts/plugins/plugin.ts";
+import type { PluginKind, PluginSpec } from "../contracts/plugins/plugin.ts";
 import type { ProfileSpec, SchedulingSpec } from "../contracts/plugins/scheduling.ts";
 import { PluginList } from "./endpoint-picker/plugin-list.ts";
+import { parseMetricSpec } from "../plugins/extractors/parse-metric-spec.ts";
 import type { PluginRegistry } from "../plugins/plugin-registry.ts";
-import { readMetricSpec } from "./metric-spec.ts";
 import {
   knownEngines,
   type DefaultedMetrics,
@@ -24,6 +24,7 @@ export interface PoolPluginKeys {
   readonly scheduling?: DefaultedScheduling | undefined;
   readonly flow?: DefaultedPoolFlow | undefined;
   readonly metrics?: DefaultedMetrics | undefined;
+  readonly discovery?: PluginUse | undefined;
 }
 
 /** What they come to. */
@@ -47,14 +48,19 @@ export interface PoolPluginContext {
 
 /** Reads a pool's keys. What is wrong goes to `problems`, and the value is not to be used then. */
 export function compilePoolPlugins(
-  { scheduling, flow, metrics }: PoolPluginKeys,
+  { scheduling, flow, metrics, discovery }: PoolPluginKeys,
   context: PoolPluginContext,
 ): PoolPlugins {
   const { path } = context;
+  const found =
+    discovery === undefined ? undefined : compileDiscovery(discovery, [...path, "discovery"], context);
+  const hasData = metrics !== undefined || found !== undefined;
   return {
     ...(scheduling && { scheduling: compileScheduling(scheduling, [...path, "scheduling"], context) }),
     ...(flow && { flow: compileFlow(flow, [...path, "flow"], context) }),
-    ...(metrics !== undefined && { data: compileMetrics(metrics, [...path, "metrics"], context) }),
+    ...(hasData && {
+      data: { ...compileMetrics(metrics ?? false, [...path, "metrics"], context), discovery: found },
+    }),
   };
 }
 
@@ -87,7 +93,7 @@ class InlinePlugins {
   }
 
   /** The plugins, and what was wrong to the context. */
-  finish() {
+  finish(): PluginSpec[] {
     this.#context.problems.push(...this.#list.problems);
     this.#context.warnings.push(...this.#list.warnings);
     return this.#list.entries.map(({ spec }) => spec);
@@ -253,6 +259,12 @@ function compileMetrics(metrics: DefaultedMetrics, path: Path, context: PoolPlug
   };
 }
 
+function compileDiscovery(use: PluginUse, path: Path, context: PoolPluginContext): PluginSpec | undefined {
+  const plugins = new InlinePlugins(context);
+  plugins.use(use, path, "discovery");
+  return plugins.finish()[0];
+}
+
 type EngineSeries = Exclude<DefaultedMetrics, string | false>["engines"][string];
 
 function mappingsOf(
@@ -263,7 +275,7 @@ function mappingsOf(
   const mappings: MetricMapping[] = [];
   const read = (signal: MetricMapping["signal"], text: string | undefined, at: Path): void => {
     if (text === undefined) return;
-    const spec = readMetricSpec(text);
+    const spec = parseMetricSpec(text);
     if (spec !== undefined) mappings.push({ signal, ...spec });
     else problems.push({ path: at, message: `expected name or name{label=value}, got "${text}"` });
   };

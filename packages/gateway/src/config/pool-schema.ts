@@ -15,9 +15,10 @@ import {
   secret,
   share,
   whole,
+  yesNo,
 } from "./values.ts";
 import { escalateSchema } from "./escalate-schema.ts";
-import { poolFlowSchema, poolMetricsSchema, schedulingSchema } from "./plugin-schema.ts";
+import { discoverySchema, poolFlowSchema, poolMetricsSchema, schedulingSchema } from "./plugin-schema.ts";
 
 const grpcPoolSchema = z.strictObject({
   dialect: choice("kserve-grpc", "model-inference")
@@ -168,10 +169,20 @@ export const httpPoolSchema = z.strictObject({
   metrics: poolMetricsSchema
     .optional()
     .describe("What is read of the servers' metrics: `vllm`, `sglang` … or a mapping. Absent: nothing"),
+  discovery: discoverySchema
+    .optional()
+    .describe(
+      "Where further endpoints come from: `{ type: file-discovery, parameters: { path: endpoints.yaml } }`, a file with labels in the router's format, is built in",
+    ),
+  passthrough: yesNo
+    .default(false)
+    .describe(
+      "Do not ask the servers what they serve: requests for any of `models`, or for whatever model where that is empty, may go to each",
+    ),
   pickerConfig: filePath
     .optional()
     .describe(
-      "`EndpointPickerConfig` file of the llm-d router, in the place of `scheduling`, `flow` and `metrics`; relative to this file",
+      "`EndpointPickerConfig` file of the llm-d router, in the place of `scheduling`, `flow`, `metrics` and `discovery`; relative to this file",
     ),
 });
 

@@ -113,7 +113,7 @@ function checkPool(name: string, pool: DefaultedPool): Problem[] {
 function checkHttpPool(name: string, pool: DefaultedHttpPool): Problem[] {
   const path = ["pools", name];
   const problems: Problem[] = [];
-  const listed = pool.endpointsFile === undefined;
+  const listed = [pool.endpointsFile, pool.discovery, pool.pickerConfig].every((each) => each === undefined);
   if (listed && pool.endpoints.length === 0) {
     const message = "missing: expected a list of addresses, or endpointsFile";
     problems.push({ path: [...path, "endpoints"], at: "key", message });

@@ -7,7 +7,7 @@ import type { DataSpec } from "./plugins/data.ts";
 import type { FlowSpec } from "./plugins/flow.ts";
 import type { SchedulingSpec } from "./plugins/scheduling.ts";
 
-import type { Scope } from "../core/request.ts";
+import type { RouteScope, Scope } from "../core/request.ts";
 
 /** The line in front of an endpoint. */
 export interface FlowOptions {
@@ -183,6 +183,8 @@ export interface DoorOptions {
   readonly tls: TlsFiles | undefined;
   /** HTTP: what is not served here goes to the edge endpoint's cloud. Default false. */
   readonly edge?: boolean;
+  /** HTTP: only addresses of these scopes are answered. Absent: all. */
+  readonly scopes?: readonly RouteScope[];
   /** HTTP: where the address cannot be had, this door stays shut and the others open. Default false. */
   readonly optional?: boolean;
 }

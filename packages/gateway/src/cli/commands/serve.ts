@@ -8,12 +8,14 @@ import { systemClock } from "../../core/clock.ts";
 import { createSystemRandom } from "../../core/random.ts";
 import { createMetrics, exposeProcess } from "../../telemetry/index.ts";
 import { createTerminalLogger } from "../create-logger.ts";
+import { drainGateway } from "../drain-gateway.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { greet } from "../greeting.ts";
+import { announceAddresses, greet } from "../greeting.ts";
 import { ModelProgress } from "../model-progress.ts";
 import { offerEngine } from "../offer-engine.ts";
 import { PoolProgress } from "../pool-progress.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
+import { stopRequests } from "../stop-requests.ts";
 import type { Terminal } from "../terminal.ts";
 import { createBusyShare, trimWhenQuiet } from "../trim-memory.ts";
 import { pickChatModel, suggestCalls, suggestChats, suggestDetector } from "../try-lines.ts";
@@ -54,47 +56,12 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
     const trimming = trimWhenQuiet({ clock: systemClock, started, busyShare: createBusyShare() });
     await stopped.first;
     trimming.cancel();
-    await drain(gateway, { config, logger, terminal, stopped });
+    const graceMs = config.workers.drainTimeoutMs;
+    await drainGateway(gateway, { format: config.log.format, graceMs, logger, terminal, stopped });
     return exitCodes.ok.code;
   } finally {
     processMetrics.close();
   }
-}
-
-/** Signals to stop, in the order they come. One that comes while models load counts as well. */
-interface StopRequests {
-  readonly first: Promise<void>;
-  /** Called at the second. */
-  onSecond(listener: () => void): void;
-}
-
-function stopRequests(terminal: Terminal): StopRequests {
-  const { promise: first, resolve } = Promise.withResolvers<void>();
-  let count = 0;
-  let second = (): void => {};
-  terminal.onStop(() => {
-    if (++count === 1) resolve();
-    else second();
-  });
-  return { first, onSecond: (listener) => void (second = listener) };
-}
-
-async function drain(
-  gateway: RunningGateway,
-  context: {
-    readonly config: CompiledConfig;
-    readonly logger: Logger;
-    readonly terminal: Terminal;
-    readonly stopped: StopRequests;
-  },
-): Promise<void> {
-  const { config, logger, terminal, stopped } = context;
-  const graceMs = config.workers.drainTimeoutMs;
-  stopped.onSecond(() => terminal.exit(exitCodes.interrupted.code));
-  if (config.log.format === "json") logger.info("draining", { graceMs });
-  else terminal.print("\ndraining… (again to end at once)\n");
-  await gateway.close({ graceMs });
-  if (config.log.format === "json") logger.info("stopped");
 }
 
 /** For machines: everything is a log line. */
@@ -102,12 +69,7 @@ function announce(
   gateway: RunningGateway,
   { config, logger, version }: { config: CompiledConfig; logger: Logger; version: string },
 ): void {
-  const { http, grpc } = gateway.listening;
-  for (const { host, port, edge } of http) {
-    logger.info("listening", { door: "http", host, port, version, ...(edge === true && { edge }) });
-  }
-  if (grpc !== undefined)
-    logger.info("listening", { door: "grpc", host: grpc.host, port: grpc.port, version });
+  announceAddresses(gateway.listening, logger, version);
   if (config.edge !== undefined) {
     const { cloud, detectors } = config.edge;
     logger.info("edge", { detectors: detectors.length, ...(cloud && { cloud: cloud.origin }) });

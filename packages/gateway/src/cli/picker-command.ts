@@ -1,0 +1,143 @@
+/** The flags of `spillway picker`: those of the llm-d router, with their defaults, and a few of our own. */
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { logLevels } from "../contracts/telemetry.ts";
+import { parseGoDuration } from "../core/go-duration.ts";
+import { CommandError } from "./command-error.ts";
+import type { PickerOptions } from "./picker-config.ts";
+
+/** A flag of the router that changes nothing here. */
+interface IdleFlag {
+  readonly flags: string;
+  /** Why it is of no consequence, or what to do instead. */
+  readonly reason: string;
+  /** True: given as true (or at all, for those with a value) the command refuses. */
+  readonly isRefused?: boolean;
+}
+
+const kubernetes = "is for Kubernetes, which Spillway does not talk to";
+
+/** Accepted, since scripts and charts give them; what they would do is said. */
+const idleFlags: readonly IdleFlag[] = [
+  { flags: "--pool-namespace <name>", reason: kubernetes },
+  { flags: "--pool-group <name>", reason: kubernetes },
+  { flags: "--kubeconfig <file>", reason: kubernetes },
+  {
+    flags: "--endpoint-selector <labels>",
+    reason: `selects pods, and ${kubernetes}: name a file of endpoints (file-discovery), or servers with --endpoints`,
+    isRefused: true,
+  },
+  {
+    flags: "--endpoint-target-ports <ports>",
+    reason: `belongs to --endpoint-selector, which ${kubernetes}`,
+    isRefused: true,
+  },
+  {
+    flags: "--ha-enable-leader-election [bool]",
+    reason: `elects a leader among pods, and ${kubernetes}: every picker answers`,
+    isRefused: true,
+  },
+  {
+    flags: "--refresh-prometheus-metrics-interval <duration>",
+    reason: "metrics are as they are when asked for",
+  },
+  { flags: "--tracing [bool]", reason: "traces are not built in Spillway" },
+  { flags: "--enable-pprof [bool]", reason: "profiles are taken with Node's own flags, such as --cpu-prof" },
+  { flags: "--grpc-max-recv-msg-size <bytes>", reason: "messages of 64 MiB pass" },
+  { flags: "--grpc-max-send-msg-size <bytes>", reason: "slices of 62,000 bytes are sent" },
+  { flags: "--enable-grpc-stream-metrics [bool]", reason: "they are always counted" },
+  { flags: "--allow-experimental-plugins [bool]", reason: "every plugin that is built in may be used" },
+  { flags: "-v, --v <level>", reason: "--log-level says what is logged" },
+  { flags: "--zap-encoder <name>", reason: "--log-format says how it is logged" },
+];
+
+/** Puts the flags on the command. */
+export function addPickerFlags(command: Command): Command {
+  const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
+  command
+    .option("--config-file <file>", "EndpointPickerConfig file (default: the default profile)")
+    .option("--config-text <text>", "the same as a text")
+    .option("--plugin <file>", "file of plugins of your own; may be repeated", collect)
+    .option("--endpoints <addresses>", "host:port of servers, separated by commas", readList)
+    .option("--host <address>", "address to bind, of all ports", "0.0.0.0")
+    .option("--grpc-port <port>", "port that Envoy asks (ext_proc)", readPort, 9_002)
+    .option("--grpc-health-port <port>", "port of gRPC health checks", readPort, 9_003)
+    .option("--metrics-port <port>", "port of metrics and of the API for operators", readPort, 9_090)
+    .option("--metrics-endpoint-auth [bool]", "metrics are for this machine only", readBoolean, true)
+    .option("--secure-serving [bool]", "TLS on the port that Envoy asks", readBoolean, true)
+    .option(
+      "--cert-path <folder>",
+      "folder with tls.crt and tls.key (default: a certificate made at the start)",
+    )
+    .option("--emit-endpoint-scores [bool]", "tell Envoy what endpoints scored", readBoolean, false)
+    .option(
+      "--disable-endpoint-subset-filter [bool]",
+      "do not look at Envoy's list of endpoints that may be chosen",
+      readBoolean,
+      false,
+    )
+    .addOption(durationOption("--drain-timeout", "how long requests may go on when it stops", "30s"))
+    .addOption(durationOption("--refresh-metrics-interval", "how often servers' metrics are read", "50ms"))
+    .addOption(durationOption("--metrics-staleness-threshold", "age from which metrics say nothing", "2s"))
+    .option("--pool-name <name>", "the pool's name in metrics and decisions", "default")
+    .addOption(new Option("--log-level <level>", "quietest level that is logged").choices(logLevels))
+    .addOption(
+      new Option("--log-format <format>", "json: nothing but JSON lines on standard error")
+        .choices(["auto", "json", "pretty"])
+        .default("auto"),
+    );
+  for (const { flags, reason, isRefused } of idleFlags) {
+    command.addOption(new Option(flags, `${isRefused === true ? "refused" : "accepted"}: ${reason}`));
+  }
+  return command;
+}
+
+/** The options without flags that are of no consequence, and a sentence for each of those that was given. Throws a `CommandError` for one that is refused. */
+export function settleIdleFlags(given: Readonly<Record<string, unknown>>): {
+  readonly options: PickerOptions;
+  readonly notes: readonly string[];
+} {
+  const notes: string[] = [];
+  const options = { ...given };
+  for (const { flags, reason, isRefused = false } of idleFlags) {
+    const option = new Option(flags);
+    const value = given[option.attributeName()];
+    delete options[option.attributeName()];
+    if (value === undefined || value === "false") continue;
+    const sentence = `${option.long ?? flags} ${reason}`;
+    if (isRefused) throw new CommandError(sentence);
+    notes.push(sentence);
+  }
+  return { options: options as unknown as PickerOptions, notes };
+}
+
+function durationOption(flag: string, description: string, usual: string): Option {
+  return new Option(`${flag} <duration>`, description)
+    .argParser(readGoDuration)
+    .default(parseGoDuration(usual), usual);
+}
+
+function readGoDuration(text: string): number {
+  const ms = parseGoDuration(text);
+  if (ms !== undefined && ms >= 0) return ms;
+  throw new InvalidArgumentError("Expected a duration such as 50ms, 2s or 1m30s.");
+}
+
+function readBoolean(text: string | boolean): boolean {
+  if (typeof text === "boolean") return text;
+  if (/^(1|t|true)$/i.test(text)) return true;
+  if (/^(0|f|false)$/i.test(text)) return false;
+  throw new InvalidArgumentError("Expected true or false.");
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError("Expected a port from 0 to 65535.");
+}
+
+function readList(text: string): string[] {
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
