@@ -44,3 +44,8 @@ export function createManualClock(): ManualClock {
     },
   };
 }
+
+// Contracts of plugins: docs/guides/custom-scorer.md shows how they are run.
+export { pluginContract } from "./plugins/contract-suites/plugin-contract.ts";
+export { ContractViolation } from "./plugins/contract-suites/contract-check.ts";
+export type { ContractCheck, ContractOptions } from "./plugins/contract-suites/contract-check.ts";
