@@ -315,7 +315,6 @@ function compileHttpPool(
       failures: health.failures,
       backoffMs: { initial: ms(health.backoff.initial), max: ms(health.backoff.max) },
     },
-    ...(pool.passthrough && { passthrough: true }),
     ...plugins.pools.get(name),
   } satisfies HttpPoolOptions;
 }

@@ -15,7 +15,6 @@ import {
   secret,
   share,
   whole,
-  yesNo,
 } from "./values.ts";
 import { escalateSchema } from "./escalate-schema.ts";
 import { discoverySchema, poolFlowSchema, poolMetricsSchema, schedulingSchema } from "./plugin-schema.ts";
@@ -173,11 +172,6 @@ export const httpPoolSchema = z.strictObject({
     .optional()
     .describe(
       "Where further endpoints come from: `{ type: file-discovery, parameters: { path: endpoints.yaml } }`, a file with labels in the router's format, is built in",
-    ),
-  passthrough: yesNo
-    .default(false)
-    .describe(
-      "Do not ask the servers what they serve: requests for any of `models`, or for whatever model where that is empty, may go to each",
     ),
   pickerConfig: filePath
     .optional()

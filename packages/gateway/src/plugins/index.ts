@@ -2,6 +2,7 @@
 import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
 import { dataPlugins } from "./data-plugins.ts";
 import { flowPlugins } from "./flow-plugins.ts";
+import { parserPlugins } from "./parsers.ts";
 import { ruleDefinitions } from "./rules/index.ts";
 import { schedulingPlugins } from "./scheduling-plugins.ts";
 
@@ -11,4 +12,5 @@ export const builtInPlugins: readonly PluginDefinition[] = [
   ...ruleDefinitions,
   ...flowPlugins,
   ...dataPlugins,
+  ...parserPlugins,
 ];

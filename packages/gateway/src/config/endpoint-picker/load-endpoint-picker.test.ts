@@ -5,7 +5,10 @@ import { describe, test } from "node:test";
 import * as z from "zod";
 import type { ExtractorSpec, MetricsSourceSpec } from "../../contracts/plugins/data.ts";
 import type { PluginDefinition, PluginKind } from "../../contracts/plugins/plugin.ts";
+import { sampleHost } from "../../plugins/contract-suites/sample-host.ts";
+import { createProfiles } from "../../plugins/create-profiles.ts";
 import { definePlugin } from "../../plugins/define-plugin.ts";
+import { builtInPlugins } from "../../plugins/index.ts";
 import { PluginRegistry } from "../../plugins/plugin-registry.ts";
 import { loadEndpointPicker, parseEndpointPicker, type EndpointPicker } from "./load-endpoint-picker.ts";
 
@@ -259,6 +262,39 @@ describe("examples of the router", () => {
       files.toSorted(),
       [...known, ...Object.keys(refused)].map((name) => `${name}.yaml`).toSorted(),
     );
+  });
+});
+
+describe("the router's examples with the plugins that are built in", () => {
+  const built = new PluginRegistry(builtInPlugins);
+  const examples = readdirSync(fixtures).filter((file) => file.endsWith(".yaml"));
+  for (const file of examples) {
+    test(`${file} loads and is made, or is refused for what is not built alone`, () => {
+      const text = readFileSync(join(fixtures, file), "utf8");
+      const result = parseEndpointPicker(text, { file, directory: "/", registry: built });
+      if ("errors" in result) {
+        for (const error of result.errors) assert.match(error, /is not built in Spillway/);
+        return;
+      }
+      const { scheduling, flow } = result.picker;
+      const wired = createProfiles(scheduling, built, sampleHost(1));
+      assert.equal(wired.profiles.length, scheduling.profiles.length);
+      assert.ok(flow.plugins.every(({ type }) => built.find(type) !== undefined));
+    });
+  }
+
+  test("five of them load", () => {
+    const loaded = examples.filter((file) => {
+      const text = readFileSync(join(fixtures, file), "utf8");
+      return "picker" in parseEndpointPicker(text, { file, directory: "/", registry: built });
+    });
+    assert.deepEqual(loaded.toSorted(), [
+      "file-discovery.yaml",
+      "flow-control.yaml",
+      "legacy.yaml",
+      "optimized-baseline.yaml",
+      "tiered-cpu.yaml",
+    ]);
   });
 });
 

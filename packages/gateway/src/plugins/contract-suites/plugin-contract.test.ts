@@ -12,6 +12,10 @@ import { pluginContract } from "./plugin-contract.ts";
 /** What plugins are tried with that do nothing, or cannot be made, without. */
 const options: Readonly<Record<string, ContractOptions>> = {
   match: { parameters: { cases: [{ do: { model: "other" } }] } },
+  "http-guard": { parameters: { url: "http://guard.example/check" } },
+  retrieval: { parameters: { url: "http://search.example/query" } },
+  "system-prompt": { parameters: { text: "Answer briefly." } },
+  "priority-holdback-policy": { parameters: { minCeiling: 0.5 } },
   "by-label": { parameters: { label: "llm-d.ai/role", validValues: ["decode"] } },
   "utilization-filter": { parameters: { conditions: [{ metric: "waiting-queue", maxValue: 5 }] } },
   "header-label-affinity-scorer": {

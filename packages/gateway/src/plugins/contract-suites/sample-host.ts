@@ -1,5 +1,6 @@
 /** What plugins are made with when they are tried: time that stands still, chance that repeats, nobody who listens. */
-import { GatewayError } from "../../core/errors.ts";
+import type { CalloutFactory } from "../../contracts/http-callout.ts";
+import { failure, GatewayError } from "../../core/errors.ts";
 import { createSeededRandom } from "../../core/random.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger, Metrics } from "../../contracts/telemetry.ts";
@@ -23,7 +24,10 @@ export function createAlone(
   const dataIndex = (): never => {
     throw new GatewayError("bad_request", `${definition.type}: there is no data of a scheduling cycle here`);
   };
-  const host = { ...sampleHost(seed), name: definition.type, dataIndex };
+  const callout: CalloutFactory = () => ({
+    post: () => Promise.resolve(failure("upstream_unreachable", "there is nobody to ask here")),
+  });
+  const host = { ...sampleHost(seed), name: definition.type, dataIndex, callout };
   return definition.create(definition.parameters.parse(parameters), host);
 }
 
