@@ -66,7 +66,7 @@ function makeShadow(
   }
 }
 
-async function run({ shadows, pool, pluginFiles, running }: ShadowThreadData): Promise<void> {
+async function run({ shadows, pool, pluginFiles, twins, running }: ShadowThreadData): Promise<void> {
   const clock = new FrameClock();
   const onRun = (index: number): void => void Atomics.store(running, 0, index);
   const registry = new PluginRegistry(await definitionsOf(pluginFiles));
@@ -87,7 +87,8 @@ async function run({ shadows, pool, pluginFiles, running }: ShadowThreadData): P
   });
   const say = (message: FromShadows): void => parentPort?.postMessage(message);
   parentPort?.on("message", (frame: Frame) => say({ kind: "tallies", tallies: runner.run(frame) }));
-  say({ kind: "ready", failed });
+  const readsPrompts = made.some((shadow) => shadow?.readsPrompts(twins) === true);
+  say({ kind: "ready", failed, readsPrompts });
 }
 
 process.stdout.write = () => true;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { until } from "../../../../test/harness/until.ts";
-import { forwardRequest, PlainPool } from "../../test/support/forward-fixture.ts";
+import { forwardRequest, PlainPool, relayPayload } from "../../test/support/forward-fixture.ts";
 import { loadPluginFile } from "../config/plugin-files.ts";
 import type { AttemptResult, ForwardDecision } from "../contracts/http-endpoint.ts";
 import type { SchedulingSpec } from "../contracts/plugins/scheduling.ts";
@@ -94,6 +94,24 @@ function specOf(live: string, shadows: readonly string[]): SchedulingSpec {
   };
 }
 
+const prefix = [
+  { plugin: "prefix-cache-scorer", weight: 3 },
+  { plugin: "by-load", weight: 1 },
+];
+
+/** Prefixes count in the shadow, and live where it is said. */
+function prefixSpec(isLive: boolean): SchedulingSpec {
+  const spec = specOf("by-load", ["by-prefix"]);
+  const plugin = { name: "prefix-cache-scorer", type: "prefix-cache-scorer", parameters: {} };
+  const [first] = spec.profiles;
+  return {
+    ...spec,
+    plugins: [...spec.plugins.filter(({ name }) => name !== "by-prefix"), plugin],
+    profiles: [isLive ? { ...first, scorers: prefix } : first],
+    shadows: [{ ...profile("by-prefix", ""), scorers: prefix }],
+  };
+}
+
 const quick: ShadowLimits = {
   ...defaultShadowLimits,
   lateMs: 300,
@@ -158,8 +176,9 @@ async function setUp(t: TestContext, spec: SchedulingSpec, limits: ShadowLimits 
   };
   /** One request gets its place, and perhaps another ends. Gives where it went. */
   const decide = (): string => {
+    const text = Buffer.from(`tenant ${Math.floor(random.unit() * 5)}: ${"x".repeat(2_000)} ${next}`);
     const request = {
-      ...forwardRequest(),
+      ...forwardRequest({ payload: { ...relayPayload(), promptParts: () => [text] } }),
       id: `request-${next++}`,
       headers: { "x-salt": "salt", authorization: "Bearer secret" },
     };
@@ -243,6 +262,29 @@ describe("a shadow is compared with the live choice", () => {
         `spillway_shadow_decisions_total\\{pool="chat",shadow="first",result="disagree"\\} ${others}\n`,
       ),
     );
+  });
+
+  test("agrees on cached prefixes by what the live producer has found", async (t) => {
+    const { decideMany, ready, report, total, pool } = await setUp(t, prefixSpec(true));
+    for (const [index, { signals }] of pool.endpoints.entries()) Object.assign(signals, { waiting: index });
+    await ready("by-prefix");
+    const picks = await decideMany(500);
+    assert.ok(new Set(picks).size > 1);
+    await until("all are compared", () => total("by-prefix") === 500);
+    assert.equal(report("by-prefix").results.agree, 500);
+  });
+
+  test("reads prompts itself where nothing live does", async (t) => {
+    const { decideMany, ready, report, total, pool } = await setUp(t, prefixSpec(false));
+    for (const [index, { signals }] of pool.endpoints.entries()) Object.assign(signals, { waiting: index });
+    await ready("by-prefix");
+    await decideMany(500);
+    await until("all are compared", () => total("by-prefix") === 500);
+    const { results, disagreements, promptTokensAhead } = report("by-prefix");
+    assert.ok(results.disagree > 20, JSON.stringify(results));
+    const [best] = disagreements[0]?.explanation?.profiles[0]?.endpoints ?? [];
+    assert.ok((best?.scores["prefix-cache-scorer"] ?? 0) > 0.5);
+    assert.ok(promptTokensAhead.live > 0);
   });
 
   test("credentials do not go to the thread", async (t) => {

@@ -158,11 +158,12 @@ export interface Producer extends RequestObserver {
    */
   prepare?(request: ScheduledRequest): Promise<void> | undefined;
   /**
-   * What a twin of this producer in a shadow's thread gets of the prompt instead of `promptBytes`: hashes of its blocks,
-   * for example. Called right after a cycle; the bytes are copied at once. Undefined: nothing. Absent: the request tells enough.
+   * What a twin of this producer in a shadow's thread gets instead of `promptBytes`: what it has found for the endpoints of
+   * the cycle, in their order. Called right after the cycle; the bytes are copied at once. Undefined: nothing. Absent, or
+   * where no live producer has the name: the prompt itself is sent, up to a bound, if the shadow reads it.
    */
   digest?(request: ScheduledRequest): Uint8Array | undefined;
-  /** In the thread, before `produce`: what `digest` of the live producer of the same name and type gave. `promptBytes` is empty there. */
+  /** In the thread, before `produce`: what `digest` of the live producer of the same name gave. */
   adopt?(request: ScheduledRequest, digest: Uint8Array): void;
 }
 

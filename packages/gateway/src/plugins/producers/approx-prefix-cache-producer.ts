@@ -98,6 +98,29 @@ class PromptBlocks implements PrefixMatch {
 
 const noMatch = new Int32Array(0);
 
+/** What the live producer found, in a shadow's thread. */
+class AdoptedMatch implements PrefixMatch {
+  matched: Int32Array;
+  readonly longest: number;
+  readonly total: number;
+  readonly blockTokens: number;
+
+  constructor(total: number, longest: number, blockTokens: number, found: readonly number[]) {
+    this.matched = Int32Array.from(found);
+    this.longest = longest;
+    this.total = total;
+    this.blockTokens = blockTokens;
+  }
+
+  /** Endpoints at the end for which nothing was found were left out. */
+  fit(length: number): void {
+    if (this.matched.length >= length) return;
+    const all = new Int32Array(length);
+    all.set(this.matched);
+    this.matched = all;
+  }
+}
+
 interface Limits {
   readonly blockTokens: number;
   readonly maxBlocks: number;
@@ -133,7 +156,28 @@ class ApproxPrefixCacheProducer implements Producer {
     return this.#hashOn(request, hasher, blocksInATurn);
   }
 
+  /** What was found, for a shadow: it hears of the same requests, and would find the same. */
+  digest(request: ScheduledRequest): Uint8Array | undefined {
+    const prompt = dataAt<PromptBlocks>(request, this.#index);
+    if (prompt === undefined) return undefined;
+    const { matched, longest, total } = prompt;
+    let { length } = matched;
+    while (length > 0 && matched[length - 1] === 0) length--;
+    const words = new Int32Array(2 + length);
+    words[0] = total;
+    words[1] = longest;
+    for (let i = 0; i < length; i++) words[2 + i] = matched[i] ?? 0;
+    return new Uint8Array(words.buffer);
+  }
+
+  adopt(request: ScheduledRequest, digest: Uint8Array): void {
+    const [total = 0, longest = 0, ...found] = new Int32Array(digest.slice().buffer);
+    request.data[this.#index] = new AdoptedMatch(total, longest, this.#limits.blockTokens, found);
+  }
+
   produce(request: ScheduledRequest, endpoints: readonly SchedulableEndpoint[]): void {
+    const adopted = request.data[this.#index];
+    if (adopted instanceof AdoptedMatch) return adopted.fit(endpoints.length);
     let prompt = dataAt<PromptBlocks>(request, this.#index);
     if (prompt === undefined) {
       const hasher = this.#hasherFor(request);
@@ -156,14 +200,14 @@ class ApproxPrefixCacheProducer implements Producer {
   }
 
   dispatched(request: ScheduledRequest, endpoint: SchedulableEndpoint): void {
-    const prompt = dataAt<PromptBlocks>(request, this.#index);
+    const prompt = this.#promptOf(request);
     if (prompt !== undefined && prompt.count > 0) {
       this.#blocks.assume(endpoint, prompt.hashes, prompt.count);
     }
   }
 
   ended(request: ScheduledRequest, endpoint: SchedulableEndpoint, end: ServedEnd): void {
-    const prompt = dataAt<PromptBlocks>(request, this.#index);
+    const prompt = this.#promptOf(request);
     if (prompt === undefined) return;
     const { hashes, count } = prompt;
     if (!end.prefilled) return this.#blocks.retract(endpoint, hashes, count);
@@ -197,6 +241,11 @@ class ApproxPrefixCacheProducer implements Producer {
     if (end === prompt.bytes) return prompt.total;
     const tokens = Math.floor(end / bytesPerToken) + tail.replyTokens;
     return Math.max(blocks, Math.min(prompt.total, Math.floor(tokens / blockTokens)));
+  }
+
+  #promptOf(request: ScheduledRequest): PromptBlocks | undefined {
+    const prompt = request.data[this.#index];
+    return prompt instanceof PromptBlocks ? prompt : undefined;
   }
 
   /** What a server tells of its cache, in blocks of ours. */

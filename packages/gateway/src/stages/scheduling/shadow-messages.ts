@@ -14,6 +14,8 @@ export interface ShadowThreadData {
   readonly pool: string;
   /** Files of a user's own plugins, absolute. */
   readonly pluginFiles: readonly string[];
+  /** Names of live producers that hand on what they find. */
+  readonly twins: readonly string[];
   /** One number: the index of the shadow that runs now; -1: none. Written by the thread. */
   readonly running: Int32Array<SharedArrayBuffer>;
 }
@@ -40,7 +42,12 @@ export interface ShadowTally {
 
 /** From the thread: once when it is ready, with the shadows that could not be made and why; then once for each frame. */
 export type FromShadows =
-  | { readonly kind: "ready"; readonly failed: readonly (readonly [shadow: string, reason: string])[] }
+  | {
+      readonly kind: "ready";
+      readonly failed: readonly (readonly [shadow: string, reason: string])[];
+      /** Prompts are to be sent. */
+      readonly readsPrompts: boolean;
+    }
   | { readonly kind: "tallies"; readonly tallies: readonly ShadowTally[] };
 
 /** Longest text of a thread that is kept. */
@@ -55,7 +62,7 @@ export function readMessage(value: unknown): FromShadows | undefined {
       const [shadow, reason] = listOf(pair, textOf);
       return shadow === undefined ? undefined : ([shadow, reason ?? ""] as const);
     });
-    return { kind: "ready", failed };
+    return { kind: "ready", failed, readsPrompts: value["readsPrompts"] === true };
   }
   if (value["kind"] !== "tallies") return undefined;
   return { kind: "tallies", tallies: listOf(value["tallies"], readTally) };

@@ -40,6 +40,7 @@ export interface ToldRequest {
   readonly traits: RequestTraits;
   readonly headers: readonly (readonly [string, string])[];
   readonly digests: ReadonlyMap<string, Uint8Array>;
+  readonly prompt: readonly Uint8Array[];
 }
 
 /** A shadow's copy of a request. */
@@ -55,7 +56,7 @@ export function mirrorRequest(told: ToldRequest, dataSize: number): ScheduledReq
     bytes,
     headers: Object.fromEntries(told.headers),
     traits: { ...told.traits },
-    promptBytes: [],
+    promptBytes: told.prompt.map((part) => part.slice()),
     data: Array.from({ length: dataSize }),
   };
 }

@@ -27,7 +27,7 @@ const largestFrame = 1_048_576;
 const keptDisagreements = 32;
 
 /** What a pool's shadows need. */
-export interface ShadowPoolOptions extends Omit<ShadowThreadOptions, "listener" | "limits"> {
+export interface ShadowPoolOptions extends Omit<ShadowThreadOptions, "listener" | "limits" | "twins"> {
   readonly metrics: Metrics;
   /** The live layer. */
   readonly wired: WiredScheduling;
@@ -109,13 +109,20 @@ export class ShadowPool {
     this.wired = {
       ...wired,
       dataSize: wired.dataSize + 1,
+      get readsPrompt(): boolean {
+        return wired.readsPrompt || recorder.sendsPrompts;
+      },
       observers: [...wired.observers, { name: "shadows", plugin: recorder satisfies RequestObserver }],
     };
     this.#thread = new ShadowThread({
       ...options,
       limits,
+      twins: wired.producers.flatMap(({ name, plugin }) => (plugin.digest === undefined ? [] : [name])),
       listener: {
-        ready: () => recorder.restart(),
+        ready: (readsPrompts) => {
+          recorder.restart();
+          recorder.sendsPrompts = readsPrompts;
+        },
         tallied: (tallies, cycles) => this.#tallied(tallies, cycles),
         lost: (cycles, reason) => {
           this.#count("late", cycles);

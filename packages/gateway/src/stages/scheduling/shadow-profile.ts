@@ -122,6 +122,19 @@ export class ShadowProfile {
     });
   }
 
+  /**
+   * Whether it reads prompts that nothing live has read for it: `twins` are names of live producers that hand on what they
+   * find.
+   */
+  readsPrompts(twins: readonly string[]): boolean {
+    const { readsPrompt, producers } = this.#wired;
+    if (!readsPrompt) return false;
+    const isTwin = ({ name }: { readonly name: string }): boolean => twins.includes(name);
+    return (
+      !producers.some(isTwin) || producers.some((each) => each.plugin.adopt !== undefined && !isTwin(each))
+    );
+  }
+
   /** Writes what is new of an endpoint into the shadow's copy; a copy that its plugins have sealed is replaced. */
   update(slot: number, write: (endpoint: MirrorEndpoint) => void): void {
     const endpoint = this.#endpoints[slot];

@@ -17,6 +17,8 @@ import { FrameWriter, frameEvent, numbersPerCandidate, type Frame } from "./shad
 
 /** Longest reply, in characters, that is handed on to plugins that learn from it. */
 const longestReply = 16_384;
+/** Bytes of a prompt that are handed on at most, where shadows read prompts. */
+const longestPrompt = 65_536;
 /** Headers that no plugin needs, and a thread of a user's own plugins should not have. */
 const credentials = new Set(["authorization", "proxy-authorization", "x-api-key", "api-key", "x-api-token"]);
 
@@ -68,6 +70,9 @@ export class ShadowRecorder implements CycleTracer, RequestObserver {
     this.#place = place;
     this.#taker = taker;
   }
+
+  /** Whether shadows read prompts themselves, since no live producer does it for them. */
+  sendsPrompts = false;
 
   /** A new thread, which knows of nothing. */
   restart(): void {
@@ -250,6 +255,7 @@ export class ShadowRecorder implements CycleTracer, RequestObserver {
       writer.number(endpoint.isLoaded(model) ? 1 : 0);
     }
     this.#writeDigests(request);
+    this.#writePrompt(request);
   }
 
   #writeRequest(request: ScheduledRequest): void {
@@ -291,9 +297,24 @@ export class ShadowRecorder implements CycleTracer, RequestObserver {
       writer.append(digest);
     }
   }
+
+  #writePrompt(request: ScheduledRequest): void {
+    const writer = this.#writer;
+    const parts = this.sendsPrompts ? request.promptBytes : noParts;
+    writer.reserve(1 + parts.length);
+    writer.number(parts.length);
+    let room = longestPrompt;
+    for (const part of parts) {
+      const length = Math.min(part.length, room);
+      writer.number(length);
+      if (length > 0) writer.append(length === part.length ? part : part.subarray(0, length));
+      room -= length;
+    }
+  }
 }
 
 const nothing = new Uint8Array(0);
+const noParts: readonly Uint8Array[] = [];
 
 /** A producer that throws here has nothing to say to shadows; traffic does not notice. */
 function digestOf(producer: Producer, request: ScheduledRequest): Uint8Array {

@@ -130,7 +130,9 @@ export class ShadowRunner {
     const digests = new Map<string, Uint8Array>();
     for (let left = reader.number(); left > 0; left--)
       digests.set(reader.text(), reader.bytes(reader.number()));
-    const request = { ...told, digests };
+    const prompt: Uint8Array[] = [];
+    for (let left = reader.number(); left > 0; left--) prompt.push(reader.bytes(reader.number()));
+    const request = { ...told, digests, prompt };
     this.#each((shadow) => shadow.cycle(number, request, slots, live));
   }
 
@@ -170,7 +172,7 @@ function orUndefined(value: number): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
-function readRequest(reader: FrameReader): Omit<ToldRequest, "digests"> {
+function readRequest(reader: FrameReader): Omit<ToldRequest, "digests" | "prompt"> {
   const [id, model, askedModel, fairnessId] = [reader.text(), reader.text(), reader.text(), reader.text()];
   const [priority, promptTokens] = [reader.number(), reader.number()];
   const [maxOutputTokens, bytes] = [orUndefined(reader.number()), reader.number()];

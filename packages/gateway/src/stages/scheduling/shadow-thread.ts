@@ -42,7 +42,7 @@ export const defaultShadowLimits: ShadowLimits = {
 /** Who hears of a thread. */
 export interface ThreadListener {
   /** A new thread is ready and knows of nothing. */
-  ready(): void;
+  ready(readsPrompts: boolean): void;
   /** What came of a frame of so many cycles. */
   tallied(tallies: readonly ShadowTally[], cycles: number): void;
   /** So many cycles were lost with a thread. */
@@ -58,6 +58,8 @@ export interface ShadowThreadOptions {
   /** The thread's program. */
   readonly program: URL;
   readonly pluginFiles: readonly string[];
+  /** Names of live producers that hand on what they find. */
+  readonly twins: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits: ShadowLimits;
@@ -114,14 +116,14 @@ export class ShadowThread {
   start(): void {
     if (this.#closed || this.#worker !== undefined) return;
     this.#restart?.cancel();
-    const { shadows, pool, program, pluginFiles, clock, limits } = this.#options;
+    const { shadows, pool, program, pluginFiles, twins, clock, limits } = this.#options;
     this.#active = shadows.filter(({ name }) => !this.#isAsleep(name));
     this.#out.clear();
     for (const each of shadows) if (!this.#active.includes(each)) this.#out.add(each.name);
     if (this.#active.length === 0) return this.#startLater(this.#soonestWake());
     this.#running = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
     const running = this.#running;
-    const workerData: ShadowThreadData = { shadows: this.#active, pool, pluginFiles, running };
+    const workerData: ShadowThreadData = { shadows: this.#active, pool, pluginFiles, twins, running };
     const resourceLimits = { maxOldGenerationSizeMb: limits.heapMb };
     const worker = new Worker(program, { workerData, resourceLimits, stdout: true, stderr: true });
     worker.unref();
@@ -174,7 +176,7 @@ export class ShadowThread {
     if (message.kind === "ready") {
       this.#isReady = true;
       for (const [shadow, reason] of message.failed) this.#rest(shadow, reason);
-      return listener.ready();
+      return listener.ready(message.readsPrompts);
     }
     const done = this.#pending.shift();
     this.#pendingBytes -= done?.bytes ?? 0;

@@ -388,6 +388,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
       durationMs,
       firstTokenMs: attempt?.firstTokenMs,
       usage: tokens,
+      requestBytes: request.payload.bytes,
       responseBytes: this.#bytes,
       escalation: this.#decision.escalation?.story,
     });
