@@ -48,16 +48,17 @@ export function findParameterProblems(
   }));
 }
 
-/** Of a choice, what is wrong with that which was meant: the one with the mistakes that lie deepest. */
+/** Of a choice, what is wrong with that which was meant: one that takes such a value, with the mistakes that lie deepest. */
 function flat(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
   return issues.flatMap((issue) => {
     if (issue.code !== "invalid_union") return [issue];
-    const deepest = issue.errors
+    const meant = issue.errors
       .map((errors) => flat(errors))
+      .filter((errors) => !errors.some(({ code, path }) => code === "invalid_type" && path.length === 0))
       .toSorted((a, b) => depthOf(b) - depthOf(a))
       .at(0);
-    if (deepest === undefined || depthOf(deepest) === 0) return [issue];
-    return deepest.map((each) => ({ ...each, path: [...issue.path, ...each.path] }));
+    if (meant === undefined) return [issue];
+    return meant.map((each) => ({ ...each, path: [...issue.path, ...each.path] }));
   });
 }
 

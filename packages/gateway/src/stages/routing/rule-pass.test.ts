@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { forwardRequest, relayPayload } from "../../../test/support/forward-fixture.ts";
-import type { ConfiguredRule, RoutedRequest, RoutingRule } from "../../contracts/plugins/rule.ts";
+import type { ConfiguredRule, RoutedRequest, RoutingRule, RuleResult } from "../../contracts/plugins/rule.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { ForwardPayload } from "../../core/forward.ts";
 import type { InferenceRequest } from "../../core/request.ts";
@@ -209,4 +209,35 @@ test("a rule that answers later leaves the request to the stages behind", async 
   asking.cancellation.listen(() => (gone = true));
   asking.cancellation.cancel("client_gone");
   assert.ok(gone);
+});
+
+test("what is no result counts as the rule's failure, and nothing at all as leave to go on", async () => {
+  const wrong: readonly unknown[] = [
+    { model: 5 },
+    { model: "" },
+    { pool: {} },
+    { priority: "high" },
+    { priority: Number.NaN },
+    { payload: {} },
+    { refusal: "no" },
+    { fairnessId: null },
+    { payload: "none" },
+    5,
+    "text",
+  ];
+  for (const result of wrong) {
+    for (const given of [result, Promise.resolve(result)]) {
+      const { asked, route } = setup([rule("own", () => given as RuleResult, { onFailure: "closed" })]);
+      const refusal = (await route(request())) as Failure;
+
+      assert.equal(refusal.code, "rule_failed", JSON.stringify(result));
+      assert.deepEqual(asked, []);
+    }
+  }
+  const { asked, route } = setup([
+    rule("one", () => undefined as never),
+    rule("two", () => Promise.resolve(undefined as never)),
+  ]);
+  await route(request());
+  assert.deepEqual(asked, ["any/m"]);
 });

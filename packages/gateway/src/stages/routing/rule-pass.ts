@@ -26,6 +26,9 @@ const maxNote = 200;
 
 const noHeaders: HeaderMap = {};
 
+/** A rule of a user's own may forget to give anything. */
+const nothing: RuleResult = {};
+
 /** The pass; it is what the rules see of the request. Changes go to the request itself, at once. */
 export class RulePass implements RoutedRequest {
   readonly #context: PassContext;
@@ -127,7 +130,7 @@ export class RulePass implements RoutedRequest {
   /** Undefined: the rule does not look at the request. */
   #apply({ rule, spec }: ConfiguredRule): Step | Promise<Step> | undefined {
     try {
-      return rule.applies(this) ? rule.apply(this) : undefined;
+      return rule.applies(this) ? (rule.apply(this) ?? nothing) : undefined;
     } catch (error) {
       return this.#thrown(spec.plugin.name, error);
     }
@@ -159,7 +162,7 @@ export class RulePass implements RoutedRequest {
       };
       const timer: Timer = clock.after(boundMs, () => end("late", "deadline"));
       later.then(
-        (step) => end(step, undefined),
+        (step) => end(step ?? nothing, undefined),
         (error: unknown) => end(isOver ? "late" : this.#thrown(spec.plugin.name, error), undefined),
       );
       request.cancellation.listen((reason) => end("late", reason));
@@ -180,6 +183,8 @@ export class RulePass implements RoutedRequest {
   #settle(each: ConfiguredRule, step: Step, startedAt: number): Failure | undefined {
     const { name } = each.spec.plugin;
     const tookMs = this.#context.clock.now() - startedAt;
+    const wrong = unusable(step);
+    if (wrong !== undefined) return this.#settle(each, this.#thrown(name, wrong), startedAt);
     const told = (result: RuleTrace["result"], note: string | undefined): void => {
       (this.#trace ??= []).push({ rule: name, tookMs, result, note: note?.slice(0, maxNote) });
       this.#request.rules = this.#trace;
@@ -222,6 +227,29 @@ export class RulePass implements RoutedRequest {
     if (fairnessId !== undefined) request.traits = { ...(request.traits ?? plainTraits), fairnessId };
     return (model ?? pool ?? payload ?? priority ?? fairnessId) !== undefined;
   }
+}
+
+/** What a rule of a user's own gave that is no result; undefined where it is one. */
+function unusable(result: Step): TypeError | undefined {
+  if (result === "late") return undefined;
+  if (!isObject(result)) return new TypeError("no object");
+  if (isFailure(result)) return undefined;
+  const { model, pool, payload, priority, fairnessId, refusal } = result;
+  const isText = (value: unknown): boolean =>
+    value === undefined || (typeof value === "string" && value !== "");
+  if (!isText(model) || !isText(pool) || !isText(fairnessId))
+    return new TypeError("model, pool, fairnessId: no text");
+  if (priority !== undefined && !Number.isSafeInteger(priority))
+    return new TypeError("priority: no whole number");
+  if (payload !== undefined && !(isObject(payload) && typeof payload.attempt === "function"))
+    return new TypeError("payload: no payload");
+  if (refusal !== undefined && !(isObject(refusal) && isFailure(refusal)))
+    return new TypeError("refusal: no failure");
+  return undefined;
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 /** Names the rule in the answer's headers. */
