@@ -13,6 +13,7 @@ import { figure as edgeMemory } from "./edge-memory.ts";
 import { figure as edgeOutbox } from "./edge-outbox.ts";
 import { figure as edgePicture } from "./edge-picture.ts";
 import { figure as edgeSwap } from "./edge-swap.ts";
+import { figure as extProc } from "./ext-proc.ts";
 import { figure as fleetTrust } from "./fleet-trust.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
@@ -48,6 +49,7 @@ export const figures: readonly Figure[] = [
   edgeMemory,
   edgeOutbox,
   edgeSwap,
+  extProc,
   fleetTrust,
   pickerIdle,
   generator,

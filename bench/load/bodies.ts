@@ -1,4 +1,5 @@
 /** Request bodies of KServe v2 (JSON, binary tensor extension, gRPC) and of ModelInference, generated from a seed. */
+import { buildExtProcTurns, type ExtProcBodySpec } from "./ext-proc-messages.ts";
 import { fieldBytes, fieldString, fieldVarints } from "./protobuf-writer.ts";
 import { seededRandom } from "./random.ts";
 
@@ -34,7 +35,7 @@ export interface LiteralBodySpec {
 }
 
 /** How a body comes about. */
-export type BodySpec = TensorBodySpec | PredictBodySpec | LiteralBodySpec;
+export type BodySpec = TensorBodySpec | PredictBodySpec | LiteralBodySpec | ExtProcBodySpec;
 
 /** A finished body and the headers that describe it, Content-Length excepted. */
 export interface Body {
@@ -42,9 +43,15 @@ export interface Body {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The bodies of a spec, one a variant. gRPC bodies are the message without its five-byte prefix. */
+/** The bodies of a spec, one a variant. gRPC bodies are the message without its five-byte prefix; streams have all turns. */
 export function buildBodies(spec: BodySpec): Body[] {
   if (!("seed" in spec)) return [literalBody(spec)];
+  if (spec.kind === "ext-proc") {
+    return buildExtProcTurns(spec).map((turns) => ({
+      bytes: Buffer.concat(turns.map(({ bytes }) => bytes)),
+      headers: {},
+    }));
+  }
   return Array.from({ length: spec.variants ?? 1 }, (_, index) =>
     spec.kind === "grpc-predict" ? predictBody(spec, spec.seed + index) : tensorBody(spec, spec.seed + index),
   );

@@ -1,13 +1,16 @@
 /** gRPC requests as finished bytes: the HPACK block of the request headers and the length-prefixed message. */
 import { buildBodies } from "./bodies.ts";
+import { buildExtProcTurns, type Turn } from "./ext-proc-messages.ts";
 import type { RequestSpec } from "./load-spec.ts";
 
 /** A unary call ready to send. */
 export interface GrpcRequest {
   /** HPACK block of the HEADERS frame. */
   readonly headers: Buffer;
-  /** Five-byte gRPC prefix and message. */
+  /** Five-byte gRPC prefix and message. Of a stream: those of its first turn. */
   readonly message: Buffer;
+  /** Of a stream: all that is sent, in turn; undefined for a unary call. */
+  readonly turns?: readonly Turn[];
 }
 
 /** Prepares every call, and every variant of its body, in order. The path is `/package.Service/Method`. */
@@ -17,6 +20,10 @@ export function buildGrpcRequests(
 ): GrpcRequest[] {
   return specs.flatMap((spec) => {
     const headers = requestHeaders(spec, options.authority);
+    if (spec.body?.kind === "ext-proc") {
+      const streams = buildExtProcTurns(spec.body);
+      return streams.map((turns) => ({ headers, message: turns[0]?.bytes ?? Buffer.alloc(0), turns }));
+    }
     const messages =
       spec.body === undefined ? [Buffer.alloc(0)] : buildBodies(spec.body).map((body) => body.bytes);
     return messages.map((message) => ({ headers, message: withPrefix(message) }));

@@ -1,7 +1,8 @@
 /** One HTTP/2 client connection for unary gRPC calls. It is opened again by the next call when it is gone. */
 import net from "node:net";
 import type { GrpcRequest } from "./grpc-requests.ts";
-import { idleCall } from "./h2-call.ts";
+import { countReplies, idleCall } from "./h2-call.ts";
+import type { Turn } from "./ext-proc-messages.ts";
 import type { Call } from "./h2-call.ts";
 import {
   ACK,
@@ -134,7 +135,19 @@ export class H2Connection implements FrameHandler {
     const call = this.#sender.streams.get(stream);
     if (call === undefined) return;
     call.received += end - start;
+    const turns = this.#shared.requests[call.request]?.turns;
+    if (turns !== undefined) this.#reply(call, turns, bytes.subarray(start, end));
     if (this.#shared.check !== undefined) call.chunks.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  /** The next turn of a stream begins when the replies to the one before are here. */
+  #reply(call: Call, turns: readonly Turn[], bytes: Buffer): void {
+    countReplies(call, bytes, 0, bytes.length);
+    if (call.state !== "sent" || call.turn + 1 >= turns.length) return;
+    if (call.replies < (turns[call.turn]?.replies ?? 0)) return;
+    call.turn += 1;
+    call.replies = 0;
+    this.#sender.goOn(call);
   }
 
   dataEnd(stream: number, flags: number, length: number): void {

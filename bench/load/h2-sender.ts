@@ -68,6 +68,14 @@ export class CallSender {
     this.#queueFlush();
   }
 
+  /** Sends the next turn of a stream. */
+  goOn(call: Call): void {
+    call.state = "sending";
+    call.offset = 0;
+    this.#queue.push(call);
+    this.#queueFlush();
+  }
+
   /** Ends a call: out of the line, off its stream. What it had not sent is cancelled. */
   retire(call: Call): void {
     if (call.state === "waiting" || call.state === "sending")
@@ -124,12 +132,18 @@ export class CallSender {
     const request = this.#requests[call.request];
     if (request === undefined) return true;
     if (call.state === "waiting" && !this.#openStream(call, request, output)) return false;
-    while (call.offset < request.message.length) {
-      const rest = request.message.length - call.offset;
+    const { turns } = request;
+    const message = turns?.[call.turn]?.bytes ?? request.message;
+    const isLast = turns === undefined || call.turn === turns.length - 1;
+    if (message.length === 0 && isLast && turns !== undefined) {
+      output.add(DATA, END_STREAM, call.stream, message, 0, 0);
+    }
+    while (call.offset < message.length) {
+      const rest = message.length - call.offset;
       const size = Math.min(rest, this.#sendWindow, call.sendWindow, this.#limits.maxFrameBytes);
       if (size <= 0) return false;
-      const flags = size === rest ? END_STREAM : 0;
-      output.add(DATA, flags, call.stream, request.message, call.offset, call.offset + size);
+      const flags = size === rest && isLast ? END_STREAM : 0;
+      output.add(DATA, flags, call.stream, message, call.offset, call.offset + size);
       call.offset += size;
       call.sendWindow -= size;
       this.#sendWindow -= size;

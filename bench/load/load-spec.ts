@@ -53,7 +53,7 @@ export type ResponseCheck = (response: CheckedResponse) => boolean;
 
 /** The part of a run that a workload file fixes: everything but the address. */
 export interface LoadPlan {
-  /** `http1`: one request in flight a connection. `grpc`: unary calls over HTTP/2, `streamsPerConnection` in flight. */
+  /** `http1`: one request in flight a connection. `grpc`: calls over HTTP/2, `streamsPerConnection` in flight: unary, or streams in turns (`ext-proc`). */
   readonly protocol: "http1" | "grpc";
   readonly connections: number;
   /** gRPC only, default 1. */

@@ -56,11 +56,13 @@ export interface ConnectionOptions {
   readonly maxConcurrentStreams: number;
   /** Stream resets the peer may cause. */
   readonly resets: { readonly burst: number; readonly perSecond: number };
+  /** PING, SETTINGS, PRIORITY, RST_STREAM of closed streams, unknown and empty frames. */
+  readonly controlFrames?: { readonly burst: number; readonly perSecond: number } | undefined;
   readonly events: ConnectionEvents;
 }
 
-/** PING, SETTINGS, PRIORITY, unknown and empty frames a peer may send. */
-const controlFrames = { burst: 2_000, perSecond: 500 };
+/** PING, SETTINGS, PRIORITY, unknown and empty frames a peer may send, unless the options say otherwise. */
+const usualControlFrames = { burst: 2_000, perSecond: 500 };
 
 /** A connection that is open from its construction until `onClose`. */
 export class Connection {
@@ -354,7 +356,7 @@ export class Connection {
       streamWindowBytes,
       connectionWindowBytes,
       maxHeaderListBytes,
-      controlGuard: new FloodGuard(controlFrames, performance.now()),
+      controlGuard: new FloodGuard(this.#options.controlFrames ?? usualControlFrames, performance.now()),
       resetGuard: this.#resetGuard,
       nowMs: () => performance.now(),
       openByPeer: (streamId, block, endStream) => this.#openByPeer(streamId, block, endStream),

@@ -57,6 +57,9 @@ export class FrameDispatch implements FrameSink {
   /** The stream of the DATA frame being read; undefined: its bytes are dropped. */
   #dataStream: Stream | undefined;
 
+  /** The DATA frame that is coming has no bytes. */
+  #isEmptyData = false;
+
   constructor(link: DispatchLink) {
     this.#link = link;
     // A compressed block is shorter than what it holds, unless it is padded with nonsense.
@@ -69,7 +72,7 @@ export class FrameDispatch implements FrameSink {
     this.#uncredited += length;
     if (this.#uncredited > this.#link.connectionWindowBytes)
       throw new ConnectionError(http2Error.flowControlError, "connection window exceeded");
-    if (length === 0) this.#spendControl();
+    this.#isEmptyData = length === 0;
     this.#dataStream = this.#acceptData(streamId, length);
   }
 
@@ -104,6 +107,8 @@ export class FrameDispatch implements FrameSink {
     if (this.#uncredited >= this.#link.connectionWindowBytes / 4) this.#creditConnection();
     const stream = this.#dataStream;
     this.#dataStream = undefined;
+    // One that ends its stream is how a client closes its side.
+    if (this.#isEmptyData && !endStream) this.#spendControl();
     if (!stream || stream.gone) return;
     if (endStream) this.#remoteEnd(stream);
     else this.creditStream(stream);

@@ -70,6 +70,7 @@ export class ServerConnection implements ConnectionEvents {
       role: "server",
       maxHeaderListBytes,
       maxConcurrentStreams: parts.options.maxConcurrentStreams ?? defaultConcurrentStreams,
+      controlFrames: parts.options.controlFrames,
       resets: parts.options.streamResets ?? { burst: 1_000, perSecond: 100 },
       events: this,
     });

@@ -185,6 +185,8 @@ export interface GrpcServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Streams one client may reset (or have reset for its mistakes); beyond it the connection is ended with ENHANCE_YOUR_CALM. Default 1,000 at once, 100 a second. */
   readonly streamResets?: { readonly burst: number; readonly perSecond: number };
+  /** PING, SETTINGS, PRIORITY and empty frames, resets of streams that are over; beyond it the same. Default 2,000 at once, 500 a second. */
+  readonly controlFrames?: { readonly burst: number; readonly perSecond: number };
   /** From accept to the client's preface and SETTINGS. Default 10,000 ms. */
   readonly prefaceTimeoutMs?: number;
   /** From a unary call's head to the end of its message; beyond it `deadlineExceeded`. Default 120,000 ms. */

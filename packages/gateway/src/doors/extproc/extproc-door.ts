@@ -61,6 +61,8 @@ export function createExtProcDoor(options: ExtProcDoorOptions): ExtProcDoor {
 const maxMessageBytes = 4_194_304;
 /** Of gRPC, over what bodies may have: messages that are not complete, replies that are not sent. */
 const bytesUnderWay = 134_217_728;
+/** A proxy has few connections and a stream for each request: some of them it resets at every end. */
+const manners = { burst: 1_000_000, perSecond: 100_000 };
 /** A watcher of health holds its stream for as long as it likes: it does not hold a door that closes. */
 const healthGraceMs = 100;
 
@@ -87,6 +89,8 @@ class SpillwayExtProcDoor implements ExtProcDoor {
       maxTotalBytes: options.maxTotalBodyBytes + bytesUnderWay,
       maxConnections: options.maxConnections,
       maxConcurrentStreams: options.maxStreams,
+      streamResets: manners,
+      controlFrames: manners,
       onHandlerError,
     });
     this.#health =
