@@ -17,8 +17,7 @@ export type ClosedKind =
 const rememberedStreams = 512;
 
 /**
- * Streams by identifier, in an array that is searched: a connection has a few open, a few hundred at
- * most. A map that entries come to and go from at the rate of calls leaves old tables behind, which
+ * Streams by identifier, in an array in the order of their identifiers, which is that in which they are opened. A map that entries come to and go from at the rate of calls leaves old tables behind, which
  * keep dead streams, and all that hangs on them, reachable until a full collection: a third of
  * everything a call allocates then outlives the young generation.
  */
@@ -88,17 +87,26 @@ export class StreamTable {
     }
   }
 
-  /** The last takes the place of the one that goes. */
+  /** Those behind move up, so that identifiers stay in order. */
   #takeOut(index: number): void {
-    const last = this.#streams.pop();
-    if (last !== undefined && index < this.#streams.length) this.#streams[index] = last;
+    if (index === this.#streams.length - 1) this.#streams.pop();
+    else this.#streams.splice(index, 1);
   }
 
-  /** The newest first: most frames belong to the calls begun last. */
+  /** By halves: a proxy may have ten thousand long streams open. The newest first, since most frames belong to it. */
   #indexOf(id: number): number {
-    let index = this.#streams.length - 1;
-    while (index >= 0 && this.#streams[index]?.id !== id) index--;
-    return index;
+    const streams = this.#streams;
+    let high = streams.length - 1;
+    if (streams[high]?.id === id) return high;
+    let low = 0;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const found = streams[middle]?.id ?? 0;
+      if (found === id) return middle;
+      if (found < id) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
   }
 
   #remember(id: number): void {

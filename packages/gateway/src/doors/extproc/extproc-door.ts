@@ -10,6 +10,7 @@ import type { Clock } from "../../core/clock.ts";
 import { listenError } from "../../core/listen-error.ts";
 import type { Random } from "../../core/random.ts";
 import { createExtProcMeters } from "./extproc-metrics.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { ProcessStream } from "./process-stream.ts";
 import { RouteTable } from "./route-table.ts";
 import type { StreamContext } from "./stream-context.ts";
@@ -71,7 +72,7 @@ class SpillwayExtProcDoor implements ExtProcDoor {
   readonly #context: StreamContext;
   readonly #server: GrpcServer;
   readonly #health: GrpcServer | undefined;
-  readonly #streams = new Set<ProcessStream>();
+  readonly #streams = new OpenStreams();
   #listening: ExtProcListening;
   #closing: Promise<void> | undefined;
 
@@ -131,7 +132,7 @@ class SpillwayExtProcDoor implements ExtProcDoor {
 
   async #close(graceMs: number): Promise<void> {
     const cut = this.#door.clock.after(graceMs, () => {
-      for (const stream of this.#streams) stream.cutOff();
+      this.#streams.each((stream) => stream.cutOff());
     });
     await this.#server.close({ graceMs: graceMs + healthGraceMs });
     cut.cancel();
@@ -141,7 +142,7 @@ class SpillwayExtProcDoor implements ExtProcDoor {
   #open(call: StreamServerCall): void {
     const stream = new ProcessStream(this.#context, call);
     this.#streams.add(stream);
-    stream.listen(() => this.#streams.delete(stream));
+    stream.listen(this.#streams);
   }
 }
 

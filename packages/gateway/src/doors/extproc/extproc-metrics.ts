@@ -48,7 +48,8 @@ export const extProcMetrics = {
 
 /** The families of a registry. */
 export interface ExtProcMeters {
-  readonly streams: MetricFamily<MetricValue>;
+  /** `streams` by cause. */
+  readonly ended: Readonly<Record<StreamEnd, MetricValue>>;
   readonly inFlight: MetricValue;
   readonly immediate: MetricFamily<MetricValue>;
   readonly pick: MetricHistogram;
@@ -57,8 +58,14 @@ export interface ExtProcMeters {
 
 /** Makes the families. */
 export function createExtProcMeters(metrics: Metrics): ExtProcMeters {
+  const streams = metrics.counter(extProcMetrics.streams);
   return {
-    streams: metrics.counter(extProcMetrics.streams),
+    ended: {
+      natural: streams.with("natural"),
+      "client-disconnect": streams.with("client-disconnect"),
+      evicted: streams.with("evicted"),
+      error: streams.with("error"),
+    },
     inFlight: metrics.gauge(extProcMetrics.inFlight).with(),
     immediate: metrics.counter(extProcMetrics.immediate),
     pick: metrics.histogram(extProcMetrics.pick).with(),

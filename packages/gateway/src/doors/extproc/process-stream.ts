@@ -44,6 +44,10 @@ export class ProcessStream {
   readonly #call: StreamServerCall;
   readonly #cancellation = new Cancellation();
   readonly #receivedAt: number;
+  /** Its neighbours among the open streams. */
+  next: ProcessStream | undefined;
+  previous: ProcessStream | undefined;
+  #open: { remove(stream: ProcessStream): void } | undefined;
   #phase: Phase = "head";
   #modes = fullDuplex;
   #head: RequestHeadRead | undefined;
@@ -64,19 +68,16 @@ export class ProcessStream {
     context.meters.inFlight.value++;
   }
 
-  /** Sets its listeners. */
-  listen(onEnd: () => void): void {
+  /** Sets its listeners. `open` has it until either side has ended it. */
+  listen(open: { remove(stream: ProcessStream): void }): void {
     const call = this.#call;
     call.onMessage((message) => this.#message(message as Buffer));
     call.onEnd(() => {
       this.#gone();
       call.end();
-      onEnd();
     });
-    call.onCancel(() => {
-      this.#gone();
-      onEnd();
-    });
+    call.onCancel(() => this.#gone());
+    this.#open = open;
     call.onDrain(() => call.resume());
   }
 
@@ -416,9 +417,11 @@ export class ProcessStream {
   /** Exactly once: what the request held is given back. */
   #finish(cause: StreamEnd): void {
     this.#phase = "over";
+    this.#open?.remove(this);
+    this.#open = undefined;
     const { meters } = this.#context;
     meters.inFlight.value--;
-    meters.streams.with(cause).value++;
+    meters.ended[cause].value++;
     this.#body?.release();
     this.#asked?.reservation?.settle(this.#asked.usage);
   }
