@@ -30,7 +30,7 @@ import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
-import { createPoolDiscovery, createSharedData } from "./pool-data.ts";
+import { createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
 import { createRules } from "./rules.ts";
 
 /** What is made here. */
@@ -104,7 +104,16 @@ export function createForwarding({
     const wired = createProfiles(liveSpec(pool.scheduling ?? leastWorkScheduling), plugins, context);
     const scheduling = watch?.observed(pool.name, wired) ?? wired;
     const discovery = createPoolDiscovery(pool, plugins, context);
-    const parts = { pool, connect: own?.connect ?? connect, label, scheduling, discovery, ...shared };
+    const scraping = { ...shared.scraping, needs: neededSignals(pool, wired.signals, plugins) };
+    const parts = {
+      pool,
+      connect: own?.connect ?? connect,
+      label,
+      scheduling,
+      discovery,
+      ...shared,
+      scraping,
+    };
     return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
   };
   const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));

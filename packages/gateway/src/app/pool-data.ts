@@ -3,6 +3,7 @@ import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { EndpointDiscovery } from "../contracts/plugins/data.ts";
 import type { Scraping } from "../endpoints/metrics/pool-metrics.ts";
 import { createScrapeCounts } from "../endpoints/metrics/scrape-metrics.ts";
+import type { NeededSignal } from "../endpoints/metrics/signal-reader.ts";
 import { ScrapeWheel } from "../endpoints/metrics/scrape-wheel.ts";
 import { createScarcityGauges, type ScarcityGauges } from "../endpoints/scarcity/scarcity-metrics.ts";
 import type { PluginRegistry } from "../plugins/plugin-registry.ts";
@@ -20,6 +21,29 @@ export interface SharedData {
 export function createSharedData({ clock, metrics }: Pick<GatewayContext, "clock" | "metrics">): SharedData {
   const scraping = { wheel: new ScrapeWheel(clock), counts: createScrapeCounts(metrics, () => clock.now()) };
   return { scraping, scarcityGauges: createScarcityGauges(metrics) };
+}
+
+const always = ["waiting", "running", "kvUsage", "blockTokens", "blocks", "custom"] as const;
+
+/**
+ * What is looked for on the pages of a pool's servers: what everything here reads that is not a plugin, the
+ * configuration's own mappings, what its profiles read (`wired`), and what the plugins of its configuration say they
+ * read, those of shadows included.
+ */
+export function neededSignals(
+  { scheduling, flow }: Pick<HttpPoolOptions, "scheduling" | "flow">,
+  wired: Iterable<NeededSignal>,
+  plugins: PluginRegistry,
+): readonly NeededSignal[] {
+  const needed = new Set<NeededSignal>([...always, ...wired]);
+  for (const { type, parameters } of [...(scheduling?.plugins ?? []), ...(flow?.plugins ?? [])]) {
+    const definition = plugins.find(type);
+    const parsed = definition?.parameters.safeParse(parameters);
+    const more = parsed?.success === true ? definition?.needsOf?.(parsed.data) : undefined;
+    for (const signal of [...(definition?.needs?.signals ?? []), ...(more?.signals ?? [])])
+      needed.add(signal);
+  }
+  return [...needed];
 }
 
 /** The discovery of a pool; undefined where it has none. Throws a `GatewayError` that names what is wrong with it. */

@@ -151,7 +151,9 @@ const series = z
 
 const metricsSchema = z.strictObject({
   engine: engineName.default("vllm").describe("What the servers are, where their labels do not say"),
-  scheme: choice("http", "https").default("http").describe("How the page is asked for"),
+  scheme: choice("http", "https")
+    .optional()
+    .describe("How the page is asked for. Default: as the endpoint itself"),
   path: z
     .string()
     .regex(/^\/[\x21-\x7e]*$/)

@@ -221,7 +221,7 @@ const engineLabel = "llm-d.ai/engine-type";
 
 /** As the schema fills in. */
 const usualMetrics = {
-  scheme: "http",
+  scheme: undefined,
   path: "/metrics",
   port: undefined,
   intervalMs: 100,
