@@ -214,7 +214,8 @@ describe("monitoring", () => {
       readonly providers: readonly [{ readonly options: { readonly path: string } }];
     };
     const dashboards = mountedAt("grafana", provider.providers[0].options.path);
-    assert.ok(existsSync(path.join(dashboards, "spillway.json")));
+    for (const name of ["spillway.json", "picker.json"])
+      assert.ok(existsSync(path.join(dashboards, name)), name);
     const { environment = {} } = service("grafana");
     assert.equal(new URL(String(environment["GF_SERVER_ROOT_URL"])).pathname, "/grafana/");
     assert.equal(environment["GF_SERVER_SERVE_FROM_SUB_PATH"], "true");
