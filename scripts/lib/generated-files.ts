@@ -11,6 +11,7 @@ import { configurationPage, modelPage } from "./pages/configuration-page.ts";
 import { dialectsPage } from "./pages/dialects-page.ts";
 import { errorsPage } from "./pages/errors-page.ts";
 import { metricsPage } from "./pages/metrics-page.ts";
+import { pluginsPage } from "./pages/plugins-page.ts";
 import { root } from "./paths.ts";
 
 /** The JSON Schema of what people write in `model.yaml`. */
@@ -32,6 +33,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ["docs/reference/errors.md", errorsPage()],
     ["docs/reference/cli.md", cliPage()],
     ["docs/reference/metrics.md", metricsPage()],
+    ["docs/reference/plugins.md", pluginsPage()],
     ["ARCHITECTURE.md", fillLayers(architecture)],
   ]);
 }
