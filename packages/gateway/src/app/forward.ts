@@ -7,8 +7,9 @@ import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
 import type { ConfiguredRule } from "../contracts/plugins/rule.ts";
 import type { ForwardRecord, RequestRecords } from "../contracts/request-record.ts";
 import type { Logger } from "../contracts/telemetry.ts";
+import type { Clock } from "../core/clock.ts";
 import type { ForwardPayload } from "../core/forward.ts";
-import { createEndpointMetrics } from "../endpoints/endpoint-metrics.ts";
+import { createEndpointMetrics, type EndpointMetrics } from "../endpoints/endpoint-metrics.ts";
 import { FoundPools } from "../endpoints/found-pools.ts";
 import { PoolSet } from "../endpoints/pool-set.ts";
 import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
@@ -19,6 +20,7 @@ import { leastWorkScheduling } from "../plugins/default-scheduling.ts";
 import { liveSpec } from "../plugins/shadow-specs.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
 import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
+import type { FlowControl } from "../stages/flowcontrol/create-flow-control.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
 import { createRouting } from "../stages/routing/create-routing.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
@@ -31,6 +33,7 @@ import { createConnectionFactory } from "../stages/upstream/server-connections.t
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
 import { createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
+import { createPoolFlow } from "./pool-flow.ts";
 import { createRules } from "./rules.ts";
 
 /** What is made here. */
@@ -88,34 +91,15 @@ export function createForwarding({
   onChange,
   records,
 }: ForwardParts): Forwarding {
-  const { clock, random, logger } = context;
+  const { clock, logger } = context;
   const plugins = new PluginRegistry([...builtInPlugins, ...config.plugins]);
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
   const watch = createPickerWatch({ config, context, pools: () => catalog.pools() });
   const shared = createSharedData(context);
-  const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => {
-    const line = new RequestLine<ForwardPayload, LineCost>({
-      clock,
-      maxQueue: config.flow.maxQueue,
-      onRefused: () => {},
-    });
-    const { label } = own ?? {};
-    const wired = createProfiles(liveSpec(pool.scheduling ?? leastWorkScheduling), plugins, context);
-    const scheduling = watch?.observed(pool.name, wired) ?? wired;
-    const discovery = createPoolDiscovery(pool, plugins, context);
-    const scraping = { ...shared.scraping, needs: neededSignals(pool, wired.signals, plugins) };
-    const parts = {
-      pool,
-      connect: own?.connect ?? connect,
-      label,
-      scheduling,
-      discovery,
-      ...shared,
-      scraping,
-    };
-    return createServerPool({ ...parts, line, clock, random, logger, metrics, onChange });
-  };
+  const flows: FlowControl[] = [];
+  const parts = { config, context, plugins, watch, shared, connect, metrics, onChange, flows };
+  const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => makePool(parts, pool, own);
   const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));
   const catalog = new PoolSet(configured, config.routes);
   const found = config.discovery
@@ -146,9 +130,57 @@ export function createForwarding({
       found?.close();
       watch?.close();
       catalog.close();
+      for (const flow of flows) flow.close();
       closeRules();
     },
   };
+}
+
+interface PoolParts extends Pick<ForwardParts, "config" | "context" | "onChange"> {
+  readonly plugins: PluginRegistry;
+  readonly watch: PickerWatch | undefined;
+  readonly shared: ReturnType<typeof createSharedData>;
+  readonly connect: ConnectionFactory;
+  readonly metrics: EndpointMetrics;
+  /** Those to be closed with the pools; each pool adds its own. */
+  readonly flows: FlowControl[];
+}
+
+/** A pool with its scheduling, its line, and where its endpoints and their numbers come from. */
+function makePool(
+  { config, context, onChange, plugins, watch, shared, connect, metrics, flows }: PoolParts,
+  pool: HttpPoolOptions,
+  own: OwnPool | undefined,
+): ServerPool {
+  const { clock, random, logger } = context;
+  const flow = createPoolFlow(pool, plugins, context);
+  const line = flow?.control.line ?? createPlainLine(config, clock);
+  const { label } = own ?? {};
+  const layer = createProfiles(liveSpec(pool.scheduling ?? leastWorkScheduling), plugins, context);
+  const wired = flow === undefined ? layer : { ...layer, signals: layer.signals.union(flow.signals) };
+  const scheduling = watch?.observed(pool.name, wired) ?? wired;
+  const discovery = createPoolDiscovery(pool, plugins, context);
+  const scraping = { ...shared.scraping, needs: neededSignals(pool, wired.signals, plugins) };
+  const parts = {
+    pool,
+    connect: own?.connect ?? connect,
+    label,
+    scheduling,
+    discovery,
+    ...shared,
+    scraping,
+  };
+  const gate = flow?.control.gate;
+  const made = createServerPool({ ...parts, line, gate, clock, random, logger, metrics, onChange });
+  if (flow === undefined) return made;
+  flow.control.attach(made);
+  flows.push(flow.control);
+  return made;
+}
+
+/** The line of a pool without flow control. */
+function createPlainLine({ flow }: GatewayConfig, clock: Clock): RequestLine<ForwardPayload, LineCost> {
+  return new RequestLine({ clock, maxQueue: flow.maxQueue, onRefused: () => {} });
 }
 
 type StageParts = Pick<ForwardParts, "config" | "context" | "isPredictive" | "records"> & {

@@ -153,6 +153,11 @@ export interface HttpPool extends Inspect {
    * for, since a server is loading, or busy or rate-limited for a short time.
    */
   refusalFor(model: string): Failure | undefined;
+  /**
+   * True while the pool has no endpoint at all and its flow control lets requests wait for one: requests for the model,
+   * where the configuration names it or any will do; without a model, requests that were sent here by name. Absent: never.
+   */
+  awaits?(model?: string): boolean;
   /** False while none of its servers has ever said what it serves and nothing is configured either. */
   readonly answered: boolean;
   readonly endpoints: readonly HttpEndpoint[];

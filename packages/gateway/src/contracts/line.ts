@@ -7,7 +7,11 @@ import type { Lease } from "./lease.ts";
  * What a request weighs in line: tensors bound to a model, or one row of its own. Bytes count 0 where they are absent. The
  * shape key of a request for a pool is its model, and behind a NUL what else it has in common with others.
  */
-export type LineCost = Pick<BoundTensors, "rows" | "shapeKey"> & Partial<Pick<BoundTensors, "bytes">>;
+export type LineCost = Pick<BoundTensors, "rows" | "shapeKey"> &
+  Partial<Pick<BoundTensors, "bytes">> & {
+    /** The model's name at the pool's servers, where the shape key may say more. */
+    readonly model?: string;
+  };
 
 /** A request with inputs that fit, on its way into a line. */
 export interface LineEntry<P extends Payload = TensorPayload, B extends LineCost = BoundTensors> {

@@ -1,5 +1,5 @@
 /** Why flow control dropped a request, in the words that Endpoint Pickers use: callers and gateways read them off a header. */
-import type { Failure } from "./errors.ts";
+import { failure, type Failure } from "./errors.ts";
 
 /** Response header that carries the reason. */
 export const dropReasonHeader = "x-llm-d-request-dropped-reason";
@@ -18,4 +18,9 @@ export type DropReason =
 /** The failure with its reason among the headers that go out with the answer. */
 export function withDropReason(failure: Failure, reason: DropReason): Failure {
   return { ...failure, headers: [...(failure.headers ?? []), [dropReasonHeader, reason]] };
+}
+
+/** What the caller is told whose request was called off for a more urgent one: see `CancelReason`. */
+export function evictionFailure(): Failure {
+  return withDropReason(failure("evicted", undefined, 5_000), "evicted");
 }

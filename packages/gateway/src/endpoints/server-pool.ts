@@ -190,6 +190,11 @@ class Pool implements ServerPool {
     return this.#servedBy(model)?.candidates ?? none;
   }
 
+  awaits(model?: string): boolean {
+    if (this.gate?.waitsForEndpoints !== true || this.#endpoints.length > 0) return false;
+    return model === undefined || takesAnyModel(this.options) || this.options.models.includes(model);
+  }
+
   refusalFor(model: string): Failure | undefined {
     const { all = none, candidates = none } = this.#servedBy(model) ?? {};
     if (candidates.length > 0) return undefined;

@@ -24,6 +24,8 @@ import type { HeaderList, HeaderMap } from "../../src/core/headers.ts";
 import type { InferenceRequest, WireAnswer } from "../../src/core/request.ts";
 import { createLoad, createSignals } from "../../src/core/server-signals.ts";
 import { createConnectionFactory } from "../../src/stages/upstream/server-connections.ts";
+import type { FlowGate } from "../../src/contracts/flow-gate.ts";
+import type { FlowControl } from "../../src/stages/flowcontrol/create-flow-control.ts";
 import { RequestLine } from "../../src/stages/flowcontrol/line.ts";
 
 /** Access to a server without credentials. */
@@ -101,6 +103,8 @@ export interface PoolSetup {
   readonly retry?: Partial<RetryOptions>;
   readonly clock?: Clock;
   readonly maxQueue?: number;
+  /** Line and gate; default: a line without rules. */
+  readonly flow?: FlowControl;
 }
 
 /** A pool of the given servers, all of which serve every model. */
@@ -109,6 +113,7 @@ export class PlainPool implements HttpPool {
   readonly timeouts: ForwardTimeouts;
   readonly retry: RetryOptions;
   readonly line: HttpPool["line"];
+  gate: FlowGate | undefined;
   readonly endpoints: PlainEndpoint[];
   readonly answered = true;
   readonly isOwn = false;
@@ -118,15 +123,22 @@ export class PlainPool implements HttpPool {
     const clock = setup.clock ?? systemClock;
     this.timeouts = { firstTokenMs: 5_000, idleMs: 5_000, totalMs: 20_000, ...setup.timeouts };
     this.retry = { maxRetries: 2, backoffMs: 10, hedging: undefined, ...setup.retry };
-    this.line = new RequestLine({ clock, maxQueue: setup.maxQueue ?? 100, onRefused: () => undefined });
+    const { maxQueue = 100, flow } = setup;
+    this.line = flow?.line ?? new RequestLine({ clock, maxQueue, onRefused: () => undefined });
+    this.gate = flow?.gate;
     const connect = createConnectionFactory({ clock });
     this.endpoints = origins.map(
       (origin, index) => new PlainEndpoint(`chat/${index}`, connect(accessTo(origin, setup.access))),
     );
+    flow?.attach(this);
   }
 
   endpointsFor(): readonly HttpEndpoint[] {
     return this.endpoints;
+  }
+
+  awaits(): boolean {
+    return this.gate?.waitsForEndpoints === true && this.endpoints.length === 0;
   }
 
   refusalFor() {

@@ -310,7 +310,8 @@ export class FlowMeters implements LineObserver {
 
   #meterOf({ request, bound }: LineDeparture): FlowMeter {
     const { fairnessId } = request.traits ?? plainTraits;
-    const key = `${fairnessId}\n${request.priority}\n${request.model}\n${bound.shapeKey}`;
+    const { shapeKey, model: target = shapeKey } = bound;
+    const key = `${fairnessId}\n${request.priority}\n${request.model}\n${target}`;
     const known = this.#meters.get(key);
     if (known !== undefined) return known;
     const isOther = this.#meters.size >= maxMeters;
@@ -322,7 +323,7 @@ export class FlowMeters implements LineObserver {
       priority: text(String(request.priority)),
       pool: this.#pool,
       model: text(request.model),
-      target: text(bound.shapeKey),
+      target: text(target),
     });
     this.#meters.set(isOther ? "" : key, made);
     return made;

@@ -72,11 +72,6 @@ export function sheddingRefusal(): Failure {
   return withDropReason(failure("saturated", text, usualRetryMs), "rejected-saturated");
 }
 
-/** A request whose place was taken. */
-export function evictionFailure(): Failure {
-  return withDropReason(failure("evicted", undefined, usualRetryMs), "evicted");
-}
-
 /** The line is closed. */
 export function closingRefusal(reason: Failure): Failure {
   return reason.code === "draining" ? withDropReason(reason, "rejected-shutting-down") : reason;

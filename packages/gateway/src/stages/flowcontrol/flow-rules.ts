@@ -75,8 +75,8 @@ export class FlowRules implements LineRules {
     return this.#options.isEmpty();
   }
 
-  predictedTokens(request: InferenceRequest, { shapeKey }: LineCost): number {
-    return carriesTensors(request) ? 0 : this.#options.work.tokensOf(shapeKey, request.payload);
+  predictedTokens(request: InferenceRequest, { shapeKey, model = shapeKey }: LineCost): number {
+    return carriesTensors(request) ? 0 : this.#options.work.tokensOf(model, request.payload);
   }
 
   refusal(cause: LeaveCause, standing: Standing): Failure {

@@ -41,6 +41,9 @@ export function createForwardRouter(options: ForwardRouterOptions): ForwardRoute
     for (const pool of pools) {
       if (pool.endpointsFor(model).length > 0) return { pool, model };
     }
+    // A pool that scales from zero: the request waits for a server to come.
+    const awaiting = pools.find((pool) => pool.awaits?.(model) === true);
+    if (awaiting !== undefined) return { pool: awaiting, model };
     return unknown(options, model, caller);
   };
 }
@@ -48,9 +51,14 @@ export function createForwardRouter(options: ForwardRouterOptions): ForwardRoute
 /** A rule of the configuration names the pool: what is wrong is not the caller's mistake. */
 function inPool(pools: readonly HttpPool[], name: string, model: string): ForwardRoute | Failure {
   const pool = pools.find((each) => each.name === name);
-  if (pool !== undefined && pool.endpointsFor(model).length > 0) return { pool, model };
+  if (pool !== undefined && isServed(pool, model)) return { pool, model };
   const text = pool === undefined ? `There is no pool ${name}` : `Pool ${name} has no model ${quoted(model)}`;
   return failure("model_unavailable", `${text}, where a rule sends this request`, unansweredRetryMs);
+}
+
+/** By servers that are there, or by one that the request may wait for. */
+function isServed(pool: HttpPool, model: string): boolean {
+  return pool.endpointsFor(model).length > 0 || pool.awaits?.() === true;
 }
 
 function quoted(model: string): string {
@@ -84,7 +92,7 @@ function pickTarget(
 ): ForwardRoute | undefined {
   const known = targets.flatMap(({ pool: name, model, weight }) => {
     const pool = pools.find((each) => each.name === name);
-    return pool === undefined || pool.endpointsFor(model).length === 0 ? [] : [{ pool, model, weight }];
+    return pool === undefined || !isServed(pool, model) ? [] : [{ pool, model, weight }];
   });
   const able = known.filter(({ pool, model }) => pool.candidatesFor(model).length > 0);
   const among = able.some(({ weight }) => weight > 0) ? able : known;

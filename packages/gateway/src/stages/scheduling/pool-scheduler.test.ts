@@ -30,7 +30,6 @@ const ok: AttemptResult = {
 
 /** A pool with what a test gives it. */
 class GivenPool extends PlainPool {
-  gate: FlowGate | undefined;
   scheduling: WiredScheduling | undefined;
   gone: (endpoint: HttpEndpoint) => void = () => undefined;
 

@@ -51,12 +51,12 @@ export class PoolScheduler {
     this.#engine = engine;
     this.#clock = clock;
     const drain = (): void => this.#drain();
-    this.#leases = { observers: engine.wired.observers, onRoom: drain, onFault };
-    pool.onRoom(() => {
-      pool.gate?.changed();
-      drain();
-    });
-    pool.gate?.onOpening(drain);
+    const { gate } = pool;
+    gate?.onOpening(drain);
+    // A gate that hears of it calls back: what it has found of the servers before is no longer so.
+    const onRoom = gate === undefined ? drain : (): void => gate.changed();
+    this.#leases = { observers: engine.wired.observers, onRoom, onFault };
+    pool.onRoom(onRoom);
     pool.line.onArrival(drain);
     const forget = (endpoint: HttpEndpoint): void => this.#forget(endpoint);
     pool.onGone?.(forget);

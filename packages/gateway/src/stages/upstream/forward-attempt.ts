@@ -124,6 +124,17 @@ export class ForwardAttempt implements ServerHandler, AnswerOwner, Watched {
     this.#call?.cancel();
   }
 
+  /** Ends here: the server's connection is closed, and the owner hears of `reason` as of a failure. */
+  callOff(reason: Failure): void {
+    this.#break({
+      kind: "cancelled",
+      failure: reason,
+      sent: this.sent,
+      refused: undefined,
+      retryAfterMs: undefined,
+    });
+  }
+
   result(kind: AttemptResult["kind"], retryAfterMs?: number): AttemptResult {
     return {
       kind,

@@ -4,6 +4,7 @@ import type { Scheduling } from "../../contracts/scheduling.ts";
 import type { Exchange, ResponseSink } from "../../contracts/sink.ts";
 import type { CancelReason } from "../../core/cancellation.ts";
 import type { Timer } from "../../core/clock.ts";
+import { evictionFailure } from "../../core/drop-reason.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import type { Attempt, AttemptTarget, TokenUsage } from "../../core/forward.ts";
 import type { HeaderList } from "../../core/headers.ts";
@@ -59,6 +60,8 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   #timer: Timer | undefined;
   #committed = false;
   #done = false;
+  /** Flow control has called it off. */
+  #isEvicted = false;
 
   constructor(context: ExchangeContext, decision: ForwardDecision, sink: ResponseSink) {
     this.#context = context;
@@ -84,7 +87,9 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const { route, request, lease, endpoints } = this.#decision;
     const now = this.#startedAt;
     this.#meter.queue.observe((lease.grantedAt - lease.enqueuedAt) / 1_000);
+    if (request.cancellation.reason === "evicted") return this.#evicted();
     if (request.cancellation.reason !== undefined) return this.cancel(request.cancellation.reason);
+    if (route.pool.gate !== undefined) this.#listenForEviction();
     budget.request(now);
     this.#launch(endpoints[0]);
     const slowAfterMs = hedging.slowAfterMs(route, now);
@@ -161,6 +166,28 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     if (!this.#retry({ attempt, end })) this.#refuse({ attempt, end });
   }
 
+  #listenForEviction(): void {
+    this.#decision.request.cancellation.listen((reason) => {
+      if (reason === "evicted") this.#evicted();
+    });
+  }
+
+  /** Flow control wants the place back: the caller is told, and nothing is tried again. */
+  #evicted(): void {
+    if (this.#done) return;
+    const reason = evictionFailure();
+    const attempt = this.#attempt;
+    this.#dropHedge();
+    if (attempt === undefined || attempt.ended) return this.#refuseOutright(reason);
+    this.#isEvicted = true;
+    attempt.callOff(reason);
+  }
+
+  #refuseOutright(reason: Failure): void {
+    this.#settle(reason.code);
+    this.#sink.fail(reason);
+  }
+
   #create(endpoint: HttpEndpoint): ForwardAttempt {
     this.#attempts++;
     const { request, route } = this.#decision;
@@ -205,8 +232,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   #giveUp(reason: Failure): void {
     const { attempt, end } = this.#failed ?? {};
     if (attempt !== undefined && end !== undefined) return this.#refuse({ attempt, end });
-    this.#settle(reason.code);
-    this.#sink.fail(reason);
+    this.#refuseOutright(reason);
   }
 
   /** One of two attempts has failed: the other has the request now. */
@@ -226,6 +252,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     const { retry } = route.pool;
     const retries = this.#attempts - 1;
     const now = clock.now();
+    if (this.#isEvicted) return false;
     if (retries >= retry.maxRetries || now >= request.deadline || !mayRepeat(end, request.payload))
       return false;
     const next = scheduling.another(route, this.#tried, this.#decision);
