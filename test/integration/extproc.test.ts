@@ -449,6 +449,51 @@ describe("a stream", () => {
   });
 });
 
+describe("what the gateway knows afterwards", () => {
+  it("are requests, tokens and departures as if it had carried them itself", async (t) => {
+    const simulator = await startSimulator({ face: "vllm", models: ["a"] });
+    t.after(() => simulator.close());
+    const scheduling = {
+      profiles: { default: { scorers: ["queue-scorer", "running-requests-size-scorer"] } },
+    };
+    const pools = { p: { dialect: "openai", endpoints: [simulator.url], models: ["a"], scheduling } };
+    const { gateway, carrier } = await startPicker(t, { pools });
+    for (const stream of [false, true]) {
+      const asked = { ...chat({ stream, max_tokens: 3 }), headers: { "x-request-id": `told-${stream}` } };
+      assert.equal((await carrier.ask(asked)).status, 200);
+      const told = await fetch(`${gateway.url}/admin/decisions/told-${stream}`);
+      assert.equal(told.status, 200);
+      const record = (await told.json()) as Record<string, unknown>;
+      assert.equal(record["outcome"], "ok");
+      assert.equal(record["endpoint"], `p/127.0.0.1:${simulator.port}`);
+      const usage = record["usage"] as Record<string, unknown>;
+      assert.deepEqual([usage["completion_tokens"], usage["estimated"]], [3, false]);
+    }
+    const sum = 'pool="p",model="a",kind="completion",source="server"';
+    assert.equal(await sampleOf(gateway, `spillway_forward_tokens_total{${sum}}`), 6);
+    assert.equal(
+      await sampleOf(gateway, 'spillway_forward_requests_total{pool="p",model="a",outcome="ok"}'),
+      2,
+    );
+    const upstream = 'model_name="a",target_model_name="a",fairness_id="default-flow",priority="0"';
+    assert.equal(await sampleOf(gateway, `llm_d_epp_request_total{${upstream}}`), 2);
+    assert.equal(await sampleOf(gateway, `llm_d_epp_request_running{${upstream}}`), 0);
+  });
+
+  it("is told Envoy, where scores are wanted", async (t) => {
+    const scheduling = { profiles: { default: { scorers: [{ type: "queue-scorer", weight: 2 }] } } };
+    const b = await bench(t, { count: 2, pool: { scheduling }, door: { scores: true } });
+    const answer = await b.carrier.ask(chat());
+    const told = answer.metadata?.fields?.["envoy.lb"]?.structValue?.fields;
+    const scores = told?.["x-gateway-destination-endpoint-scores"]?.structValue?.fields ?? {};
+    assert.deepEqual(Object.keys(scores).toSorted(), b.addresses.toSorted());
+    for (const { numberValue } of Object.values(scores)) assert.equal(numberValue, 2);
+    const quiet = await bench(t, { pool: { scheduling } });
+    const silent = (await quiet.carrier.ask(chat())).metadata?.fields?.["envoy.lb"]?.structValue?.fields;
+    assert.deepEqual(Object.keys(silent ?? {}), ["x-gateway-destination-endpoint"]);
+  });
+});
+
 describe("a closing door", () => {
   it("lets answers end, and takes no new streams", async (t) => {
     const held: ModelCall[] = [];

@@ -10,6 +10,7 @@ import { createGrpcDoor, type GrpcDoor } from "../doors/grpc/grpc-door.ts";
 import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
 import type { Edge } from "./edge.ts";
+import type { Forwarding } from "./forward.ts";
 import { openExtProc, type ExtProcAddress, type OpenExtProc } from "./extproc.ts";
 import { HealthState } from "./health-state.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
@@ -54,6 +55,8 @@ export interface DoorParts {
   /** What became of the last requests. */
   readonly records: RequestRecords;
   readonly watch: PickerWatch | undefined;
+  /** Counts requests that Envoy carries. */
+  readonly carried: Forwarding["carried"];
   /** Undefined: there is no edge endpoint. */
   readonly edge: Edge | undefined;
 }

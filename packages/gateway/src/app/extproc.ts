@@ -1,14 +1,17 @@
 /** Opens the door for Envoy: its certificate, its health, its time to drain. */
 import { healthCheck, healthWatch } from "@spillway/worker/standard-services";
 import type { MethodHandler } from "@spillway/grpc";
+import { noExplanations } from "../contracts/explanation.ts";
 import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { ExtProcOptions } from "../contracts/options.ts";
 import type { Pipeline } from "../contracts/pipeline.ts";
 import type { Route } from "../contracts/route.ts";
 import { createExtProcDoor, type ExtProcDoor, type ExtProcListening } from "../doors/extproc/extproc-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
+import type { Forwarding } from "./forward.ts";
 import { HealthState } from "./health-state.ts";
 import type { GatewayContext } from "./options.ts";
+import type { PickerWatch } from "./picker-watch.ts";
 import { createSelfSigned } from "./self-signed.ts";
 
 /** Where Envoy asks. */
@@ -31,6 +34,8 @@ export interface ExtProcParts {
   readonly forward: ForwardCatalog;
   readonly routes: readonly Route[];
   readonly health: HealthState;
+  readonly watch: PickerWatch | undefined;
+  readonly carried: Forwarding["carried"];
 }
 
 /** Services that health is asked of by name, as endpoint pickers have them; `liveness` is well as long as anybody answers. */
@@ -39,7 +44,7 @@ const liveness = new Set(["liveness"]);
 
 /** Rejects with a `GatewayError` that says which file or address is wrong. */
 export async function openExtProc(options: ExtProcOptions, parts: ExtProcParts): Promise<OpenExtProc> {
-  const { context, pipeline, forward, routes, health } = parts;
+  const { context, pipeline, forward, routes, health, carried, watch } = parts;
   const { tls } = options;
   const kept = typeof tls === "string" ? undefined : await keepCertificate(tls, context);
   const certificate =
@@ -53,6 +58,8 @@ export async function openExtProc(options: ExtProcOptions, parts: ExtProcParts):
     routes,
     services,
     certificate,
+    onCarried: carried,
+    explanations: watch?.explanations ?? noExplanations,
   });
   if (kept !== undefined) kept.renew = (next) => door.renew(next);
   const close = closing(door, kept, options.drainMs);

@@ -26,7 +26,7 @@ import { createRouting } from "../stages/routing/create-routing.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createFaultLog } from "../stages/scheduling/fault-log.ts";
-import { createUpstream } from "../stages/upstream/create-upstream.ts";
+import { createUpstream, type ForwardUpstream } from "../stages/upstream/create-upstream.ts";
 import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
 import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
@@ -40,6 +40,8 @@ import { createRules } from "./rules.ts";
 export interface Forwarding {
   readonly catalog: ForwardCatalog;
   readonly stages: ForwardStages;
+  /** Counts requests that were decided on here and carried by others. */
+  readonly carried: ForwardUpstream["carried"];
   /** Pools of the gateway's own; `catalog` has them from `add` to `remove`. */
   readonly own: OwnPools;
   /** Of pools that have scheduling of their own; undefined: none has. */
@@ -119,7 +121,7 @@ export function createForwarding({
   return {
     catalog,
     watch,
-    stages: createStages({ config, context, isPredictive, records, rules, catalog, plugins, watch }),
+    ...createStages({ config, context, isPredictive, records, rules, catalog, plugins, watch }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -200,7 +202,7 @@ function createStages({
   catalog,
   plugins,
   watch,
-}: StageParts): ForwardStages {
+}: StageParts): Pick<Forwarding, "stages" | "carried"> {
   const { clock, random, logger, metrics } = context;
   const { routes } = config;
   const plain = createScheduling({
@@ -222,11 +224,12 @@ function createStages({
   const record = recorder({ records, logger, watch });
   if (routes.every(({ escalate }) => escalate === undefined)) {
     const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord: record });
-    return { routing, scheduling, upstream };
+    return { stages: { routing, scheduling, upstream }, carried: upstream.carried };
   }
   const onRecord = noting(record);
   const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord });
-  return { routing, ...createEscalation({ clock, metrics, catalog, scheduling, upstream }) };
+  const escalation = createEscalation({ clock, metrics, catalog, scheduling, upstream });
+  return { stages: { routing, ...escalation }, carried: upstream.carried };
 }
 
 /** Keeps each record, counts it, and writes it to a log that is read so closely. */

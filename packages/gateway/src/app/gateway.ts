@@ -78,8 +78,8 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
     config.edge &&
     createEdge({ options: config.edge, context, pipeline, catalog: models, managed: workers.managed });
   if (edge !== undefined) edgeChanged = () => edge.modelsChanged();
-  const { catalog: forward, watch } = forwarding;
-  const surfaces = { config, context, pipeline, catalog, forward, records, watch, edge };
+  const { catalog: forward, watch, carried } = forwarding;
+  const surfaces = { config, context, pipeline, catalog, forward, records, watch, carried, edge };
   let keys: WatchedFiles | undefined;
   const endAll = async (): Promise<void> => {
     keys?.close();

@@ -116,19 +116,22 @@ export class AnswerPhase {
 
   #changes(headers: HeaderMap): HeaderChanges {
     const relay = this.#relay;
-    if (relay?.changesBytes !== true) return { set: [seenHeader], remove: [] };
+    const { picked } = this.#options;
+    const own = [seenHeader, ...picked.answerHeaders()];
+    if (relay?.changesBytes !== true) return { set: own, remove: [] };
     const differs = relay.headers.filter(([name, value]) => headerValue(headers, name) !== value);
     const type = headerValue(headers, "content-type")?.split(";", 1)[0];
     // A type that differs in its parameters only is the server's own word.
     const set = differs.filter(([name, value]) => name !== "content-type" || value.split(";", 1)[0] !== type);
     return {
-      set: [seenHeader, ...set],
+      set: [...own, ...set],
       remove: headers["content-length"] === undefined ? [] : ["content-length"],
     };
   }
 
   #send(pieces: readonly Uint8Array[], last: boolean): void {
-    const { stream, mode } = this.#options;
+    const { stream, mode, picked } = this.#options;
+    for (const piece of pieces) picked.answerBytes += piece.length;
     if (mode === bodyMode.fullDuplex) sendSlices("response", pieces, last, (message) => stream.send(message));
     else
       stream.send([

@@ -1,5 +1,6 @@
 /** The ext_proc door: Envoy asks here where requests go (Endpoint Picker Protocol, proposal 004). */
 import { createGrpcServer, type GrpcServer, type MethodHandler, type StreamServerCall } from "@spillway/grpc";
+import type { Explanations } from "../../contracts/explanation.ts";
 import type { ForwardCatalog } from "../../contracts/http-endpoint.ts";
 import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
 import type { Certificate, ExtProcOptions } from "../../contracts/options.ts";
@@ -10,6 +11,7 @@ import type { Clock } from "../../core/clock.ts";
 import { listenError } from "../../core/listen-error.ts";
 import type { Random } from "../../core/random.ts";
 import { createExtProcMeters } from "./extproc-metrics.ts";
+import type { CarriedEnd } from "./picked-request.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { ProcessStream } from "./process-stream.ts";
 import { RouteTable } from "./route-table.ts";
@@ -25,6 +27,10 @@ export interface ExtProcDoorOptions {
   readonly routes: readonly Route[];
   readonly pipeline: Pipeline;
   readonly pools: Pick<ForwardCatalog, "pools">;
+  /** Hears of every request that Envoy carried, once, when it has ended. */
+  readonly onCarried: (carried: CarriedEnd) => void;
+  /** What is known of decisions, where scores are told. */
+  readonly explanations: Explanations;
   /** Health, by path, for both ports. */
   readonly services: ReadonlyMap<string, MethodHandler>;
   /** Undefined: plain text. Health is plain text always. */
@@ -147,10 +153,12 @@ class SpillwayExtProcDoor implements ExtProcDoor {
 }
 
 function contextOf({ options, metrics, routes, ...door }: ExtProcDoorOptions): StreamContext {
-  const { pipeline, pools, clock, random, logger } = door;
+  const { pipeline, pools, clock, random, logger, onCarried, explanations } = door;
   return {
     pipeline,
     pools,
+    onCarried,
+    explanations: options.scores ? explanations : undefined,
     routes: new RouteTable(routes),
     limits: {
       maxBodyBytes: options.maxBodyBytes,
@@ -158,7 +166,6 @@ function contextOf({ options, metrics, routes, ...door }: ExtProcDoorOptions): S
       maxHeaders: options.maxHeaders,
     },
     subsets: options.subsets,
-    scores: options.scores,
     clock,
     random,
     logger,

@@ -1,8 +1,21 @@
 /** A request that has its server, from there to its end: where its load is, and what became of it. */
-import type { AttemptResult, ForwardLease, HttpEndpoint } from "../../contracts/http-endpoint.ts";
+import type {
+  AttemptResult,
+  ForwardDecision,
+  ForwardLease,
+  HttpEndpoint,
+} from "../../contracts/http-endpoint.ts";
+import type { ForwardRecord } from "../../contracts/request-record.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { TokenUsage } from "../../core/forward.ts";
+import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
+
+/** A request that Envoy carried, as it ended. */
+export interface CarriedEnd extends ForwardRecord {
+  /** The answer's status was good and some of it came. */
+  readonly answered: boolean;
+}
 
 /** What one is made from. */
 export interface PickedOptions {
@@ -12,6 +25,10 @@ export interface PickedOptions {
   readonly endpoint: HttpEndpoint;
   /** Where Envoy may have gone instead. */
   readonly pool: { readonly endpoints: readonly HttpEndpoint[] };
+  /** Absent: nothing was decided, any server would do. */
+  readonly decision?: ForwardDecision;
+  /** Hears of the end of a request that was decided on. */
+  readonly onCarried?: (carried: CarriedEnd) => void;
 }
 
 /** Its load moves with what Envoy says, and is given back exactly once. */
@@ -23,6 +40,8 @@ export class PickedRequest {
   #status: number | undefined;
   #retryAfterMs: number | undefined;
   #ended = false;
+  /** Bytes of the answer as they went to the caller. */
+  answerBytes = 0;
 
   constructor(options: PickedOptions) {
     this.#options = options;
@@ -57,6 +76,11 @@ export class PickedRequest {
     this.#retryAfterMs = retryAfterMs;
   }
 
+  /** What plugins add to the head of the answer: a session's token. */
+  answerHeaders(): HeaderList {
+    return this.#options.lease.answerHeaders?.(this.#endpoint) ?? [];
+  }
+
   /** The first piece of the answer is here. Later calls do nothing. */
   firstToken(): void {
     if (this.#firstTokenMs !== undefined) return;
@@ -66,13 +90,14 @@ export class PickedRequest {
 
   /** The answer is complete. */
   completed(usage: TokenUsage | undefined): void {
-    const isRefused = this.#status !== undefined && this.#status >= 400;
-    this.#end(isRefused ? "refused" : "ok", isRefused ? "model_failed" : "ok", usage);
+    const status = this.#status ?? 200;
+    if (status < 400) this.#end("ok", "ok", usage);
+    else this.#end("refused", outcomeOf(status), usage);
   }
 
   /** Nobody waits for the answer any more. */
-  calledOff(usage: TokenUsage | undefined): void {
-    this.#end("cancelled", "client_gone", usage);
+  calledOff(usage: TokenUsage | undefined, outcome: Outcome = "client_gone"): void {
+    this.#end("cancelled", outcome, usage);
   }
 
   #end(kind: AttemptResult["kind"], outcome: Outcome, usage: TokenUsage | undefined): void {
@@ -81,6 +106,28 @@ export class PickedRequest {
     const { lease } = this.#options;
     lease.release(this.#endpoint, this.#result(kind, usage));
     lease.settle(outcome);
+    this.#tell(outcome, usage);
+  }
+
+  #tell(outcome: Outcome, usage: TokenUsage | undefined): void {
+    const { decision, onCarried, clock } = this.#options;
+    if (decision === undefined || onCarried === undefined) return;
+    const { request, route, lease, escalation } = decision;
+    onCarried({
+      request,
+      route,
+      endpoint: this.#endpoint.id,
+      outcome,
+      attempts: 1,
+      queueMs: lease.grantedAt - lease.enqueuedAt,
+      durationMs: clock.now() - this.#startedAt,
+      firstTokenMs: this.#firstTokenMs,
+      usage,
+      requestBytes: request.payload.bytes,
+      responseBytes: this.answerBytes,
+      escalation: escalation?.story,
+      answered: this.#firstTokenMs !== undefined && (this.#status ?? 500) < 300,
+    });
   }
 
   #result(kind: AttemptResult["kind"], usage: TokenUsage | undefined): AttemptResult {
@@ -93,4 +140,13 @@ export class PickedRequest {
       usage,
     };
   }
+}
+
+/** What a refusal counts as. */
+function outcomeOf(status: number): Outcome {
+  if (status === 404) return "model_not_found";
+  if (status === 429 || status === 503) return "model_unavailable";
+  if (status < 500) return "bad_request";
+  if (status === 502) return "bad_upstream_answer";
+  return status === 504 ? "upstream_timeout" : "model_failed";
 }

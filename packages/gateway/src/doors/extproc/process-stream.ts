@@ -8,9 +8,11 @@ import { Cancellation } from "../../core/cancellation.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import type { AttemptTarget } from "../../core/forward.ts";
 import { nameAt } from "../../core/model-name.ts";
+import type { Outcome } from "../../core/outcome.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import { carriesTensors, type Caller, type InferenceRequest } from "../../core/request.ts";
 import { AnswerPhase } from "./answer-phase.ts";
+import { addressesOf, scoresOf } from "./endpoint-scores.ts";
 import { AnswerRelay } from "./answer-relay.ts";
 import type { StreamEnd } from "./extproc-metrics.ts";
 import { failureAnswer } from "./inference-error.ts";
@@ -248,8 +250,9 @@ export class ProcessStream {
     if (isFailure(verdict)) return void (this.#phase === "deciding" && this.#refuse(verdict));
     if (verdict.kind === "model") throw new TypeError("a request for HTTP servers was given to a model");
     const { lease, endpoints, route, request } = verdict;
-    const { clock } = this.#context;
-    const picked = new PickedRequest({ clock, lease, endpoint: endpoints[0], pool: route.pool });
+    const { clock, onCarried } = this.#context;
+    const at = { endpoint: endpoints[0], pool: route.pool };
+    const picked = new PickedRequest({ clock, lease, ...at, decision: verdict, onCarried });
     if (this.#phase !== "deciding") return picked.calledOff(undefined);
     this.#picked = picked;
     const target = endpoints[0].targetFor(route.model);
@@ -271,8 +274,8 @@ export class ProcessStream {
     this.#relay = relay;
     request.cancellation.listen((reason) => (reason === "evicted" ? this.#evicted() : undefined));
     this.#tell({
-      addresses: endpoints.map(({ address }) => address).join(","),
-      scores: undefined,
+      addresses: addressesOf(endpoints),
+      scores: this.#context.explanations && scoresOf(this.#context.explanations, request.id),
       wire: isOwn ? undefined : wire,
       readsAnswer: true,
     });
@@ -337,7 +340,7 @@ export class ProcessStream {
 
   #evicted(): void {
     if (this.#phase !== "sent" && this.#phase !== "answering") return;
-    this.#calledOff();
+    this.#calledOff("evicted");
     this.#send([
       immediateReply(failureAnswer(failure("evicted", undefined, 1_000), this.#head?.requestId ?? "")),
     ]);
@@ -352,9 +355,9 @@ export class ProcessStream {
     this.#finish("client-disconnect");
   }
 
-  #calledOff(): void {
+  #calledOff(outcome: Outcome = "client_gone"): void {
     this.#relay?.cut();
-    this.#picked?.calledOff(this.#picked.status === undefined ? undefined : this.#usage());
+    this.#picked?.calledOff(this.#picked.status === undefined ? undefined : this.#usage(), outcome);
   }
 
   #usage(): InferenceRequest["usage"] {
@@ -365,7 +368,7 @@ export class ProcessStream {
 
   /** Refuses a request that has its server already. */
   #giveUp(reason: Failure): void {
-    this.#calledOff();
+    this.#calledOff(reason.code);
     this.#refuse(reason);
   }
 

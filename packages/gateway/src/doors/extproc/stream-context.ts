@@ -1,10 +1,12 @@
 /** What all streams of a door share. */
+import type { Explanations } from "../../contracts/explanation.ts";
 import type { ForwardCatalog } from "../../contracts/http-endpoint.ts";
 import type { Pipeline } from "../../contracts/pipeline.ts";
 import type { Logger } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { ExtProcMeters } from "./extproc-metrics.ts";
+import type { CarriedEnd } from "./picked-request.ts";
 import type { RouteTable } from "./route-table.ts";
 
 /** Bounds of one request and of all. */
@@ -24,8 +26,9 @@ export interface StreamContext {
   readonly limits: StreamLimits;
   /** Envoy's list of endpoints that may be chosen counts. */
   readonly subsets: boolean;
-  /** Scores are told in the metadata. */
-  readonly scores: boolean;
+  /** Where scores come from that are told in the metadata; undefined: none are. */
+  readonly explanations: Explanations | undefined;
+  readonly onCarried: (carried: CarriedEnd) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -5,6 +5,7 @@ import type { Scheduling } from "../../contracts/scheduling.ts";
 import type { Logger, Metrics } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
+import { countCarried, type CarriedRequest } from "./count-carried.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { ForwardExchange, type ExchangeContext } from "./forward-exchange.ts";
 import { ForwardMeters } from "./forward-metrics.ts";
@@ -26,8 +27,14 @@ export interface UpstreamOptions {
   readonly onRecord?: (record: ForwardRecord) => void;
 }
 
+/** The stage, and the account of requests that others carry. */
+export interface ForwardUpstream extends Upstream<ForwardDecision> {
+  /** A request that was decided on here and carried elsewhere has ended. */
+  readonly carried: (request: CarriedRequest) => void;
+}
+
 /** One stage for all pools of the process. */
-export function createUpstream(options: UpstreamOptions): Upstream<ForwardDecision> {
+export function createUpstream(options: UpstreamOptions): ForwardUpstream {
   const { clock, random, logger, metrics, scheduling } = options;
   const budget = new RetryBudget(options.retryBudget ?? defaultRetryBudget);
   const pacer = new StartPacer(clock);
@@ -44,6 +51,7 @@ export function createUpstream(options: UpstreamOptions): Upstream<ForwardDecisi
       logger.error("forward_fault", { error: error instanceof Error ? error.stack : String(error) }),
   };
   return {
+    carried: countCarried(context.meters, options.onRecord),
     carry(decision, sink) {
       const exchange = new ForwardExchange(context, decision, sink);
       pacer.begin(exchange);
