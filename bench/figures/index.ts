@@ -23,8 +23,10 @@ import { figure as memory } from "./memory.ts";
 import { figure as mix } from "./mix.ts";
 import { figure as mlp2048Binary } from "./mlp2048-binary.ts";
 import { figure as mlp64Json } from "./mlp64-json.ts";
+import { figure as pickerCycle } from "./picker-cycle.ts";
 import { figure as pickerIdle } from "./picker-idle.ts";
 import { figure as poison } from "./poison.ts";
+import { figure as prefixHash } from "./prefix-hash.ts";
 
 /** The figures. Those of the product first, then the one that the measuring itself is held to. */
 export const figures: readonly Figure[] = [
@@ -52,5 +54,7 @@ export const figures: readonly Figure[] = [
   extProc,
   fleetTrust,
   pickerIdle,
+  pickerCycle,
+  prefixHash,
   generator,
 ];

@@ -29,3 +29,28 @@ export const leastWorkScheduling: SchedulingSpec = {
   handler: "single-profile-handler",
   shadows: [],
 };
+
+/** What the llm-d router does without a configuration: prompts that are cached, short queues and free caches, 3 : 2 : 2. */
+export const routerScheduling: SchedulingSpec = {
+  plugins: plainPlugins(
+    "single-profile-handler",
+    "queue-scorer",
+    "kv-cache-utilization-scorer",
+    "prefix-cache-scorer",
+    "max-score-picker",
+  ),
+  profiles: [
+    {
+      name: "default",
+      filters: [],
+      scorers: [
+        { plugin: "queue-scorer", weight: 2 },
+        { plugin: "kv-cache-utilization-scorer", weight: 2 },
+        { plugin: "prefix-cache-scorer", weight: 3 },
+      ],
+      picker: "max-score-picker",
+    },
+  ],
+  handler: "single-profile-handler",
+  shadows: [],
+};

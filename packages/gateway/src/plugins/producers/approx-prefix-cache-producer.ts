@@ -135,6 +135,8 @@ class ApproxPrefixCacheProducer implements Producer {
   readonly #blocks: BlockIndex;
   readonly #tails = new ReplyTails();
   #matched = new Int32Array(16);
+  /** The last hash of a prompt's piece, of the request that runs. */
+  readonly #behind = { from: -1, length: -1, hash: 0 };
 
   constructor(options: Parameters, index: number, random: Random) {
     const { blockSizeTokens, maxPrefixTokensToMatch, maxPrefixBlocksToMatch } = options;
@@ -188,6 +190,7 @@ class ApproxPrefixCacheProducer implements Producer {
     if (this.#matched.length < length) this.#matched = new Int32Array(2 * length);
     const matched = this.#matched;
     this.#blocks.match(prompt.hashes, prompt.count);
+    this.#behind.from = -1;
     let longest = 0;
     for (let i = 0; i < length; i++) {
       const lane = this.#blocks.laneOf(endpoints[i]?.slot ?? -1);
@@ -237,7 +240,7 @@ class ApproxPrefixCacheProducer implements Producer {
     const from = blocks * blockTokens * bytesPerToken;
     const end = from + tail.length;
     if (end > prompt.bytes) return blocks;
-    if (hashOfRange(request.promptBytes, from, tail.length, prompt.seed.a) !== tail.hash) return blocks;
+    if (this.#hashBehind(request, prompt, from, tail.length) !== tail.hash) return blocks;
     if (end === prompt.bytes) return prompt.total;
     const tokens = Math.floor(end / bytesPerToken) + tail.replyTokens;
     return Math.max(blocks, Math.min(prompt.total, Math.floor(tokens / blockTokens)));
@@ -246,6 +249,15 @@ class ApproxPrefixCacheProducer implements Producer {
   #promptOf(request: ScheduledRequest): PromptBlocks | undefined {
     const prompt = request.data[this.#index];
     return prompt instanceof PromptBlocks ? prompt : undefined;
+  }
+
+  /** Servers that had the same prompts ask for the same hash. */
+  #hashBehind(request: ScheduledRequest, { seed }: PromptBlocks, from: number, length: number): number {
+    const known = this.#behind;
+    if (known.from === from && known.length === length) return known.hash;
+    known.from = from;
+    known.length = length;
+    return (known.hash = hashOfRange(request.promptBytes, from, length, seed.a));
   }
 
   /** What a server tells of its cache, in blocks of ours. */

@@ -26,6 +26,8 @@ interface Lane {
   readonly blocks: ServerBlocks;
 }
 
+const noHashes = new Int32Array(0);
+
 /** The index of one pool. */
 export class BlockIndex {
   readonly #segments = Array.from({ length: segments }, () => new BlockSegment());
@@ -38,6 +40,8 @@ export class BlockIndex {
   /** Bits of lanes, one array for each step of the bisection and two for its ends. */
   #levels: Int32Array[] = [];
   #counts = new Int32Array(32);
+  /** Of the match that runs. */
+  #hashes: Int32Array = noHashes;
 
   /** `capacityOf`: how many blocks a server's cache has. */
   constructor(capacityOf: (endpoint: SchedulableEndpoint) => number) {
@@ -72,7 +76,10 @@ export class BlockIndex {
     if (isEmpty(first)) return;
     this.#read(hashes, count - 1, last);
     this.#note(last, count);
-    if (count > 1) this.#bisect(hashes, { low: 0, high: count - 1, here: first, there: last, level: 2 });
+    if (count === 1 || areEqual(first, last)) return;
+    this.#hashes = hashes;
+    this.#bisect(0, count - 1, first, last, 2);
+    this.#hashes = noHashes;
   }
 
   /** Blocks of the last `match` that the lane has. */
@@ -82,15 +89,13 @@ export class BlockIndex {
 
   /** A request with these blocks goes to the server. */
   assume(endpoint: SchedulableEndpoint, hashes: Int32Array, count: number): void {
-    this.#record(this.#laneFor(endpoint), hashes, count, true);
+    this.#record(this.#laneFor(endpoint), hashes, count, "assumed");
   }
 
   /** The server has computed them. `wasAssumed`: after `assume` for the same request. */
   confirm(endpoint: SchedulableEndpoint, hashes: Int32Array, count: number, wasAssumed: boolean): void {
     const lane = wasAssumed ? this.#knownLane(endpoint) : this.#laneFor(endpoint);
-    if (lane === undefined) return;
-    const kept = this.#record(lane, hashes, count, false);
-    for (let i = 0; i < kept; i++) lane.blocks.confirm(this.#numberOf(hashes, i), wasAssumed);
+    if (lane !== undefined) this.#record(lane, hashes, count, wasAssumed ? "confirmed" : "told");
   }
 
   /** The request came to nothing after `assume`: blocks that no other request vouches for are forgotten. */
@@ -99,7 +104,7 @@ export class BlockIndex {
     if (lane === undefined) return;
     for (let i = count - 1; i >= 0; i--) {
       const block = this.#numberOf(hashes, i);
-      if (block >= 0 && lane.blocks.has(block) && lane.blocks.retract(block)) {
+      if (block >= 0 && lane.blocks.retract(block)) {
         this.#segmentOf(block).remove(block >>> 6, lane.number);
       }
     }
@@ -115,20 +120,16 @@ export class BlockIndex {
     this.#laneCount--;
   }
 
-  #bisect(
-    hashes: Int32Array,
-    at: { low: number; high: number; here: Int32Array; there: Int32Array; level: number },
-  ): void {
-    const { low, high, here, there, level } = at;
-    if (areEqual(here, there)) return;
+  /** `here` has lanes that `there` has not; they end at one of the blocks from `low` to before `high`. */
+  #bisect(low: number, high: number, here: Int32Array, there: Int32Array, level: number): void {
     if (high - low === 1) return this.#noteOnly(here, there, high);
-    const middle = (low + high) >>> 1;
     const between = this.#levels[level];
     if (between === undefined) return;
-    this.#read(hashes, middle, between);
+    const middle = (low + high) >>> 1;
+    this.#read(this.#hashes, middle, between);
     for (let i = 0; i < between.length; i++) between[i] = (between[i] ?? 0) & (here[i] ?? 0);
-    this.#bisect(hashes, { low, high: middle, here, there: between, level: level + 1 });
-    this.#bisect(hashes, { low: middle, high, here: between, there, level: level + 1 });
+    if (!areEqual(here, between)) this.#bisect(low, middle, here, between, level + 1);
+    if (!areEqual(between, there)) this.#bisect(middle, high, between, there, level + 1);
   }
 
   /** The lanes have so many blocks. */
@@ -166,23 +167,19 @@ export class BlockIndex {
     return id < 0 ? -1 : (id << 6) | (high & 63);
   }
 
-  /** From the last to the first, so that those of the beginning are forgotten last. Gives how many the server can have. */
-  #record(lane: Lane, hashes: Int32Array, count: number, assumed: boolean): number {
+  /** From the last to the first, so that those of the beginning are forgotten last. */
+  #record(lane: Lane, hashes: Int32Array, count: number, how: "assumed" | "confirmed" | "told"): void {
+    const { blocks, number } = lane;
     const capacity = this.#capacityFor(lane.endpoint);
     const kept = Math.min(count, capacity);
     for (let i = kept - 1; i >= 0; i--) {
-      const block = this.#add(lane, hashes, i, lane.number);
-      if (assumed) lane.blocks.assume(block);
+      const high = hashes[2 * i + 1] ?? 0;
+      const id = this.#segmentOf(high & 63).add(hashes[2 * i] ?? 0, high, number);
+      const block = (id << 6) | (high & 63);
+      if (how === "assumed") blocks.assume(block);
+      else blocks.confirm(block, how === "confirmed");
     }
     this.#shrink(lane, capacity, kept + forgottenAtOnce);
-    return kept;
-  }
-
-  #add({ blocks }: Lane, hashes: Int32Array, index: number, number: number): number {
-    const high = hashes[2 * index + 1] ?? 0;
-    const block = (this.#segmentOf(high & 63).add(hashes[2 * index] ?? 0, high, number) << 6) | (high & 63);
-    blocks.use(block);
-    return block;
   }
 
   /** Forgets what was used longest ago until no more than `capacity` are left, or `most` are gone. */

@@ -26,30 +26,15 @@ export class ServerBlocks {
     return this.#oldest === none ? none : (this.#block[this.#oldest] ?? none);
   }
 
-  has(block: number): boolean {
-    return this.#find(block) !== none;
-  }
-
-  /** The block is used now. It is made where it is not there. */
-  use(block: number): void {
-    const entry = this.#find(block);
-    if (entry === none) this.#insert(block);
-    else if (entry !== this.#newest) {
-      this.#unlink(entry);
-      this.#linkNewest(entry);
-    }
-  }
-
-  /** A request that has the block is under way. */
+  /** A request that has the block is under way. The block is made where it is not there, and is the newest now. */
   assume(block: number): void {
-    const entry = this.#find(block);
-    if (entry !== none) this.#hold[entry] = (this.#hold[entry] ?? 0) + 2;
+    const entry = this.#use(block);
+    this.#hold[entry] = (this.#hold[entry] ?? 0) + 2;
   }
 
-  /** The server has computed the block. `wasAssumed`: the request counted as one under way. */
+  /** The same once the server has computed the block. `wasAssumed`: the request counted as one under way. */
   confirm(block: number, wasAssumed: boolean): void {
-    const entry = this.#find(block);
-    if (entry === none) return;
+    const entry = this.#use(block);
     const hold = this.#hold[entry] ?? 0;
     this.#hold[entry] = (wasAssumed && hold >= 2 ? hold - 2 : hold) | 1;
   }
@@ -72,6 +57,16 @@ export class ServerBlocks {
     if (entry !== none) this.#remove(entry);
   }
 
+  #use(block: number): number {
+    const entry = this.#find(block);
+    if (entry === none) return this.#insert(block);
+    if (entry !== this.#newest) {
+      this.#unlink(entry);
+      this.#linkNewest(entry);
+    }
+    return entry;
+  }
+
   #find(block: number): number {
     const mask = this.#table.length - 1;
     for (let at = spread(block) & mask; ; at = (at + 1) & mask) {
@@ -81,7 +76,7 @@ export class ServerBlocks {
     }
   }
 
-  #insert(block: number): void {
+  #insert(block: number): number {
     if (2 * (this.size + 1) > this.#table.length) this.#grow();
     const entry = this.#freed.pop() ?? this.#fresh++;
     this.#block[entry] = block;
@@ -89,6 +84,7 @@ export class ServerBlocks {
     this.size++;
     this.#enter(entry, block);
     this.#linkNewest(entry);
+    return entry;
   }
 
   #enter(entry: number, block: number): void {
