@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TLSSocket } from "node:tls";
 import { gzipSync } from "node:zlib";
-import { describe, test } from "node:test";
+import { describe, test, type TestContext } from "node:test";
+import { createAuthority, type TestAuthority } from "../../../../../test/harness/certificates.ts";
 import { parseExposition } from "../../../../../test/harness/exposition.ts";
 import { openaiAnswers, startFakeServer } from "../../../test/support/fake-model-server.ts";
 import { startMetricsServer } from "../../../test/support/metrics-server.ts";
 import { eventually, startServerPool, type PoolUnderTest } from "../../../test/support/server-pool.ts";
+import type { HttpPoolOptions } from "../../contracts/options.ts";
 import type { DataSpec, DiscoveryListener } from "../../contracts/plugins/data.ts";
 import { countSent } from "../../core/server-signals.ts";
 
@@ -34,6 +42,22 @@ function page(waiting: number, more = ""): string {
 function sample({ metrics }: PoolUnderTest, series: string): number | undefined {
   const families = [...parseExposition(metrics.render()).values()];
   return families.map(({ samples }) => samples.get(series)).find((value) => value !== undefined);
+}
+
+/** Pages over TLS, from a server that is called `metrics.test`; `shown`: names of the certificates that it was shown. */
+async function startSecureServer(t: TestContext, authority: TestAuthority, body: string) {
+  const shown = new Set<string>();
+  const options = { ...authority.issue("metrics.test"), requestCert: true, rejectUnauthorized: false };
+  const server = createServer(options, ({ socket }, response) => {
+    if (socket instanceof TLSSocket) shown.add(String(socket.getPeerCertificate().subject?.CN));
+    response.end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, shown };
 }
 
 describe("pages of metrics", limit, () => {
@@ -233,6 +257,42 @@ describe("pages of metrics", limit, () => {
       () => pool.endpoints[0]?.signals.waiting,
       (waiting) => waiting === 6,
     );
+  });
+
+  test("over TLS: trusted by the pool's authority, or by one of their own, or not looked at; a client's certificate is shown", async (t) => {
+    const authority = createAuthority(t);
+    if (authority === undefined) return;
+    const { port, shown } = await startSecureServer(t, authority, page(7));
+    const own = data.metrics;
+    assert.ok(own);
+    const told = async (pool: Partial<HttpPoolOptions>, metrics: Partial<typeof own>): Promise<number> => {
+      const { pool: made } = await startServerPool(t, {
+        dialect: "auto",
+        endpoints: [`https://127.0.0.1:${port}`],
+        passthrough: true,
+        data: { ...data, metrics: { ...own, insecureSkipVerify: false, ...metrics } },
+        ...pool,
+      });
+      const [endpoint] = made.endpoints;
+      assert.ok(endpoint);
+      await eventually(() => endpoint.signals.waiting === 7 || endpoint.state === "unhealthy", Boolean);
+      return endpoint.signals.waiting;
+    };
+    assert.equal(await told({ ca: authority.file, serverName: "metrics.test" }, {}), 7);
+    assert.equal(await told({ serverName: "metrics.test" }, { ca: authority.file }), 7);
+    assert.equal(await told({}, { insecureSkipVerify: true }), 7);
+    assert.ok(Number.isNaN(await told({ serverName: "metrics.test" }, {})));
+    assert.ok(Number.isNaN(await told({ ca: authority.file, serverName: "another.test" }, {})));
+    const other = { endpoints: ["http://127.0.0.1:9"], serverName: "metrics.test" };
+    assert.equal(await told(other, { scheme: "https", port, ca: authority.file }), 7);
+    const client = authority.issue("client.test");
+    const folder = mkdtempSync(join(tmpdir(), "spillway-scrape-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, "cert"), client.cert);
+    writeFileSync(join(folder, "key"), client.key);
+    const clientCert = join(folder, "cert");
+    assert.equal(await told({}, { insecureSkipVerify: true, clientCert, clientKey: join(folder, "key") }), 7);
+    assert.ok(shown.has("client.test"));
   });
 
   test("beside the list of models: they change nothing of how a server is that is asked for it", async (t) => {
