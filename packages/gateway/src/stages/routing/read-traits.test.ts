@@ -5,6 +5,7 @@ import type { TraitsOptions } from "../../contracts/options.ts";
 import type { HeaderMap } from "../../core/headers.ts";
 import type { RequestTraits } from "../../core/request-traits.ts";
 import type { Caller } from "../../core/request.ts";
+import { controlHeaders } from "./control-headers.ts";
 import { createTraitsReader } from "./read-traits.ts";
 
 const plain: TraitsOptions = {
@@ -122,4 +123,12 @@ test("the session stands in a header, else in the cookie that is configured", ()
   assert.equal(read({ cookie, "x-session-id": "h" }, admin, options).traits?.sessionId, "h");
   assert.equal(read({ cookie: "xsid=1" }, admin, options).traits, undefined);
   assert.equal(read({ cookie }).traits, undefined);
+});
+
+test("each header counts alone", () => {
+  const { model: _, ...names } = controlHeaders;
+  for (const name of Object.values(names).flat()) {
+    assert.notEqual(read({ [name]: name.includes("-ms") ? "5" : "1s" }).traits, undefined, name);
+  }
+  for (const name of plain.session.headers) assert.equal(read({ [name]: "s" }).traits?.sessionId, "s");
 });

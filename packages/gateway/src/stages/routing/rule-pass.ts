@@ -7,7 +7,7 @@ import type { ChatDialect, ForwardPayload, Operation, PromptReading } from "../.
 import type { HeaderMap } from "../../core/headers.ts";
 import { plainTraits } from "../../core/request-traits.ts";
 import type { InferenceRequest } from "../../core/request.ts";
-import type { RuleTrace } from "../../core/rule-trace.ts";
+import { ruleText, type RuleTrace } from "../../core/rule-trace.ts";
 import type { RuleMeters } from "./rule-metrics.ts";
 
 /** What all passes share. */
@@ -254,5 +254,5 @@ function isObject(value: unknown): boolean {
 
 /** Names the rule in the answer's headers. */
 function withRule(reason: Failure, rule: string): Failure {
-  return { ...reason, headers: [...(reason.headers ?? []), ["x-spillway-rule", encodeURI(rule)]] };
+  return { ...reason, headers: [...(reason.headers ?? []), ["x-spillway-rule", ruleText(rule)]] };
 }

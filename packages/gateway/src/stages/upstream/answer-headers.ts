@@ -1,6 +1,6 @@
 /** Headers of a forwarded answer: what the dialect gives, and who answered. */
 import type { HeaderList } from "../../core/headers.ts";
-import type { RuleTrace } from "../../core/rule-trace.ts";
+import { rulesHeader, type RuleTrace } from "../../core/rule-trace.ts";
 
 /** Who answered. */
 export interface AnswerOrigin {
@@ -33,15 +33,8 @@ export function answerHeaders(headers: HeaderList, origin: AnswerOrigin): Header
     ["x-spillway-attempts", attempts === 1 ? "1" : String(attempts)],
     ["server-timing", `queue;dur=${rounded(queueMs)}, upstream;dur=${rounded(upstreamMs)}`],
   );
-  if (rules !== undefined) all.push(["x-spillway-rules", ruleText(rules)]);
+  if (rules !== undefined) all.push(rulesHeader(rules));
   return all;
-}
-
-/** `guard=passed;dur=3.1, canary=changed;dur=0.02` */
-function ruleText(rules: readonly RuleTrace[]): string {
-  return rules
-    .map(({ rule, result, tookMs }) => `${headerText(rule)}=${result};dur=${rounded(tookMs)}`)
-    .join(", ");
 }
 
 /** Names and how they go into a header. Endpoints and models are few; a bound, since names of models may be asked for at will. */
