@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { startSimulator } from "@spillway/simulator";
 import { callers, type CallerName } from "../harness/chat-wire.ts";
+import { startPicker } from "../harness/extproc-picker.ts";
 import { startCall, type ForwardCall } from "../harness/forward-call.ts";
 import type { TestGateway } from "../harness/gateway.ts";
 import { inTime } from "../harness/in-time.ts";
@@ -351,5 +352,40 @@ describe("what requests say of themselves", () => {
     for (const call of [first, ...calls]) assert.equal((await call.ended()).status, 200);
     const order = model.calls.map(({ body }) => (JSON.parse(body.toString()) as { user: string }).user);
     assert.deepEqual(order, ["first", "sooner", "plain", "later"]);
+  });
+});
+
+describe("behind Envoy", () => {
+  it("rules ask, change and tell as in the proxy, and a caller who leaves ends their calls", async (t) => {
+    const held: { end(text: string): unknown }[] = [];
+    const service = await startRuleService(t, ({ response }) => {
+      held.push(response.setHeader("content-type", "application/json"));
+      return undefined;
+    });
+    const model = await startScriptedModel(t, ["m"]);
+    const pool = { dialect: "openai", endpoints: [model.url], models: ["m"], health: { interval: "1h" } };
+    const { gateway, carrier } = await startPicker(t, {
+      pools: { p: pool },
+      rules: [{ type: "retrieval", timeout: "30s", parameters: { url: service.url } }],
+    });
+    const start = () => carrier.start({ path: "/v1/chat/completions", body: callers.chat.body("m", false) });
+    const leaving = start();
+    await until("the service is asked", () => held.length === 1);
+    await inTime(
+      "the service's connection is closed",
+      100,
+      () => leaving.leave(),
+      () => service.server.closedAt[0],
+    );
+    const staying = start();
+    (await until("the service is asked again", () => held[1])).end('{"text":"Rain"}');
+    const answer = await staying.ended();
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(String(answer.header("x-spillway-rules")), /^retrieval=changed;dur=/);
+    assert.match(sent(model.calls[0]).last, /Rain\n\nTell me of the weather$/);
+    assert.equal(model.calls.length, 1);
+    await until("every place is given back", () =>
+      gateway.forward.pools().every(({ endpoints }) => endpoints.every(({ inFlight }) => inFlight === 0)),
+    );
   });
 });

@@ -10,6 +10,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { TokenUsage } from "../../core/forward.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import { rulesHeader } from "../../core/rule-trace.ts";
 
 /** A request that Envoy carried, as it ended. */
 export interface CarriedEnd extends ForwardRecord {
@@ -76,9 +77,12 @@ export class PickedRequest {
     this.#retryAfterMs = retryAfterMs;
   }
 
-  /** What plugins add to the head of the answer: a session's token. */
+  /** What plugins add to the head of the answer, a session's token, and what rules did. */
   answerHeaders(): HeaderList {
-    return this.#options.lease.answerHeaders?.(this.#endpoint) ?? [];
+    const { lease, decision } = this.#options;
+    const own = lease.answerHeaders?.(this.#endpoint) ?? [];
+    const rules = decision?.request.rules;
+    return rules === undefined ? own : [...own, rulesHeader(rules)];
   }
 
   /** The first piece of the answer is here. Later calls do nothing. */
