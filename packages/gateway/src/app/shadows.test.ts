@@ -338,6 +338,27 @@ describe("traffic does not notice a shadow that", () => {
   }
 });
 
+test("what shadows cost a decision is bounded, also while they hang", async (t) => {
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+  /** The best of many turns of 25 decisions, µs a decision: what others do on the machine does not count. */
+  const costOf = async ({ decide }: Awaited<ReturnType<typeof setUp>>): Promise<number> => {
+    let best = Infinity;
+    for (let i = 0; i < 100; i++) {
+      const startedAt = performance.now();
+      for (let k = 0; k < 25; k++) decide();
+      best = Math.min(best, ((performance.now() - startedAt) / 25) * 1_000);
+      await turn();
+    }
+    return best;
+  };
+  const alone = await costOf(await setUp(t, specOf("by-load", [])));
+  const beside = await setUp(t, specOf("by-load", ["by-load", "hanging"]));
+  await beside.ready("by-load");
+  const with2 = await costOf(beside);
+  // Measured: 5 µs more; a shadow that ran in the event loop would hang here.
+  assert.ok(with2 < alone + 50, `${with2} µs beside shadows, ${alone} µs alone`);
+});
+
 test("a shadow that held the thread up rests, and comes back after a while", async (t) => {
   const limits = { ...quick, lateMs: 150, restMs: { initial: 500, max: 500 } };
   const { decideMany, ready, report } = await setUp(t, specOf("by-load", ["hanging", "by-load"]), limits);
