@@ -3,7 +3,7 @@ import type { ForwardDecision, ForwardRoute, HttpEndpoint, HttpPool } from "../.
 import type { LineCost, Waiter } from "../../contracts/line.ts";
 import type { SchedulableEndpoint } from "../../contracts/plugins/scheduling.ts";
 import type { Clock } from "../../core/clock.ts";
-import { failure, isFailure, type Failure } from "../../core/errors.ts";
+import { isFailure, type Failure } from "../../core/errors.ts";
 import type { ForwardPayload } from "../../core/forward.ts";
 import type { InferenceRequest } from "../../core/request.ts";
 import { AskedRequest } from "./asked-request.ts";
@@ -202,9 +202,8 @@ export class PoolScheduler {
     asked.endpoints = endpoints;
     const result = this.#engine.run(asked, endpoints);
     if (isFailure(result)) return result;
-    // The engine chooses by position among these very objects.
-    const [first, ...others] = result.endpoints as Endpoints;
-    return first === undefined ? failure("internal") : [first, ...others];
+    // The engine chooses by position among these very objects, and at least one of them.
+    return result.endpoints as Choice;
   }
 
   #best(asked: AskedRequest, endpoints: Endpoints): HttpEndpoint | undefined {

@@ -171,11 +171,11 @@ export class ProfileEngine {
       const filter = filters[i];
       if (filter === undefined) continue;
       const { count } = field;
-      this.#saved.set(field.positions.subarray(0, count));
+      copy(field.positions, this.#saved, count);
       try {
         filter.plugin.filter(field, request);
       } catch (error) {
-        field.positions.set(this.#saved.subarray(0, count));
+        copy(this.#saved, field.positions, count);
         field.count = count;
         this.#options.onFault(filter.name, error);
       }
@@ -229,6 +229,11 @@ export class ProfileEngine {
     this.#scores = new Float64Array(2 * length);
     this.#totals = new Float64Array(2 * length);
   }
+}
+
+/** For few numbers quicker than views of both. */
+function copy(from: Int32Array, to: Int32Array, count: number): void {
+  for (let i = 0; i < count; i++) to[i] = from[i] ?? 0;
 }
 
 function unknownProfile(name: string): Failure {
