@@ -15,6 +15,7 @@ import { figure as edgePicture } from "./edge-picture.ts";
 import { figure as edgeSwap } from "./edge-swap.ts";
 import { figure as extProc } from "./ext-proc.ts";
 import { figure as fleetTrust } from "./fleet-trust.ts";
+import { figure as flowControl } from "./flow-control.ts";
 import { figure as generator } from "./generator.ts";
 import { figure as identity602k } from "./identity-602k.ts";
 import { figure as kill } from "./kill.ts";
@@ -56,5 +57,6 @@ export const figures: readonly Figure[] = [
   pickerIdle,
   pickerCycle,
   prefixHash,
+  flowControl,
   generator,
 ];

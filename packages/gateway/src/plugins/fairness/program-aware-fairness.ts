@@ -74,6 +74,8 @@ export class LeastService implements FairnessPolicy {
   /** Since when half-lives are counted. */
   #epoch: number;
   #sweptAt: number;
+  /** How long the heads of the flows wait, by their places; -1: none may go. Used again each time. */
+  #waits = new Float64Array(64);
 
   constructor(options: LeastServiceOptions, clock: Clock, metrics: Metrics) {
     this.#options = options;
@@ -84,16 +86,21 @@ export class LeastService implements FairnessPolicy {
   }
 
   next(flows: FlowSet, now: number): Flow | undefined {
+    const { size } = flows;
+    if (this.#waits.length < size) this.#waits = new Float64Array(2 * size);
+    const waits = this.#waits;
     let mostService = 0;
     let longestWait = 0;
-    for (let index = 0; index < flows.size; index++) {
+    for (let index = 0; index < size; index++) {
       const flow = flows.at(index);
       const head = flow.head();
-      if (head === undefined) continue;
+      const wait = head === undefined ? -1 : now - head.enqueuedAt;
+      waits[index] = wait;
+      if (wait < 0) continue;
       mostService = Math.max(mostService, serviceOf(flow));
-      longestWait = Math.max(longestWait, now - head.enqueuedAt);
+      longestWait = Math.max(longestWait, wait);
     }
-    return this.#least(flows, now, mostService || 1, longestWait || 1);
+    return this.#best(flows, mostService || 1, longestWait || 1);
   }
 
   joined(flow: Flow): void {
@@ -116,16 +123,18 @@ export class LeastService implements FairnessPolicy {
     if (now - this.#sweptAt > this.#options.evictionSweepSeconds * 1_000) this.#sweep(now);
   }
 
-  #least(flows: FlowSet, now: number, mostService: number, longestWait: number): Flow | undefined {
+  /** Of those with a wait that is not negative. */
+  #best(flows: FlowSet, mostService: number, longestWait: number): Flow | undefined {
     const { lasWeightService, lasWeightHeadWait } = this.#options;
+    const perWait = lasWeightHeadWait / longestWait;
+    const perToken = lasWeightService / mostService;
     let best: Flow | undefined;
     let bestScore = -Infinity;
     for (let index = 0; index < flows.size; index++) {
+      const wait = this.#waits[index] ?? -1;
+      if (wait < 0) continue;
       const flow = flows.at(index);
-      const head = flow.head();
-      if (head === undefined) continue;
-      const wait = (now - head.enqueuedAt) / longestWait;
-      const score = lasWeightHeadWait * wait - (lasWeightService * serviceOf(flow)) / mostService;
+      const score = perWait * wait - perToken * serviceOf(flow);
       if (score <= bestScore) continue;
       best = flow;
       bestScore = score;
