@@ -16,6 +16,10 @@ export const examples: Readonly<Record<string, readonly (readonly [line: string,
   check: [
     ["spillway check --config spillway.yaml", "before a restart"],
     ["spillway check --json | jq .errors", "in a pipeline"],
+    [
+      "spillway check --config-file picker.yaml --scenario busy.yaml",
+      "which endpoint a picker would name, and why",
+    ],
   ],
   keys: [["spillway keys", "the same as: spillway keys list"]],
   "keys create": [

@@ -4,6 +4,7 @@ import { logLevels } from "../contracts/telemetry.ts";
 import { isMoment } from "../core/api-key.ts";
 import type { CalibrateOptions } from "./commands/calibrate.ts";
 import type { CheckOptions } from "./commands/check.ts";
+import type { CheckPickerOptions } from "./commands/check-picker.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { EnginesOptions } from "./commands/engines.ts";
 import type { CreateKeyOptions, KeysPlace, ListKeysOptions } from "./commands/keys.ts";
@@ -124,7 +125,6 @@ function addWorker(program: Command, { terminal, done }: ProgramContext): void {
 }
 
 function addSimulate(program: Command, { terminal, done }: ProgramContext): void {
-  const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
   define(program, "simulate")
     .description(
       "Run a server that behaves like Ollama, vLLM, OpenAI, Anthropic or the Groundlight cloud, without a model",
@@ -158,8 +158,19 @@ function addCheck(program: Command, { terminal, done }: ProgramContext): void {
     .description("Read configuration and models, start nothing, and say what would run or what is wrong")
     .option("-c, --config <file>", "configuration file (default: ./spillway.yaml where there is one)")
     .option("-m, --models <folder>", "model repository, over what the configuration says")
+    .option("--config-file <file>", "EndpointPickerConfig of a picker, in the place of a configuration")
+    .option("--plugin <file>", "with --config-file: file of plugins of your own; may be repeated", collect)
+    .option(
+      "--scenario <file>",
+      "with --config-file: endpoints and a request, to say which is picked and why",
+    )
     .option("--json", "print JSON")
-    .action(async (options: CheckOptions) => {
+    .action(async (options: CheckOptions & Partial<CheckPickerOptions>) => {
+      const { configFile } = options;
+      if (configFile !== undefined) {
+        const { checkPicker } = await import("./commands/check-picker.ts");
+        return done(await checkPicker({ ...options, configFile }, terminal));
+      }
       const { check } = await import("./commands/check.ts");
       done(await check(options, terminal));
     });
@@ -337,6 +348,10 @@ function remote(command: Command): Command {
     )
     .addOption(new Option("--key <key>", "a key of the gateway, where it has keys").env("SPILLWAY_KEY"))
     .option("--json", "print JSON");
+}
+
+function collect(value: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, value];
 }
 
 function readPort(text: string): number {

@@ -1,9 +1,11 @@
 /** `spillway check`: reads everything, starts nothing, and says what would run or what is wrong. */
 import { join } from "node:path";
 import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
-import { findSurprises, type CompiledConfig } from "../../config/index.ts";
+import { createRegistry, findSurprises, type CompiledConfig } from "../../config/index.ts";
+import { GatewayError } from "../../core/errors.ts";
 import { isGrpcPool, isHttpPool, type DoorOptions, type RepositoryOptions } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
+import { wire } from "./check-picker.ts";
 import { checkAccess } from "../access-checks.ts";
 import { describeEdge, noteDetectors, reportEdge, type EdgeReport } from "../edge-report.ts";
 import { engineProblem, ggufStatus, type GgufStatus } from "../engine-status.ts";
@@ -73,7 +75,12 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
   const local = await readModels(config, gguf);
   const access = await checkAccess(config);
   const notes = [...findSurprises(config), ...access.notes, ...local.notes, ...noteLearnt(config)];
-  const errors = [...access.errors, ...local.errors, ...(await findPoolProblems(config.pools))];
+  const errors = [
+    ...access.errors,
+    ...local.errors,
+    ...(await findPoolProblems(config.pools)),
+    ...findPluginProblems(config),
+  ];
   return {
     ok: errors.length === 0,
     errors,
@@ -91,6 +98,21 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     edge: reportEdge(config),
     gguf: gguf ?? null,
   };
+}
+
+/** Plugins that cannot be made or joined, pool by pool. */
+function findPluginProblems({ pools, plugins }: CompiledConfig): string[] {
+  const registry = createRegistry(plugins);
+  return pools.filter(isHttpPool).flatMap(({ name, scheduling }) => {
+    if (scheduling === undefined) return [];
+    try {
+      wire(scheduling, registry);
+      return [];
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      return [`pools.${name}.scheduling: ${error.message}`];
+    }
+  });
 }
 
 /** What nobody can know without asking the servers. */
