@@ -156,6 +156,8 @@ async function startWorld(t: TestContext, prometheus: string) {
         dialect: "openai",
         endpoints: picked.map(({ url }) => url),
         metrics: "vllm",
+        concurrency: 1,
+        flow: {},
         scheduling: {
           profiles: { default: { scorers: [{ type: "queue", weight: 2 }, "prefix-cache"] } },
           shadows: { random: { scorers: ["kv-cache-utilization"], picker: "random" } },
@@ -200,6 +202,12 @@ function chat(
   return post(world, "/v1/chat/completions", body, signal === undefined ? {} : { signal });
 }
 
+/** More requests at once than there are places. */
+async function burst(world: World): Promise<void> {
+  const ask = () => chat(world, false, { model: "picked" }).then((answer) => answer.text());
+  await Promise.all([ask(), ask(), ask(), ask()]);
+}
+
 /** Asks for a stream and leaves it, at any time. */
 async function leave(world: World): Promise<void> {
   const leaving = new AbortController();
@@ -231,7 +239,7 @@ function load(t: TestContext, world: World) {
   const asks: (() => Promise<unknown>)[] = [
     () => chat(world, false).then((answer) => answer.text()),
     () => chat(world, true).then((answer) => answer.text()),
-    () => chat(world, false, { model: "picked" }).then((answer) => answer.text()),
+    () => burst(world),
     () => chat(world, true, { model: "picked" }).then((answer) => answer.text()),
     () => leave(world),
     () => infer("m", [{ name: "input", ...numbers }]).then((answer) => answer.text()),

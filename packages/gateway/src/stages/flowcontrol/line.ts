@@ -4,6 +4,7 @@
  * Single writer: every change happens in one synchronous call, never across an `await`. Whoever
  * drains the line calls `take`; nothing else hands requests out.
  */
+import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
 import type { Line, LineCost, LineEntry, TakeLimit, Waiter } from "../../contracts/line.ts";
 import type { FlowOptions } from "../../contracts/options.ts";
 import type { SettledWork } from "../../contracts/plugins/flow.ts";
@@ -14,6 +15,7 @@ import { Band } from "./band.ts";
 import { DrainRate } from "./drain-rate.ts";
 import { ExpiryWatch } from "./expiry-watch.ts";
 import type { Lane, Waiting } from "./flow-queue.ts";
+import { inspectBands } from "./inspect-bands.ts";
 import type { BandRules, LeaveCause, LineOutcome, LineRules, Standing } from "./line-rules.ts";
 import { Selection } from "./shape-key.ts";
 import { WaitingRequest } from "./waiting-request.ts";
@@ -48,10 +50,9 @@ interface Leaver<P extends Payload, B extends LineCost> {
 }
 
 /** The line in front of one endpoint, or of one pool. */
-export class RequestLine<
-  P extends Payload = TensorPayload,
-  B extends LineCost = BoundTensors,
-> implements Line<P, B> {
+export class RequestLine<P extends Payload = TensorPayload, B extends LineCost = BoundTensors>
+  implements Line<P, B>, Inspect
+{
   readonly #clock: Clock;
   readonly #maxQueue: number;
   readonly #onRefused: (failure: Failure) => void;
@@ -100,6 +101,10 @@ export class RequestLine<
   /** Highest priority first; those in which nothing waits are among them. */
   get bands(): readonly Band<P, B>[] {
     return this.#bands;
+  }
+
+  inspect(): Snapshot {
+    return inspectBands(this.#bands, this.#clock.now());
   }
 
   get oldestAt(): number | undefined {

@@ -1,5 +1,6 @@
 /** Whether a pool may take more work of a priority now: saturation against ceilings; and what is under way. */
 import type { FlowGate, FlowGrant, FlowHold } from "../../contracts/flow-gate.ts";
+import type { Inspect, Snapshot } from "../../contracts/inspect.ts";
 import type { SettledWork } from "../../contracts/plugins/flow.ts";
 import type { SchedulableEndpoint } from "../../contracts/plugins/scheduling.ts";
 import type { WiredFlow } from "../../contracts/plugins/wired-flow.ts";
@@ -53,7 +54,7 @@ const maxVerdicts = 64;
 const verdictMs = 5;
 
 /** The gate of one pool, for all its models. */
-export class PoolGate implements FlowGate, RunningOwner {
+export class PoolGate implements FlowGate, RunningOwner, Inspect {
   readonly #options: PoolGateOptions;
   readonly #reclaimer: Reclaimer | undefined;
   #pool: GatedPool | undefined;
@@ -96,6 +97,15 @@ export class PoolGate implements FlowGate, RunningOwner {
   /** True while the pool has no endpoint. */
   get isEmpty(): boolean {
     return this.#pool !== undefined && this.#pool.endpoints.length === 0;
+  }
+
+  inspect(): Snapshot {
+    const { underWay, saturation, staleEndpoints } = this;
+    return {
+      under_way: underWay,
+      saturation: Number.isFinite(saturation) ? saturation : null,
+      stale_endpoints: staleEndpoints,
+    };
   }
 
   /** Of all the pool's servers together. */
