@@ -2,7 +2,6 @@
 import type { Failure } from "../../core/errors.ts";
 import type { AnswerReader, AnswerSink, TokenUsage } from "../../core/forward.ts";
 import type { HeaderList, HeaderMap } from "../../core/headers.ts";
-import { ModelNameBack } from "../../dialects/streams/model-name-back.ts";
 
 /**
  * What becomes of the answer's bytes.
@@ -13,8 +12,6 @@ export type RelayMode = "watched" | "rewritten";
 
 /** What a relay is made from. */
 export interface RelayOptions {
-  /** The model's name in the server's answers and the one that the caller gave, where they differ. */
-  readonly names: { readonly served: string; readonly asked: string } | undefined;
   /** Hears of an answer that a thread had to finish: all of it is out, or has failed. */
   readonly onLateEnd: () => void;
 }
@@ -27,15 +24,13 @@ export class AnswerRelay implements AnswerSink {
   headers: HeaderList = [];
   /** Nothing good can be made of the answer. */
   failed: Failure | undefined;
-  readonly #names: ModelNameBack | undefined;
   readonly #onLateEnd: () => void;
   #mode: RelayMode = "watched";
   #reader: AnswerReader | undefined;
   #out: Uint8Array[] = [];
   #state: "reading" | "late" | "ended" = "reading";
 
-  constructor({ names, onLateEnd }: RelayOptions) {
-    this.#names = names === undefined ? undefined : new ModelNameBack(names.served, names.asked);
+  constructor({ onLateEnd }: RelayOptions) {
     this.#onLateEnd = onLateEnd;
   }
 
@@ -47,7 +42,7 @@ export class AnswerRelay implements AnswerSink {
 
   /** True where the answer may have other bytes than the server's. */
   get changesBytes(): boolean {
-    return this.#mode === "rewritten" || this.#names !== undefined;
+    return this.#mode === "rewritten";
   }
 
   /** True while a thread still works on the end of the answer. */
@@ -64,8 +59,7 @@ export class AnswerRelay implements AnswerSink {
   /** The bytes that go on for a piece of the answer. */
   read(chunk: Uint8Array): readonly Uint8Array[] {
     if (chunk.length > 0 && this.failed === undefined && this.#state === "reading") this.#reader?.data(chunk);
-    if (this.#mode === "rewritten") return this.#take();
-    return this.#names === undefined ? [chunk] : this.#names.push(chunk);
+    return this.#mode === "rewritten" ? this.#take() : [chunk];
   }
 
   /** The server has ended its answer in order: what is left of it. */
@@ -79,8 +73,7 @@ export class AnswerRelay implements AnswerSink {
 
   /** What a late answer has brought. */
   rest(): readonly Uint8Array[] {
-    const out = this.#mode === "rewritten" ? this.#take() : [];
-    return this.#names === undefined ? out : [...out, ...this.#names.end()];
+    return this.#mode === "rewritten" ? this.#take() : [];
   }
 
   /** The answer broke off. Nothing follows. */
@@ -121,6 +114,6 @@ export class AnswerRelay implements AnswerSink {
   #take(): readonly Uint8Array[] {
     const out = this.#out;
     this.#out = [];
-    return this.#names === undefined ? out : out.flatMap((piece) => this.#names?.push(piece) ?? []);
+    return out;
   }
 }

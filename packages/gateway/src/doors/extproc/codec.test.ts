@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { envoy } from "@spillway/protocol";
-import { ModelNameBack } from "../../dialects/streams/model-name-back.ts";
 import { readMessage } from "./read-message.ts";
 import { readMetadata } from "./read-metadata.ts";
 import { WireError } from "./wire-cursor.ts";
@@ -202,22 +201,5 @@ describe("replies to Envoy", () => {
       ],
       [429, "full", "why", 1],
     );
-  });
-});
-
-describe("the model's name in answers", () => {
-  const text = '{"a":"\\"model\\":\\"in\\"","model": "in","x":{"model":"in"},"model":"inner","mod":"model"}';
-  const wanted =
-    '{"a":"\\"model\\":\\"in\\"","model": "out ü","x":{"model":"out ü"},"model":"inner","mod":"model"}';
-
-  it("becomes the caller's again, wherever chunks are cut", () => {
-    for (let size = 1; size <= text.length; size++) {
-      const names = new ModelNameBack("in", "out ü");
-      const out: Uint8Array[] = [];
-      for (let at = 0; at < text.length; at += size)
-        out.push(...names.push(Buffer.from(text.slice(at, at + size))));
-      out.push(...names.end());
-      assert.equal(Buffer.concat(out).toString(), wanted, `pieces of ${size}`);
-    }
   });
 });

@@ -7,7 +7,6 @@ import { AddressSubset } from "../../core/address-subset.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import type { AttemptTarget } from "../../core/forward.ts";
-import { nameAt } from "../../core/model-name.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import { carriesTensors, type Caller, type InferenceRequest } from "../../core/request.ts";
@@ -264,9 +263,7 @@ export class ProcessStream {
 
   #forward({ request, endpoints }: ForwardDecision, target: AttemptTarget): void {
     if (this.#phase !== "deciding" || this.#head === undefined) return;
-    const served = nameAt(target, request.model);
-    const names = served === request.model ? undefined : { served, asked: request.model };
-    const relay = new AnswerRelay({ names, onLateEnd: () => this.#guarded(() => this.#answer?.late()) });
+    const relay = new AnswerRelay({ onLateEnd: () => this.#guarded(() => this.#answer?.late()) });
     const wire = request.payload.attempt(target, relay);
     if (isFailure(wire)) return this.#giveUp(wire);
     const isOwn = wire.body === this.#body?.join() && wire.rest === undefined;
