@@ -47,6 +47,14 @@ export type {
   WaitingItem,
 } from "./contracts/plugins/flow.ts";
 
+// The data layer: where endpoints come from, and what is read of their pages of metrics.
+export type {
+  DiscoveredEndpoint,
+  DiscoveryListener,
+  EndpointDiscovery,
+  PageExtractor,
+} from "./contracts/plugins/data.ts";
+
 // Routing: rules that requests pass.
 export type { RoutedRequest, RoutingRule, RuleResult } from "./contracts/plugins/rule.ts";
 export type { CalloutAnswer, CalloutFactory, CalloutTarget, HttpCallout } from "./contracts/http-callout.ts";

@@ -32,7 +32,7 @@ import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
-import { createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
+import { createExtractors, createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
 import { createPoolFlow } from "./pool-flow.ts";
 import { createRules } from "./rules.ts";
 
@@ -162,7 +162,8 @@ function makePool(
   const wired = flow === undefined ? layer : { ...layer, signals: layer.signals.union(flow.signals) };
   const scheduling = watch?.observed(pool.name, wired) ?? wired;
   const discovery = createPoolDiscovery(pool, plugins, context);
-  const scraping = { ...shared.scraping, needs: neededSignals(pool, wired.signals, plugins) };
+  const needs = neededSignals(pool, wired.signals, plugins);
+  const scraping = { ...shared.scraping, needs, extractors: createExtractors(pool, plugins, context) };
   const parts = {
     pool,
     connect: own?.connect ?? connect,

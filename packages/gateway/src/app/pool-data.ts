@@ -1,13 +1,14 @@
 /** The data layer of pools: what reads metrics, and where endpoints come from. */
 import type { HttpPoolOptions } from "../contracts/options.ts";
-import type { EndpointDiscovery } from "../contracts/plugins/data.ts";
-import type { Scraping } from "../endpoints/metrics/pool-metrics.ts";
+import type { EndpointDiscovery, PageExtractor } from "../contracts/plugins/data.ts";
+import type { PluginHost } from "../contracts/plugins/plugin.ts";
+import type { NamedExtractor, Scraping } from "../endpoints/metrics/pool-metrics.ts";
 import { createScrapeCounts } from "../endpoints/metrics/scrape-metrics.ts";
 import type { NeededSignal } from "../endpoints/metrics/signal-reader.ts";
 import { ScrapeWheel } from "../endpoints/metrics/scrape-wheel.ts";
 import { createScarcityGauges, type ScarcityGauges } from "../endpoints/scarcity/scarcity-metrics.ts";
 import type { PluginRegistry } from "../plugins/plugin-registry.ts";
-import { requireKind, resolvePlugin } from "../plugins/resolve-plugins.ts";
+import { requireKind, resolvePlugin, type ResolvedPlugin } from "../plugins/resolve-plugins.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GatewayContext } from "./options.ts";
 
@@ -50,16 +51,49 @@ export function neededSignals(
 export function createPoolDiscovery(
   { data }: Pick<HttpPoolOptions, "data">,
   plugins: PluginRegistry,
-  context: Pick<GatewayContext, "clock" | "random" | "logger" | "metrics">,
+  context: PluginContext,
 ): EndpointDiscovery | undefined {
   if (data?.discovery === undefined) return undefined;
   const resolved = resolvePlugin(data.discovery, plugins, context.logger);
   requireKind(resolved, "discovery");
+  // Its kind says what it makes.
+  return make(resolved, context) as EndpointDiscovery;
+}
+
+/** The plugins that read a pool's pages beside the mappings. Throws a `GatewayError` that names what is wrong with one. */
+export function createExtractors(
+  { data }: Pick<HttpPoolOptions, "data">,
+  plugins: PluginRegistry,
+  context: PluginContext,
+): readonly NamedExtractor[] {
+  return (data?.extractors ?? []).map((spec) => {
+    const resolved = resolvePlugin(spec, plugins, context.logger);
+    requireKind(resolved, "extractor");
+    const made = make(resolved, context);
+    if (!isPageExtractor(made)) {
+      throw new GatewayError(
+        "bad_request",
+        `Plugin ${resolved.name}: what it makes has no extract(page, endpoint, tell)`,
+      );
+    }
+    return { type: resolved.definition.type, extractor: made };
+  });
+}
+
+function isPageExtractor(made: unknown): made is PageExtractor {
+  return typeof made === "object" && made !== null && "extract" in made && typeof made.extract === "function";
+}
+
+type PluginContext = Pick<GatewayContext, "clock" | "random" | "logger" | "metrics">;
+
+function make({ name, definition, parameters }: ResolvedPlugin, context: PluginContext): unknown {
   const { clock, random, logger, metrics } = context;
   const dataIndex = (): never => {
-    throw new GatewayError("bad_request", `Plugin ${resolved.name}: a discovery reads nothing of requests`);
+    throw new GatewayError(
+      "bad_request",
+      `Plugin ${name}: a plugin of the data layer reads nothing of requests`,
+    );
   };
-  const host = { name: resolved.name, clock, random, logger, metrics, dataIndex };
-  // Its kind says what it makes.
-  return resolved.definition.create(resolved.parameters, host) as EndpointDiscovery;
+  const host: PluginHost = { name, clock, random, logger, metrics, dataIndex };
+  return definition.create(parameters, host);
 }

@@ -172,6 +172,7 @@ const metricsSchema = z.strictObject({
     .register(expectations, { expected: "the name of a label" })
     .default("llm-d.ai/engine-type")
     .describe("Label of an endpoint that names its engine"),
+  extractors: z.array(plain).max(20).default([]).describe("Plugins of yours that read the pages as well"),
   engines: z
     .record(
       name,

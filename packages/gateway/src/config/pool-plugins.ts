@@ -231,16 +231,20 @@ const usualMetrics = {
 } as const satisfies MetricsSourceSpec;
 
 function compileMetrics(metrics: DefaultedMetrics, path: Path, context: PoolPluginContext): DataSpec {
-  const plain = { engineLabel, engines: [], discovery: undefined };
+  const plain = { engineLabel, engines: [], extractors: [], discovery: undefined };
   if (metrics === false) return { ...plain, defaultEngine: "vllm", metrics: undefined };
   if (typeof metrics === "string") {
     requireEngine(metrics, { path, own: [], context });
     return { ...plain, defaultEngine: metrics, metrics: usualMetrics };
   }
   const { engine, engines } = metrics;
+  const extractors = new InlinePlugins(context);
+  for (const [index, each] of metrics.extractors.entries())
+    extractors.use(each, [...path, "extractors", index], "extractor");
   requireEngine(engine, { path: [...path, "engine"], own: Object.keys(engines), context });
   return {
     discovery: undefined,
+    extractors: extractors.finish(),
     engineLabel: metrics.engineLabel,
     defaultEngine: engine,
     engines: Object.entries(engines).map(([name, series]) => ({

@@ -8,6 +8,7 @@ import type { AttemptResult } from "../../src/contracts/http-endpoint.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { createSystemRandom } from "../../src/core/random.ts";
 import { createEndpointMetrics } from "../../src/endpoints/endpoint-metrics.ts";
+import type { Scraping } from "../../src/endpoints/metrics/pool-metrics.ts";
 import { createScrapeCounts } from "../../src/endpoints/metrics/scrape-metrics.ts";
 import { ScrapeWheel } from "../../src/endpoints/metrics/scrape-wheel.ts";
 import {
@@ -41,8 +42,10 @@ const quick = {
 export async function startServerPool(
   test: Pick<TestContext, "after">,
   options: Partial<HttpPoolOptions> & Pick<HttpPoolOptions, "dialect" | "endpoints">,
-  more: Partial<Pick<ServerPoolOptions, "resolve" | "resolveMs" | "fileMs" | "gate" | "discovery">> = {},
+  more: Partial<Pick<ServerPoolOptions, "resolve" | "resolveMs" | "fileMs" | "gate" | "discovery">> &
+    Pick<Scraping, "extractors"> = {},
 ): Promise<PoolUnderTest> {
+  const { extractors = [], ...parts } = more;
   const clock = systemClock;
   const log: string[] = [];
   const write = (event: string, fields: LogFields = {}): void =>
@@ -60,9 +63,13 @@ export async function startServerPool(
     random: createSystemRandom(),
     logger: { error: write, warn: write, info: write, debug: write },
     metrics: createEndpointMetrics(metrics),
-    scraping: { wheel: new ScrapeWheel(clock), counts: createScrapeCounts(metrics, () => clock.now()) },
+    scraping: {
+      wheel: new ScrapeWheel(clock),
+      counts: createScrapeCounts(metrics, () => clock.now()),
+      extractors,
+    },
     onChange: () => {},
-    ...more,
+    ...parts,
   });
   test.after(() => pool.close());
   await pool.start();

@@ -44,6 +44,7 @@ export function compileData(
     ...(make(extractor) as ExtractorSpec),
     metrics: source === undefined ? undefined : metricsOf(source, metrics),
     discovery: discovery?.spec,
+    extractors: extractors.filter((each) => !isOf(each, extractorType)).map(({ spec }) => spec),
   };
 }
 

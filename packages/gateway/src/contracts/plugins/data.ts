@@ -1,5 +1,6 @@
 /** The data layer, as the configuration says it: where endpoints and their metrics come from. */
 import type { PluginSpec } from "./plugin.ts";
+import type { SchedulableEndpoint } from "./scheduling.ts";
 
 /** Quantities of `ServerSignals` that a mapping can fill. */
 export const mappedSignals = [
@@ -78,6 +79,18 @@ export interface DataSpec extends ExtractorSpec {
   readonly metrics: MetricsSourceSpec | undefined;
   /** Where endpoints come from; undefined: the pool's own list. */
   readonly discovery: PluginSpec | undefined;
+  /** Further readers of the pages: plugins that are a `PageExtractor`. Default: none. */
+  readonly extractors?: readonly PluginSpec[] | undefined;
+}
+
+/** Reads of a server's page of metrics what no mapping can say: what a plugin of kind `extractor` is. */
+export interface PageExtractor {
+  /**
+   * `page`: the page's bytes behind a line feed, whose memory is used again after the call. `tell` sets a quantity of
+   * `signals.custom`, which gets stale like all others; what is no finite number is left out. Called for every page: ten
+   * times a second for each server. One that throws is counted, and the page's other readers go on.
+   */
+  extract(page: Buffer, endpoint: SchedulableEndpoint, tell: (name: string, value: number) => void): void;
 }
 
 /** A server that a discovery has found. */

@@ -30,6 +30,8 @@ export interface ScrapeFailure {
 
 /** Who hears of scrapes; called synchronously, and may close the scraper. */
 export interface ScrapeListener {
+  /** A page has come and was read; further readers may have it until this returns. */
+  page(page: Buffer, now: number): void;
   /** A page has come, and the signals are up to date. `told`: there was something on it that was looked for. */
   arrived(told: boolean): void;
   failed(failure: ScrapeFailure): void;
@@ -111,7 +113,10 @@ export class EndpointScraper implements Turning, ServerHandler {
     const { reader, clock, load, listener } = this.#options;
     this.#failures = 0;
     countPageArrived(load);
-    const told = reader.read(this.#page.page, clock.now());
+    const { page } = this.#page;
+    const now = clock.now();
+    const told = reader.read(page, now);
+    listener.page(page, now);
     this.#page.clear();
     listener.arrived(told);
   }

@@ -1,6 +1,7 @@
 /** Reads the metrics of a pool's servers as its data layer says. */
 import type { ConnectionFactory, ServerAccess } from "../../contracts/connection.ts";
-import type { DataSpec } from "../../contracts/plugins/data.ts";
+import type { DataSpec, PageExtractor } from "../../contracts/plugins/data.ts";
+import type { SchedulableEndpoint } from "../../contracts/plugins/scheduling.ts";
 import type { Logger } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
@@ -12,10 +13,8 @@ import type { ScrapeWheel } from "./scrape-wheel.ts";
 import { SignalReader, type NeededSignal } from "./signal-reader.ts";
 
 /** A server as far as its metrics are concerned. */
-export interface ScrapedServer {
+export interface ScrapedServer extends SchedulableEndpoint {
   readonly pool: string;
-  readonly address: string;
-  readonly labels: Readonly<Record<string, string>>;
   readonly signals: ServerSignals;
   readonly load: EndpointLoad;
   /** How its metrics are reached. */
@@ -30,6 +29,14 @@ export interface Scraping {
   readonly counts: ScrapeCounts;
   /** Quantities that somebody reads; default: all. */
   readonly needs?: readonly NeededSignal[];
+  /** Plugins that read pages as well. Default: none. */
+  readonly extractors?: readonly NamedExtractor[];
+}
+
+/** A plugin that reads pages. */
+export interface NamedExtractor {
+  readonly type: string;
+  readonly extractor: PageExtractor;
 }
 
 /** What is needed to read metrics. */
@@ -113,10 +120,30 @@ export class PoolMetrics {
       clock,
       random,
       listener: {
+        page: (page, now) => this.#extract(server, reader, page, now),
         arrived: (told) => this.#arrived(server, engine, told),
         failed: (failure) => this.#failed(server, failure),
       },
     });
+  }
+
+  #extract(server: ScrapedServer, reader: SignalReader, page: Buffer, now: number): void {
+    const { extractors = none, counts } = this.#options.scraping;
+    if (extractors.length === 0) return;
+    const tell = (name: string, value: number): void => reader.tell(name, value, now);
+    for (const { type, extractor } of extractors) {
+      try {
+        extractor.extract(page, server, tell);
+      } catch (error) {
+        counts.extractorFailed(type);
+        this.#complain(
+          "extractor_failed",
+          server,
+          type,
+          error instanceof Error ? error.message : String(error),
+        );
+      }
+    }
   }
 
   #arrived(server: ScrapedServer, engine: string, told: boolean): void {
@@ -132,14 +159,17 @@ export class PoolMetrics {
     server.scraped(failure);
   }
 
-  #complain(event: string, { pool, address }: ScrapedServer, engine: string): void {
-    const complaint = `${event} ${address} ${engine}`;
+  /** `about`: the engine, or the plugin. */
+  #complain(event: string, { pool, address }: ScrapedServer, about: string, reason?: string): void {
+    const complaint = `${event} ${address} ${about}`;
     if (this.#complaints.has(complaint) || this.#complaints.size >= maxComplaints) return;
     this.#complaints.add(complaint);
-    this.#options.logger.warn(event, { pool, endpoint: address, engine });
+    const named = event === "extractor_failed" ? { plugin: about, reason } : { engine: about };
+    this.#options.logger.warn(event, { pool, endpoint: address, ...named });
   }
 }
 
+const none: readonly NamedExtractor[] = [];
 const maxComplaints = 1_000;
 
 const allSignals: readonly NeededSignal[] = [

@@ -42,7 +42,7 @@ export const scrapeMetrics = {
   },
   extractErrors: {
     name: "llm_d_epp_datalayer_extract_errors_total",
-    help: "Pages of metrics without anything that was looked for, as the endpoint picker of the inference extension counts them.",
+    help: "Pages of metrics without anything that was looked for, or on which a plugin failed, as the endpoint picker of the inference extension counts them.",
     labels: ["source_type", "extractor_type"],
   },
 } as const satisfies Record<string, MetricDefinition>;
@@ -60,6 +60,8 @@ export interface ScrapeCounts {
   removed(server: Counted): void;
   arrived(server: Counted, told: boolean): void;
   failed(server: Counted, kind: ScrapeProblem): void;
+  /** A plugin that reads pages has thrown. */
+  extractorFailed(type: string): void;
 }
 
 const results = [
@@ -116,6 +118,7 @@ export function createScrapeCounts(metrics: Metrics, now: () => number): ScrapeC
       pollErrors.with(...pollLabels).value++;
       scrapes.with(pool, address, kind).value++;
     },
+    extractorFailed: (type) => void extractErrors.with("metrics-data-source", type).value++,
   };
 }
 

@@ -13,7 +13,7 @@ import { openaiAnswers, startFakeServer } from "../../../test/support/fake-model
 import { startMetricsServer } from "../../../test/support/metrics-server.ts";
 import { eventually, startServerPool, type PoolUnderTest } from "../../../test/support/server-pool.ts";
 import type { HttpPoolOptions } from "../../contracts/options.ts";
-import type { DataSpec, DiscoveryListener } from "../../contracts/plugins/data.ts";
+import type { DataSpec, DiscoveryListener, PageExtractor } from "../../contracts/plugins/data.ts";
 import { countSent } from "../../core/server-signals.ts";
 
 const limit = { timeout: 20_000 };
@@ -61,6 +61,52 @@ async function startSecureServer(t: TestContext, authority: TestAuthority, body:
 }
 
 describe("pages of metrics", limit, () => {
+  test("are read by plugins too; what they tell gets stale, and one that throws holds nobody up", async (t) => {
+    const server = await startMetricsServer(t, page(3, "watts 120\n"));
+    const reads: PageExtractor = {
+      extract(bytes, { address }, tell) {
+        const at = bytes.indexOf("\nwatts ");
+        if (at >= 0) tell("watts", Number.parseFloat(bytes.toString("latin1", at + 7)));
+        tell("nothing", Number.NaN);
+        tell(address, 1);
+      },
+    };
+    const throws: PageExtractor = {
+      extract() {
+        throw new Error("no");
+      },
+    };
+    const under = await startServerPool(
+      t,
+      { dialect: "auto", endpoints: [server.url], passthrough: true, data },
+      {
+        extractors: [
+          { type: "throws", extractor: throws },
+          { type: "reads", extractor: reads },
+        ],
+      },
+    );
+    const [endpoint] = under.pool.endpoints;
+    assert.ok(endpoint);
+    await eventually(
+      () => endpoint.signals.custom.get("watts"),
+      (watts) => watts === 120,
+    );
+    assert.deepEqual([endpoint.signals.waiting, endpoint.signals.custom.has("nothing")], [3, false]);
+    const failed =
+      'llm_d_epp_datalayer_extract_errors_total{source_type="metrics-data-source",extractor_type="throws"}';
+    await eventually(
+      () => sample(under, failed) ?? 0,
+      (count) => count > 1,
+    );
+    assert.equal(under.log.filter((line) => line.startsWith("extractor_failed")).length, 1);
+    server.answer = page(3);
+    await eventually(
+      () => endpoint.signals.custom.has("watts"),
+      (has) => !has,
+    );
+  });
+
   test("become signals, over one connection, one page at a time", async (t) => {
     const server = await startMetricsServer(t, page(3));
     const { pool } = await startServerPool(t, {
@@ -239,7 +285,9 @@ describe("pages of metrics", limit, () => {
     );
     assert.equal(endpoint.load.sentSinceScrape, 1);
   });
+});
 
+describe("where pages are read", limit, () => {
   test("stand at another port and path where that is configured", async (t) => {
     const models = await startFakeServer(t, openaiAnswers(["m"]));
     const server = await startMetricsServer(t, page(6), "/own/page");

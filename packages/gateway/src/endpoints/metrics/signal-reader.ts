@@ -32,6 +32,8 @@ interface FamilyUses {
   readonly uses: readonly Use[];
 }
 
+/** Quantities of `custom`. */
+const maxCustom = 256;
 /** Longest list of adapters that is read, bytes. */
 const maxListBytes = 16_384;
 
@@ -91,6 +93,14 @@ export class SignalReader {
     return true;
   }
 
+  /** Takes a quantity of `custom` that something else has read; bounded in their number. */
+  tell(name: string, value: number, now: number): void {
+    if (!Number.isFinite(value) || (!this.#customTold.has(name) && this.#customTold.size >= maxCustom))
+      return;
+    this.#custom.set(name, value);
+    this.#customTold.set(name, now);
+  }
+
   /** Forgets what was last told longer ago than `staleAfterMs`. */
   expire(now: number, staleAfterMs: number): void {
     const signals = this.#signals;
@@ -133,9 +143,7 @@ export class SignalReader {
         signals.told.adapters = now;
         return this.#takeList(signal, page.subarray(use.from, use.to));
       default: {
-        const key = signal.slice("custom:".length);
-        this.#custom.set(key, value);
-        this.#customTold.set(key, now);
+        this.tell(signal.slice("custom:".length), value, now);
       }
     }
   }
