@@ -1,6 +1,7 @@
 /** Walks the items of a JSON list, and the text in the content of a message, without parsing what it passes. */
 import { asBuffer } from "../json/parse-json.ts";
-import { endOfValue, MemberFinder } from "../json/member-spans.ts";
+import { MemberFinder } from "../json/member-spans.ts";
+import type { TurnedSearch } from "../json/value-end.ts";
 import { isFailure } from "../../core/errors.ts";
 import { skipBlanks } from "../streams/key-finder.ts";
 
@@ -53,24 +54,37 @@ export interface TextSpan extends Span {
 /** Parts that are looked at in one message. */
 const maxParts = 4_096;
 
+/** Parts of more bytes are looked into in turns. */
+const largePart = 131_072;
+
 /** The texts in a content: strings with their quotes. Parts that are none, and what is broken, are passed over. */
-export function textsOf(bytes: Uint8Array, content: Span, textPart: string): readonly TextSpan[] {
+export function* textsOf(
+  bytes: Uint8Array,
+  content: Span,
+  { textPart, search }: { readonly textPart: string; readonly search: TurnedSearch },
+): Generator<void, readonly TextSpan[]> {
   if (isString(bytes, content.start)) return [{ ...content, part: content.start }];
   if (!isList(bytes, content.start)) return [];
   const texts: TextSpan[] = [];
   let at = firstItem(bytes, content.start);
   for (let seen = 0; at >= 0 && at < content.end && seen < maxParts; seen++) {
-    const end = endOfValue(bytes, at, content.end);
+    const end = yield* search.end(at);
     if (end <= at) break;
-    const text = bytes[at] === openBrace ? textOfPart(bytes, { start: at, end }, textPart) : undefined;
+    const isObject = bytes[at] === openBrace;
+    const text = isObject ? yield* textOfPart(bytes, { start: at, end }, textPart) : undefined;
     if (text !== undefined) texts.push(text);
     at = nextItem(bytes, end);
   }
   return texts;
 }
 
-function textOfPart(bytes: Uint8Array, { start, end }: Span, textPart: string): TextSpan | undefined {
-  const members = partFinder.find(bytes.subarray(start, end));
+function* textOfPart(
+  bytes: Uint8Array,
+  { start, end }: Span,
+  textPart: string,
+): Generator<void, TextSpan | undefined> {
+  const part = bytes.subarray(start, end);
+  const members = part.length > largePart ? yield* partFinder.findInTurns(part) : partFinder.find(part);
   // A part that says its text twice is shown as it stands: readers differ in which of them counts.
   if (isFailure(members)) return { start, end, part: start };
   const type = members.value(0);
@@ -89,19 +103,28 @@ export function decodeText(bytes: Uint8Array, { start, end }: Span, maxBytes: nu
   const buffer = asBuffer(bytes);
   const from = start + 1;
   const to = Math.min(end - 1, from + maxBytes);
-  const isCut = to < end - 1;
-  const shortest = isCut ? Math.max(from, to - longestEscape) : to;
-  for (let last = to; last >= shortest; last--) {
-    // The first byte that is left out begins a character.
-    if (isCut && ((bytes[last] ?? 0) & 0xc0) === 0x80) continue;
-    const text = unquoted(buffer.toString("utf8", from, last));
-    if (text !== undefined && !(isCut && endsInHalf(text))) return text;
-  }
-  return buffer.toString("utf8", from, to);
+  const last = to < end - 1 ? wholeUpTo(buffer, from, to) : to;
+  return unquoted(buffer.toString("utf8", from, last)) ?? buffer.toString("utf8", from, to);
 }
 
 /** Two escapes that make one character. */
 const longestEscape = 12;
+
+/** So far before the cut a blank is looked for, which is part of no escape. */
+const nearCut = 256;
+
+/** The last place up to `to` where neither a character nor an escape is cut; `to` where what stands there is no text. */
+function wholeUpTo(buffer: Buffer, from: number, to: number): number {
+  const blank = buffer.lastIndexOf(0x20, to - longestEscape - 1);
+  const near = blank >= Math.max(from, to - nearCut) ? blank : from;
+  for (let last = to; last >= Math.max(from, to - longestEscape); last--) {
+    // The first byte that is left out begins a character.
+    if (((buffer[last] ?? 0) & 0xc0) === 0x80) continue;
+    const text = unquoted(buffer.toString("utf8", near, last));
+    if (text !== undefined && !endsInHalf(text)) return last;
+  }
+  return to;
+}
 
 function unquoted(text: string): string | undefined {
   try {

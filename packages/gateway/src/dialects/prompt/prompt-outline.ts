@@ -23,7 +23,13 @@ export interface Message extends Span {
   /** Undefined where it has none, or null. */
   readonly content: Span | undefined;
   readonly nullContent: Span | undefined;
+  /** The texts in its content. */
+  readonly texts: readonly TextSpan[];
 }
+
+/** Messages of more bytes are looked into in turns, and so many smaller ones in one. */
+const largeMessage = 131_072;
+const messagesInATurn = 64;
 
 /** Messages of one body: rules do not look at longer conversations. */
 const maxMessages = 65_536;
@@ -52,15 +58,19 @@ export function* readPromptOutline(
   const spans = yield* finderOf(shape).findInTurns(bytes);
   if (isFailure(spans)) return spans;
   const list = spanOf(spans, 0);
+  const search = new TurnedSearch(bytes);
+  const instructions = spanOf(spans, instructionsAt);
+  const { textPart } = shape;
+  const texts = instructions === undefined ? [] : yield* textsOf(bytes, instructions, { textPart, search });
   const isText = list !== undefined && isString(bytes, list.start);
   if (list === undefined || (isText && shape.isText !== "never")) {
-    return new PromptOutline({ bytes, shape, spans, list, messages: [] });
+    return new PromptOutline({ bytes, shape, spans, list, texts, messages: [] });
   }
   if (!isList(bytes, list.start) || shape.isText === "only") {
     return wrongField(shape.list, shape.isText === "only" ? "a text" : "a list of messages");
   }
-  const messages = yield* readMessages(bytes, list, shape);
-  return isFailure(messages) ? messages : new PromptOutline({ bytes, shape, spans, list, messages });
+  const messages = yield* readMessages(bytes, list, { shape, search });
+  return isFailure(messages) ? messages : new PromptOutline({ bytes, shape, spans, list, texts, messages });
 }
 
 /** Undefined where the member is not there, or null. */
@@ -72,10 +82,10 @@ function spanOf(spans: MemberSpans, index: number): Span | undefined {
 function* readMessages(
   bytes: Uint8Array,
   list: Span,
-  shape: PromptShape,
+  { shape, search }: { readonly shape: PromptShape; readonly search: TurnedSearch },
 ): Generator<void, readonly Message[] | Failure> {
   const messages: Message[] = [];
-  const search = new TurnedSearch(bytes);
+  const { textPart } = shape;
   let at = firstItem(bytes, list.start);
   while (at >= 0 && at < list.end && bytes[at] !== closeBracket) {
     if (messages.length >= maxMessages) {
@@ -84,15 +94,21 @@ function* readMessages(
     const end = yield* search.end(at);
     if (end <= at) return failure("invalid_json", `The body is not valid JSON at byte ${at}`);
     if (bytes[at] !== openBrace) return wrongField(`${shape.list}[${messages.length}]`, "a message");
-    const members = messageFinder.find(bytes.subarray(at, end));
+    const written = bytes.subarray(at, end);
+    const members =
+      written.length > largeMessage ? yield* messageFinder.findInTurns(written) : messageFinder.find(written);
     if (isFailure(members)) return members;
-    messages.push(messageOf(members, at, end));
+    const message = messageOf(members, at, end);
+    const { content } = message;
+    const texts = content === undefined ? [] : yield* textsOf(bytes, content, { textPart, search });
+    messages.push({ ...message, texts });
+    if (messages.length % messagesInATurn === 0) yield;
     at = nextItem(bytes, end);
   }
   return messages;
 }
 
-function messageOf(members: MemberSpans, start: number, end: number): Message {
+function messageOf(members: MemberSpans, start: number, end: number): Omit<Message, "texts"> {
   const role = members.value(0);
   const place = { start: start + members.start(1), end: start + members.end(1) };
   const isNull = members.is(1, "null");
@@ -113,6 +129,8 @@ export interface OutlineParts {
   /** The member with the conversation; undefined where it is not there, or null. */
   readonly list: Span | undefined;
   readonly messages: readonly Message[];
+  /** Those of the member for instructions. */
+  readonly texts: readonly TextSpan[];
 }
 
 /** Roles whose messages are instructions. */
@@ -134,7 +152,10 @@ export class PromptOutline implements PromptReading {
   /** Where `null` stands instead of the conversation, or of instructions. */
   readonly nulls: { readonly list: Span | undefined; readonly instructions: Span | undefined };
 
-  constructor({ bytes, shape, spans, list, messages }: OutlineParts) {
+  readonly #instructionTexts: readonly TextSpan[];
+
+  constructor({ bytes, shape, spans, list, messages, texts }: OutlineParts) {
+    this.#instructionTexts = texts;
     this.bytes = bytes;
     this.shape = shape;
     this.list = list;
@@ -158,8 +179,8 @@ export class PromptOutline implements PromptReading {
   texts(maxBytes: number): { readonly texts: readonly PromptText[]; readonly isCut: boolean } {
     const texts: PromptText[] = [];
     let left = maxBytes;
-    for (const { role, content } of this.#contents()) {
-      for (const span of textsOf(this.bytes, content, this.shape.textPart)) {
+    for (const { role, texts: spans } of this.#contents()) {
+      for (const span of spans) {
         const size = span.end - span.start - 2;
         const text = decodeText(this.bytes, span, left);
         if (text !== "" || size === 0) texts.push({ role, text });
@@ -188,17 +209,17 @@ export class PromptOutline implements PromptReading {
     const { list } = this;
     if (list !== undefined && this.isText) return { texts: [{ ...list, part: list.start }] };
     for (let index = this.all.length - 1; index >= 0; index--) {
-      const { role, content } = this.all[index] ?? { role: "", content: undefined };
-      if (role !== "user" || content === undefined) continue;
-      const [first, ...others] = textsOf(this.bytes, content, this.shape.textPart);
+      const { role = "", texts = [] } = this.all[index] ?? {};
+      const [first, ...others] = role === "user" ? texts : [];
       if (first !== undefined) return { texts: [first, ...others] };
     }
     return undefined;
   }
 
-  *#contents(): Generator<{ readonly role: string; readonly content: Span }> {
-    if (this.instructions !== undefined) yield { role: "system", content: this.instructions };
-    if (this.list !== undefined && this.isText) yield { role: "user", content: this.list };
-    for (const { role, content } of this.all) if (content !== undefined) yield { role, content };
+  *#contents(): Generator<Pick<Message, "role" | "texts">> {
+    yield { role: "system", texts: this.#instructionTexts };
+    const { list } = this;
+    if (list !== undefined && this.isText) yield { role: "user", texts: [{ ...list, part: list.start }] };
+    yield* this.all;
   }
 }

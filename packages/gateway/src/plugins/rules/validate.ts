@@ -68,7 +68,7 @@ const parameters = z.strictObject({
   /** Whose texts `deny` is about. */
   denyIn: z.enum(["all", "user"]).default("all"),
   /** A prompt with more text is refused where there is `deny`, bytes. */
-  maxCheckedBytes: z.int().min(1).max(1_048_576).default(262_144),
+  maxCheckedBytes: z.int().min(1).max(1_048_576).default(131_072),
 });
 
 /** Parameters of `validate`. */
