@@ -14,6 +14,8 @@ import { figure as edgeOutbox } from "./edge-outbox.ts";
 import { figure as edgePicture } from "./edge-picture.ts";
 import { figure as edgeSwap } from "./edge-swap.ts";
 import { figure as extProc } from "./ext-proc.ts";
+import { figure as fleetChat } from "./fleet-chat.ts";
+import { figure as fleetProfiles } from "./fleet-profiles.ts";
 import { figure as fleetTrust } from "./fleet-trust.ts";
 import { figure as flowControl } from "./flow-control.ts";
 import { figure as generator } from "./generator.ts";
@@ -54,6 +56,8 @@ export const figures: readonly Figure[] = [
   edgeSwap,
   extProc,
   fleetTrust,
+  fleetChat,
+  fleetProfiles,
   pickerIdle,
   pickerCycle,
   prefixHash,

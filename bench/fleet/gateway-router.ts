@@ -19,7 +19,7 @@ import type { Fleet, Router, RouterKind } from "./router.ts";
 /** How the gateway is set. */
 export interface GatewaySetup {
   readonly scheduling: SchedulingSpec;
-  /** Requests at a server at most; the configuration's default for pools that are no Ollama's is 256. */
+  /** Requests at a server at most. Default: 1,024, as the configuration has it for pools whose metrics are read. */
   readonly concurrency?: number;
 }
 
@@ -37,7 +37,7 @@ class GatewayRouter implements Router {
   /** Decisions of the requests under way, by their index. */
   readonly #decisions = new Map<number, ForwardDecision>();
 
-  constructor(fleet: Fleet, { scheduling, concurrency = 256 }: GatewaySetup) {
+  constructor(fleet: Fleet, { scheduling, concurrency = 1_024 }: GatewaySetup) {
     const { clock } = fleet;
     this.#fleet = fleet;
     this.#pool = new FleetPool(fleet.servers, { capacity: concurrency, clock });

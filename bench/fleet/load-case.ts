@@ -16,6 +16,8 @@ export interface LoadCase {
   readonly name: string;
   /** Highest rate, requests a second, at which round robin's queue wait p99 stays under a second. */
   readonly capacity: number;
+  /** A rate beyond it at which good ways to route still hold, in multiples of it. */
+  readonly high: number;
   /** System prompts, shared by all requests of a group; the k-th group is asked in proportion to k^-skew. */
   readonly prefix?: {
     readonly groups: number;

@@ -1,6 +1,7 @@
 /** Scheduling layers of the gateway that are compared: those that others ship or recommend, and our own. */
 import type { PluginSpec } from "../../packages/gateway/src/contracts/plugins/plugin.ts";
 import type { SchedulingSpec } from "../../packages/gateway/src/contracts/plugins/scheduling.ts";
+import { cacheAwareScheduling } from "../../packages/gateway/src/plugins/default-scheduling.ts";
 import { gatewayRouter } from "./gateway-router.ts";
 import type { RouterKind } from "./router.ts";
 
@@ -62,7 +63,13 @@ export const recipes: Readonly<Record<string, Recipe>> = {
   "prefix 4, queue 3": { scorers: { "prefix-cache-scorer": 4, "queue-scorer": 3 } },
 };
 
-/** The gateway with a recipe. */
-export function recipeRouter(name: string, recipe: Recipe): RouterKind {
-  return gatewayRouter(name, { scheduling: schedulingOf(recipe) });
-}
+/** What the gateway ships for pools whose metrics are read. */
+export const shipped: RouterKind = gatewayRouter("shipped", { scheduling: cacheAwareScheduling });
+
+/** The shipped layer and those that it is held against. */
+export const comparedProfiles: readonly RouterKind[] = [
+  shipped,
+  ...Object.entries(recipes).map(([name, recipe]) =>
+    gatewayRouter(name, { scheduling: schedulingOf(recipe) }),
+  ),
+];

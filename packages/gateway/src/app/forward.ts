@@ -16,7 +16,7 @@ import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
 import { builtInPlugins } from "../plugins/index.ts";
 import { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { createProfiles } from "../plugins/create-profiles.ts";
-import { leastWorkScheduling } from "../plugins/default-scheduling.ts";
+import { defaultScheduling, leastWorkScheduling } from "../plugins/default-scheduling.ts";
 import { liveSpec } from "../plugins/shadow-specs.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
 import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
@@ -158,7 +158,8 @@ function makePool(
   const flow = createPoolFlow(pool, plugins, context);
   const line = flow?.control.line ?? createPlainLine(config, clock);
   const { label } = own ?? {};
-  const layer = createProfiles(liveSpec(pool.scheduling ?? leastWorkScheduling), plugins, context);
+  const spec = pool.scheduling ?? defaultScheduling({ readsMetrics: pool.data?.metrics !== undefined });
+  const layer = createProfiles(liveSpec(spec), plugins, context);
   const wired = flow === undefined ? layer : { ...layer, signals: layer.signals.union(flow.signals) };
   const scheduling = watch?.observed(pool.name, wired) ?? wired;
   const discovery = createPoolDiscovery(pool, plugins, context);

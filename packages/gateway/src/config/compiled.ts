@@ -271,8 +271,11 @@ export function defaultHttpPool(
   return compileHttpPool(name, pool, { directory: "/", repository: "", plugins: withoutPlugins });
 }
 
-/** Ollama works on few requests at once and keeps the others in a line of its own, which knows no priorities. */
-const usualConcurrency = { ollama: 16, other: 256 };
+/**
+ * Ollama works on few requests at once and keeps the others in a line of its own, which knows no priorities. Where metrics
+ * tell how full servers are, a count only guards: at a server that has reached it no prompt finds the cache it has there.
+ */
+const usualConcurrency = { ollama: 16, metrics: 1_024, other: 256 };
 
 function compileHttpPool(
   name: string,
@@ -281,6 +284,8 @@ function compileHttpPool(
 ): HttpPoolOptions {
   const { timeouts, retries, hedging, health } = pool;
   const secret = secretIn(directory);
+  const chosen = plugins.pools.get(name);
+  const told = chosen?.data?.metrics === undefined ? usualConcurrency.other : usualConcurrency.metrics;
   return {
     name,
     dialect: pool.dialect,
@@ -296,8 +301,7 @@ function compileHttpPool(
     models: pool.models,
     passthrough: pool.passthrough,
     serves: pool.serves,
-    concurrency:
-      pool.concurrency ?? (pool.dialect === "ollama" ? usualConcurrency.ollama : usualConcurrency.other),
+    concurrency: pool.concurrency ?? (pool.dialect === "ollama" ? usualConcurrency.ollama : told),
     connectTimeoutMs: ms(timeouts.connect),
     timeouts: {
       firstTokenMs: ms(timeouts.firstToken),
@@ -315,7 +319,7 @@ function compileHttpPool(
       failures: health.failures,
       backoffMs: { initial: ms(health.backoff.initial), max: ms(health.backoff.max) },
     },
-    ...plugins.pools.get(name),
+    ...chosen,
   } satisfies HttpPoolOptions;
 }
 

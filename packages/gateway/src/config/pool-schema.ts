@@ -150,7 +150,9 @@ export const httpPoolSchema = z.strictObject({
     .describe("Addresses of other dialects that the servers have, where it cannot be found out by asking"),
   concurrency: whole(1, 65_536)
     .optional()
-    .describe("Requests at one server at once; further ones wait here. Default: 256, for Ollama 16"),
+    .describe(
+      "Requests at one server at once; further ones wait here. Default: 256, for Ollama 16, where metrics are read 1,024",
+    ),
   timeouts: timeoutsSchema.prefault({}).describe("How long requests to the servers may take"),
   retries: retriesSchema.prefault({}).describe("When a request is tried again elsewhere"),
   hedging: falseOr("a mapping with maxShare", hedgingSchema)

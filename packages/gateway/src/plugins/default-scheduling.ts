@@ -54,3 +54,43 @@ export const routerScheduling: SchedulingSpec = {
   handler: "single-profile-handler",
   shadows: [],
 };
+
+/**
+ * For servers whose metrics are read: what a simulated fleet does best with over eight loads
+ * (docs/decisions/0012-the-default-profile.md). Where the prompt is cached goes first, as long as the server has neither
+ * much more of prompts to compute nor many more requests under way than others, both by what this gateway has sent there;
+ * adapters stay where they are loaded.
+ */
+export const cacheAwareScheduling: SchedulingSpec = {
+  plugins: [
+    ...plainPlugins(
+      "single-profile-handler",
+      "prefix-cache-scorer",
+      "active-request-scorer",
+      "lora-affinity-scorer",
+      "max-score-picker",
+    ),
+    // About two seconds of computing prompts on two H100 with a model of 32 billion parameters.
+    { name: "token-load-scorer", type: "token-load-scorer", parameters: { queueThresholdTokens: 32_768 } },
+  ],
+  profiles: [
+    {
+      name: "default",
+      filters: [],
+      scorers: [
+        { plugin: "prefix-cache-scorer", weight: 3 },
+        { plugin: "token-load-scorer", weight: 2 },
+        { plugin: "active-request-scorer", weight: 2 },
+        { plugin: "lora-affinity-scorer", weight: 1 },
+      ],
+      picker: "max-score-picker",
+    },
+  ],
+  handler: "single-profile-handler",
+  shadows: [],
+};
+
+/** What a pool has that names no profiles. */
+export function defaultScheduling({ readsMetrics }: { readonly readsMetrics: boolean }): SchedulingSpec {
+  return readsMetrics ? cacheAwareScheduling : leastWorkScheduling;
+}
