@@ -1,6 +1,7 @@
 /** The shipped scheduling near saturation, on a simulated fleet: where prefixes are shared, and where none is. */
 import { boundOf } from "../fleet/bound.ts";
-import { caseOf, enginesOf, readLoads } from "../fleet/load-case.ts";
+import type { Bound } from "../fleet/bound.ts";
+import { caseOf, readLoads } from "../fleet/load-case.ts";
 import type { LoadCase, LoadsWorkload } from "../fleet/load-case.ts";
 import { shipped } from "../fleet/profiles.ts";
 import { leastRequest, roundRobin } from "../fleet/reference-routers.ts";
@@ -40,7 +41,7 @@ interface Bench {
 interface Measured {
   readonly near: ReadonlyMap<RouterKind, readonly CaseResult[]>;
   readonly saturated: readonly CaseResult[];
-  readonly bounds: readonly number[];
+  readonly bounds: readonly Bound[];
 }
 
 async function run(context: FigureContext): Promise<FigureResult> {
@@ -55,8 +56,8 @@ async function run(context: FigureContext): Promise<FigureResult> {
       ratioRow("shared prefixes: TTFT p90 over round robin's", shared, roundRobin, 0.35),
       ratioRow("shared prefixes: TTFT p90 over least request's", shared, leastRequest, 0.6),
       ratioRow("no shared prefix: TTFT p90 over least request's", plain, leastRequest, 1.05),
-      boundRow("shared prefixes: tokens/s over the bound", shared),
-      boundRow("no shared prefix: tokens/s over the bound", plain),
+      boundRow("shared prefixes: work done over the bound", shared),
+      boundRow("no shared prefix: work done over the bound", plain),
     ],
     details: [...linesOf("shared prefixes", shared), ...linesOf("no shared prefix", plain)],
     data: [shared, plain].map(({ near, saturated, bounds }) => ({
@@ -76,13 +77,13 @@ function measure(load: LoadCase, { workload, settings, seeds, scale }: Bench): M
   const near = new Map(
     [roundRobin, leastRequest, shipped].map((router) => [router, runs(router, nearRates)] as const),
   );
-  const engines = enginesOf(load, settings.engine, parameterOf(workload, "servers"));
-  const found = seeds.map((seed) => boundOf(load, engines, seed));
+  const servers = parameterOf(workload, "servers");
+  const bounds = seeds.map((seed) => boundOf(load, settings.engine, servers, seed));
   const saturated = runs(
     shipped,
-    found.map(({ requestsPerSecond }) => SATURATED * requestsPerSecond),
+    bounds.map(({ requestsPerSecond }) => SATURATED * requestsPerSecond),
   );
-  return { near, saturated, bounds: found.map(({ outputPerSecond }) => outputPerSecond) };
+  return { near, saturated, bounds };
 }
 
 function ratioRow(what: string, { near }: Measured, reference: RouterKind, atMost: number) {
@@ -93,7 +94,7 @@ function ratioRow(what: string, { near }: Measured, reference: RouterKind, atMos
 }
 
 function boundRow(what: string, { saturated, bounds }: Measured) {
-  const shares = saturated.map(({ outputPerSecond }, at) => outputPerSecond / (bounds[at] ?? Number.NaN));
+  const shares = saturated.map((result, at) => bounds[at]?.shareOf(result) ?? Number.NaN);
   return runsRow(spreadOf(shares), { what, goal: { atLeast: 0.85 } });
 }
 
@@ -109,6 +110,6 @@ function linesOf(what: string, { near, saturated, bounds }: Measured): string[] 
   };
   return [
     ...[...near].map(([{ name }, results]) => line(name, results)),
-    `${line("shipped, saturated", saturated)}; bound ${bounds.map(digits).join(", ")} tokens/s`,
+    `${line("shipped, saturated", saturated)}; bound ${bounds.map(({ outputPerSecond }) => digits(outputPerSecond)).join(", ")} tokens/s`,
   ];
 }

@@ -15,6 +15,7 @@ import { figure as edgePicture } from "./edge-picture.ts";
 import { figure as edgeSwap } from "./edge-swap.ts";
 import { figure as extProc } from "./ext-proc.ts";
 import { figure as fleetChat } from "./fleet-chat.ts";
+import { figure as fleetOverload } from "./fleet-overload.ts";
 import { figure as fleetProfiles } from "./fleet-profiles.ts";
 import { figure as fleetTrust } from "./fleet-trust.ts";
 import { figure as flowControl } from "./flow-control.ts";
@@ -57,6 +58,7 @@ export const figures: readonly Figure[] = [
   extProc,
   fleetTrust,
   fleetChat,
+  fleetOverload,
   fleetProfiles,
   pickerIdle,
   pickerCycle,

@@ -9,6 +9,11 @@ export interface Bound {
   readonly requestsPerSecond: number;
   /** Tokens of answers a second. */
   readonly outputPerSecond: number;
+  /**
+   * Share of the bound that a fleet does: tokens of answers a second, and prompt tokens a second that are no one else's, each at
+   * what it costs there. Of a fleet whose queue grows, prompts are ahead of answers or behind.
+   */
+  shareOf(done: { readonly outputPerSecond: number; readonly ownPromptPerSecond: number }): number;
 }
 
 /** Requests that the mean is taken over. */
@@ -20,17 +25,24 @@ const SAMPLE = 20_000;
  * tokens at the rate of prompts, and for each token of its answer its share of a step: the step's constant over as many
  * sequences as the memory holds of what they do not share, its own constant and the reading of its context.
  */
-export function boundOf(load: LoadCase, engines: readonly EngineOptions[], seed: number): Bound {
+export function boundOf(load: LoadCase, engine: EngineOptions, servers: number, seed: number): Bound {
   const source = new AskSource(load, seed);
   const asks = Array.from({ length: SAMPLE }, () => source.next());
+  const own = meanOf(asks, ({ text }) => text.tokens - text.sharedTokens);
   const output = meanOf(asks, ({ outputTokens }) => outputTokens);
-  const requestsPerSecond = engines.reduce((sum, engine) => sum + 1000 / timeOf(asks, engine), 0);
-  return { requestsPerSecond, outputPerSecond: requestsPerSecond * output };
+  const tokenMs = decodingOf(asks, engine) / output;
+  const requestMs = own * engine.prefillMsPerToken + output * tokenMs;
+  const requestsPerSecond = (servers * 1000) / requestMs;
+  return {
+    requestsPerSecond,
+    outputPerSecond: requestsPerSecond * output,
+    shareOf: ({ outputPerSecond, ownPromptPerSecond }) =>
+      (outputPerSecond * tokenMs + ownPromptPerSecond * engine.prefillMsPerToken) / (servers * 1000),
+  };
 }
 
-/** Milliseconds that a request takes of a server, on average. */
-function timeOf(asks: readonly Ask[], engine: EngineOptions): number {
-  const own = meanOf(asks, ({ text }) => text.tokens - text.sharedTokens);
+/** Milliseconds that a request's answer takes of a server, on average. */
+function decodingOf(asks: readonly Ask[], engine: EngineOptions): number {
   const output = meanOf(asks, ({ outputTokens }) => outputTokens);
   // Of the answer half is there on average; longer answers hold it longer.
   const held =
@@ -39,12 +51,11 @@ function timeOf(asks: readonly Ask[], engine: EngineOptions): number {
       ({ text, outputTokens }) => outputTokens * (text.tokens - text.sharedTokens + outputTokens / 2),
     ) / output;
   const sequences = Math.min(engine.maxSequences, (engine.kvBlocks * engine.blockTokens) / held);
-  const decoding = meanOf(asks, ({ text, outputTokens }) => {
+  return meanOf(asks, ({ text, outputTokens }) => {
     const context = text.tokens + outputTokens / 2;
     const reading = (context / 1000) * engine.contextMsPerThousandTokens;
     return outputTokens * (engine.stepMs / sequences + engine.decodeMsPerSequence + reading);
   });
-  return own * engine.prefillMsPerToken + decoding;
 }
 
 function meanOf(asks: readonly Ask[], value: (ask: Ask) => number): number {

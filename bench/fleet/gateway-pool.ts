@@ -93,7 +93,7 @@ export class FleetPool implements HttpPool {
       capacity,
       clock,
       ...flow
-    }: { capacity: number; clock: Clock } & Partial<Pick<HttpPool, "line" | "gate">>,
+    }: { capacity: number; clock: Clock } & { readonly line?: HttpPool["line"]; readonly gate?: FlowGate },
   ) {
     this.endpoints = servers.map((server) => new FleetEndpoint(server, capacity));
     this.line =

@@ -14,6 +14,8 @@ export type Length = readonly [least: number, most: number];
 /** A case of `bench/workloads/fleet-loads.json`. */
 export interface LoadCase {
   readonly name: string;
+  /** Of all its requests; default 0. */
+  readonly priority?: number;
   /** Highest rate, requests a second, at which round robin's queue wait p99 stays under a second. */
   readonly capacity: number;
   /** A rate beyond it at which good ways to route still hold, in multiples of it. */
@@ -40,6 +42,9 @@ export interface LoadCase {
   /** The last `count` servers take `factor` times as long for everything and have `kvShare` of the memory. */
   readonly slowServers?: { readonly count: number; readonly factor: number; readonly kvShare: number };
 }
+
+/** A load without a capacity of its own. */
+export type PartialLoad = Omit<LoadCase, "capacity" | "high">;
 
 /** `bench/workloads/fleet-loads.json`. */
 export interface LoadsWorkload extends Workload {
@@ -77,14 +82,14 @@ export function enginesOf(load: LoadCase, base: EngineOptions, servers: number):
 
 /** Draws what is asked: seeded, so that every router gets the same requests. */
 export class AskSource {
-  readonly #load: LoadCase;
+  readonly #load: PartialLoad;
   readonly #random: Random;
   readonly #systems: Uint32Array[] = [];
   /** Cumulated shares of the groups. */
   readonly #shares: number[] = [];
   #texts = 0;
 
-  constructor(load: LoadCase, seed: number) {
+  constructor(load: PartialLoad, seed: number) {
     this.#load = load;
     this.#random = createRandom(seed);
     let sum = 0;
@@ -110,6 +115,8 @@ export class AskSource {
       text,
       outputTokens: this.#length(long?.output ?? load.output),
       maxOutputTokens: 4 * (long?.output ?? load.output)[1],
+      tenant: load.name,
+      priority: load.priority ?? 0,
       ...(adapter !== undefined && { adapter }),
     };
   }
@@ -154,7 +161,7 @@ export class AskSource {
 /** Sends requests at a rate (turns of conversations included) from now until `untilMs` of the clock. */
 export function startLoad(
   simulation: Simulation,
-  load: LoadCase,
+  load: PartialLoad,
   { ratePerSecond, untilMs, seed }: { ratePerSecond: number; untilMs: number; seed: number },
 ): void {
   const source = new AskSource(load, seed);
@@ -182,7 +189,7 @@ export function startLoad(
 }
 
 /** The rate at an instant, as a factor of the mean. */
-function burstFactor({ bursts }: LoadCase, now: number): number {
+function burstFactor({ bursts }: PartialLoad, now: number): number {
   if (bursts === undefined) return 1;
   const { everySeconds, seconds, factor } = bursts;
   const low = everySeconds / (everySeconds + seconds * (factor - 1));

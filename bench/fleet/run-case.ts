@@ -34,6 +34,8 @@ export interface CaseResult {
   readonly goodput: number;
   /** Tokens of answers a second, of steps within the time that counts. */
   readonly outputPerSecond: number;
+  /** Prompt tokens a second beyond the shared prefixes, of requests whose first token came within the time that counts. */
+  readonly ownPromptPerSecond: number;
   /** Share of prompt tokens that were cached. */
   readonly cachedShare: number;
   readonly preemptions: number;
@@ -58,14 +60,23 @@ export function runCase(options: CaseOptions): CaseResult {
   const tokens = tokensOf(simulation) - before;
   simulation.finish();
   const counted = simulation.requests.filter(({ arrivedAt }) => arrivedAt >= from && arrivedAt < until);
-  return resultOf(counted, tokens, (until - from) / 1000);
+  const seconds = (until - from) / 1000;
+  const begun = simulation.requests.filter(
+    ({ firstTokenAt }) => firstTokenAt >= from && firstTokenAt < until,
+  );
+  const own = begun.reduce((sum, { ask }) => sum + ask.text.tokens - ask.text.sharedTokens, 0);
+  return { ...resultOf(counted, tokens, seconds), ownPromptPerSecond: own / seconds };
 }
 
 function tokensOf(simulation: Simulation): number {
   return simulation.servers.reduce((sum, { engine }) => sum + engine.counters.generationTokens, 0);
 }
 
-function resultOf(requests: readonly FleetRequest[], tokens: number, seconds: number): CaseResult {
+function resultOf(
+  requests: readonly FleetRequest[],
+  tokens: number,
+  seconds: number,
+): Omit<CaseResult, "ownPromptPerSecond"> {
   const ttft = requests.map(({ ttftMs }) => ttftMs);
   const prompts = requests.reduce((sum, { ask }) => sum + ask.text.tokens, 0);
   return {

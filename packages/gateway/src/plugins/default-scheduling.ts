@@ -80,8 +80,8 @@ export const cacheAwareScheduling: SchedulingSpec = {
       scorers: [
         { plugin: "prefix-cache-scorer", weight: 3 },
         { plugin: "token-load-scorer", weight: 2 },
-        { plugin: "active-request-scorer", weight: 2 },
-        { plugin: "lora-affinity-scorer", weight: 1 },
+        { plugin: "active-request-scorer", weight: 3 },
+        { plugin: "lora-affinity-scorer", weight: 2 },
       ],
       picker: "max-score-picker",
     },
