@@ -161,7 +161,7 @@ export const httpPoolSchema = z.strictObject({
   health: healthSchema.prefault({}).describe("How it is judged which servers are well"),
   scheduling: schedulingSchema
     .optional()
-    .describe("Which server takes a request. Default: the profile that the guide of the picker tells"),
+    .describe("Which server takes a request. Default: Spillway's own profile"),
   flow: poolFlowSchema
     .optional()
     .describe(
