@@ -124,13 +124,27 @@ export class RequestMeters {
   readonly #models = new Set<string>();
   readonly #tenants = new Set<string>();
   readonly #meters = new Map<string, RequestMeter>();
+  #last: RequestMeter | undefined;
+  #lastLabels: RequestLabels = { model: "", target: "", fairnessId: "", priority: 0 };
 
   constructor(metrics: Metrics) {
     this.#families = makeFamilies(metrics);
   }
 
+  /** Requests that follow each other are often alike: then nothing is looked up. */
   of(labels: RequestLabels): RequestMeter {
-    return this.#meters.get(keyOf(labels)) ?? this.#make(labels);
+    const { model, target, fairnessId, priority } = this.#lastLabels;
+    const last = this.#last;
+    if (
+      last !== undefined &&
+      labels.fairnessId === fairnessId &&
+      labels.model === model &&
+      labels.target === target &&
+      labels.priority === priority
+    )
+      return last;
+    this.#lastLabels = labels;
+    return (this.#last = this.#meters.get(keyOf(labels)) ?? this.#make(labels));
   }
 
   /** Where there is no room for a further label set, the tenant is `other`, then the models, then all. */
