@@ -8,18 +8,24 @@ import { headerValue } from "../../core/headers.ts";
 /** Parameters of a service. */
 export const serviceShape = {
   url: z.string().regex(/^https?:\/\/[^\s#]+$/, "expected an address such as http://host:8080/path"),
-  /** Sent with every call, such as credentials: `${NAME}` of the environment. */
   headers: z
     .record(z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/), z.string().max(8_192))
-    .default({}),
-  /** Calls under way at once; one more fails. */
-  concurrency: z.int().min(1).max(100_000).default(256),
-  /** Time to make a connection, ms. */
-  connectTimeoutMs: z.int().min(1).max(60_000).default(1_000),
-  /** Of the caller's last message so much is sent, bytes. */
-  maxQueryBytes: z.int().min(1).max(1_048_576).default(16_384),
-  /** A longer answer counts as none, bytes. */
-  maxAnswerBytes: z.int().min(1).max(16_777_216).default(262_144),
+    .default({})
+    .describe("Sent with every call, such as credentials: `${NAME}` of the environment"),
+  concurrency: z.int().min(1).max(100_000).default(256).describe("Calls under way at once; one more fails"),
+  connectTimeoutMs: z.int().min(1).max(60_000).default(1_000).describe("Time to make a connection, ms"),
+  maxQueryBytes: z
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .default(16_384)
+    .describe("Of the caller's last message so much is sent, bytes"),
+  maxAnswerBytes: z
+    .int()
+    .min(1)
+    .max(16_777_216)
+    .default(262_144)
+    .describe("A longer answer counts as none, bytes"),
 };
 
 type Service = z.output<z.ZodObject<typeof serviceShape>>;

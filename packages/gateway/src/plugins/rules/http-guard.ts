@@ -9,15 +9,22 @@ import { askService, createCallout, serviceShape } from "./callout-parameters.ts
 
 const parameters = z.strictObject({
   ...serviceShape,
-  /** What the service is told: the caller's last message, or all texts of the conversation. */
-  send: z.enum(["last", "conversation"]).default("last"),
-  /**
-   * How it is asked and answers. `decision`: `{request_id, model, caller, operation, messages}` → `{allow, reason?}`.
-   * `moderations`: as OpenAI's `/v1/moderations`.
-   */
-  format: z.enum(["decision", "moderations"]).default("decision"),
-  /** Told to the caller where the service gives no reason. */
-  reason: z.string().min(1).max(1_024).optional(),
+  send: z
+    .enum(["last", "conversation"])
+    .default("last")
+    .describe("What the service is told: the caller's last message, or all texts of the conversation"),
+  format: z
+    .enum(["decision", "moderations"])
+    .default("decision")
+    .describe(
+      "How it is asked and answers. `decision`: `{request_id, model, caller, operation, messages}` → `{allow, reason?}`. `moderations`: as OpenAI's `/v1/moderations`",
+    ),
+  reason: z
+    .string()
+    .min(1)
+    .max(1_024)
+    .optional()
+    .describe("Told to the caller where the service gives no reason"),
 });
 
 /** Parameters of `http-guard`. */

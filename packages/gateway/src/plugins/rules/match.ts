@@ -18,16 +18,24 @@ const headerSchema = z.union([
 ]);
 
 const conditionSchema = z.strictObject({
-  /** Each has to hold. A text: the header's first value is this. */
-  headers: z.record(headerName, headerSchema).default({}),
-  /** A name, or the beginning of one and `*`. */
-  model: z.string().min(1).max(256).optional(),
-  /** What the prompt begins with: its instructions, or where there are none its first message. */
-  promptPrefix: z.string().min(1).max(16_384).optional(),
-  /** What the caller's last message begins with. */
-  messagePrefix: z.string().min(1).max(16_384).optional(),
-  /** Ids of callers' keys. */
-  callers: z.array(z.string().min(1).max(64)).min(1).max(10_000).optional(),
+  headers: z
+    .record(headerName, headerSchema)
+    .default({})
+    .describe("Each has to hold. A text: the header's first value is this"),
+  model: z.string().min(1).max(256).optional().describe("A name, or the beginning of one and `*`"),
+  promptPrefix: z
+    .string()
+    .min(1)
+    .max(16_384)
+    .optional()
+    .describe("What the prompt begins with: its instructions, or where there are none its first message"),
+  messagePrefix: z
+    .string()
+    .min(1)
+    .max(16_384)
+    .optional()
+    .describe("What the caller's last message begins with"),
+  callers: z.array(z.string().min(1).max(64)).min(1).max(10_000).optional().describe("Ids of callers' keys"),
   operations: z.array(z.string().min(1)).min(1).max(16).optional(),
 });
 
@@ -36,16 +44,15 @@ const actionSchema = z.strictObject({
   pool: z.string().min(1).max(128).optional(),
   priority: z.int().min(-1_000_000).max(1_000_000).optional(),
   fairnessId: z.string().min(1).max(256).optional(),
-  /** The request is refused with 403 and this text. */
-  deny: z.string().min(1).max(1_024).optional(),
+  deny: z.string().min(1).max(1_024).optional().describe("The request is refused with 403 and this text"),
 });
 
 const parameters = z.strictObject({
-  /** The first whose conditions all hold counts. */
   cases: z
     .array(z.strictObject({ when: conditionSchema.prefault({}), do: actionSchema }))
     .min(1)
-    .max(1_000),
+    .max(1_000)
+    .describe("The first whose conditions all hold counts"),
 });
 
 /** Parameters of `match`. */

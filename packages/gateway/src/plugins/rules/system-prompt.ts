@@ -7,8 +7,10 @@ import type { Operation, PromptEdit } from "../../core/forward.ts";
 
 const parameters = z.strictObject({
   text: z.string().min(1).max(262_144),
-  /** Before or behind what the caller says, or instead of it. */
-  place: z.enum(["before", "after", "replace"]).default("before"),
+  place: z
+    .enum(["before", "after", "replace"])
+    .default("before")
+    .describe("Before or behind what the caller says, or instead of it"),
 });
 
 /** Parameters of `system-prompt`. */

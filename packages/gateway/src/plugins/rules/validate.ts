@@ -35,25 +35,30 @@ const patternSchema = z.union([
   z.strictObject({
     pattern,
     ignoreCase: z.boolean().default(false),
-    /** For the caller; without one it is not told which pattern it was. */
-    reason: z.string().min(1).max(1_024).optional(),
+    reason: z
+      .string()
+      .min(1)
+      .max(1_024)
+      .optional()
+      .describe("For the caller; without one it is not told which pattern it was"),
   }),
 ]);
 
 const parameters = z.strictObject({
-  /** Calls that are let through: `chat`, `messages`, … Absent: all. */
-  operations: z.array(z.string().min(1)).min(1).max(16).optional(),
-  /** Largest body, bytes. */
-  maxBytes: z.int().min(1).optional(),
-  /** Most messages of a conversation. */
-  maxMessages: z.int().min(1).optional(),
-  /** Most tokens of the prompt, estimated. */
-  maxPromptTokens: z.int().min(1).optional(),
-  /** Most tokens that a request may ask for. */
-  maxTokens: z.int().min(1).optional(),
-  /** Requests have to say how many tokens they want at most. */
-  requireMaxTokens: z.boolean().default(false),
-  /** JSON Schema of the body; larger bodies than 256 KiB are refused. */
+  operations: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(16)
+    .optional()
+    .describe("Calls that are let through: `chat`, `messages`, … Absent: all"),
+  maxBytes: z.int().min(1).optional().describe("Largest body, bytes"),
+  maxMessages: z.int().min(1).optional().describe("Most messages of a conversation"),
+  maxPromptTokens: z.int().min(1).optional().describe("Most tokens of the prompt, estimated"),
+  maxTokens: z.int().min(1).optional().describe("Most tokens that a request may ask for"),
+  requireMaxTokens: z
+    .boolean()
+    .default(false)
+    .describe("Requests have to say how many tokens they want at most"),
   schema: z
     .record(z.string(), z.unknown())
     .superRefine((schema, context) => {
@@ -62,13 +67,20 @@ const parameters = z.strictObject({
         context.addIssue(`the word ${word} is not checked here; patterns of texts go into deny`);
       }
     })
-    .optional(),
-  /** Regular expressions that no text of the prompt may match anywhere. */
-  deny: z.array(patternSchema).max(200).default([]),
-  /** Whose texts `deny` is about. */
-  denyIn: z.enum(["all", "user"]).default("all"),
-  /** A prompt with more text is refused where there is `deny`, bytes. */
-  maxCheckedBytes: z.int().min(1).max(1_048_576).default(131_072),
+    .optional()
+    .describe("JSON Schema of the body; larger bodies than 256 KiB are refused"),
+  deny: z
+    .array(patternSchema)
+    .max(200)
+    .default([])
+    .describe("Regular expressions that no text of the prompt may match anywhere"),
+  denyIn: z.enum(["all", "user"]).default("all").describe("Whose texts `deny` is about"),
+  maxCheckedBytes: z
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .default(131_072)
+    .describe("A prompt with more text is refused where there is `deny`, bytes"),
 });
 
 /** Parameters of `validate`. */
