@@ -17,6 +17,7 @@ function record(id: string, more: Partial<ForwardRecord> = {}): ForwardRecord {
     durationMs: 20,
     firstTokenMs: 5,
     usage: { promptTokens: 10, cachedTokens: 4, completionTokens: 7, estimated: false },
+    rules: undefined,
     escalation: undefined,
     ...more,
   };
