@@ -16,6 +16,7 @@ import type { DataSpec } from "../contracts/plugins/data.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
 import { CommandError, ConfigFileError } from "./command-error.ts";
 import type { Terminal } from "./terminal.ts";
+import { defaultScheduling } from "../plugins/default-scheduling.ts";
 
 /** What the command line says, with its defaults. */
 export interface PickerOptions {
@@ -176,7 +177,8 @@ function poolOf(
     concurrency: unbounded,
     flow,
     data,
-    ...(plain ? {} : { scheduling }),
+    // Named, so that the pool is watched as a picker's: its series, its decisions, its state.
+    scheduling: plain ? defaultScheduling({ readsMetrics: true }) : scheduling,
   };
 }
 

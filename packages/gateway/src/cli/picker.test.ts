@@ -9,6 +9,7 @@ import { addPickerFlags, settleIdleFlags } from "./picker-command.ts";
 import { readPickerConfig, type PickerConfig } from "./picker-config.ts";
 import { runCli } from "./run-cli.ts";
 import type { Terminal } from "./terminal.ts";
+import { defaultScheduling } from "../plugins/default-scheduling.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "spillway-picker-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -64,7 +65,7 @@ describe("the router's flags", () => {
     const [pool] = config.pools.filter(isHttpPool);
     assert.deepEqual(pool?.endpoints, ["http://10.0.0.5:8000"]);
     assert.equal(pool.passthrough, true);
-    assert.equal(pool.scheduling, undefined);
+    assert.deepEqual(pool.scheduling, defaultScheduling({ readsMetrics: true }));
     assert.equal(pool.data?.metrics?.intervalMs, 50);
     assert.equal(pool.data.metrics.staleAfterMs, 2_000);
   });

@@ -17,7 +17,6 @@ function record(id: string, more: Partial<ForwardRecord> = {}): ForwardRecord {
     durationMs: 20,
     firstTokenMs: 5,
     usage: { promptTokens: 10, cachedTokens: 4, completionTokens: 7, estimated: false },
-    rules: undefined,
     escalation: undefined,
     ...more,
   };
@@ -42,6 +41,7 @@ test("a request is told as it ended", () => {
     firstTokenMs: 5,
     usage: { promptTokens: 10, cachedTokens: 4, completionTokens: 7, estimated: false },
     escalation: undefined,
+    rules: undefined,
   });
   const failed = recent.find("b");
   assert.deepEqual(
