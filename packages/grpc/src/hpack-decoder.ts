@@ -18,15 +18,19 @@ export const headerTableBytes = 4096;
 
 /** Blocks longer than this are not remembered. */
 const maxCachedBlockBytes = 512;
-/** Blocks remembered at once. */
-const maxCachedBlocks = 128;
+/** Blocks remembered before the eldest are forgotten, all at once; as many again are kept until then. */
+const maxCachedBlocks = 64;
 
 /** Decodes the header blocks of one connection, in the order they arrive. */
 export class HpackDecoder {
   readonly #table = new HeaderTable(headerTableBytes);
   readonly #maxListBytes: number;
-  /** Blocks that neither use nor change the dynamic table, by their bytes. */
-  readonly #cache = new Map<string, HeaderBlock>();
+  /**
+   * Blocks that neither use nor change the dynamic table, by their bytes: those of late, and those before them. A full map
+   * is dropped whole, since one that things are taken out of all the time chains its dead tables together.
+   */
+  #recent = new Map<string, HeaderBlock>();
+  #elder = new Map<string, HeaderBlock>();
   #block: Buffer = Buffer.alloc(0);
   #at = 0;
   #fields: string[] = [];
@@ -41,7 +45,7 @@ export class HpackDecoder {
   /** Decodes one whole block. Throws ConnectionError (COMPRESSION_ERROR) when it is malformed. */
   decode(block: Buffer): HeaderBlock {
     const key = block.length <= maxCachedBlockBytes ? block.toString("latin1") : undefined;
-    const known = key === undefined ? undefined : this.#cache.get(key);
+    const known = key === undefined ? undefined : this.#find(key);
     if (known) return known;
     this.#block = block;
     this.#at = 0;
@@ -58,13 +62,23 @@ export class HpackDecoder {
   /** A block with a timeout is rarely seen twice and would push out those that are. */
   #remember(key: string, decoded: HeaderBlock): void {
     if (decoded.tooLarge || decoded.fields.includes("grpc-timeout")) return;
-    if (this.#cache.size >= maxCachedBlocks) {
-      for (const oldest of this.#cache.keys()) {
-        this.#cache.delete(oldest);
-        break;
-      }
+    this.#keep(key, decoded);
+  }
+
+  #find(key: string): HeaderBlock | undefined {
+    const known = this.#recent.get(key);
+    if (known !== undefined) return known;
+    const elder = this.#elder.get(key);
+    if (elder !== undefined) this.#keep(key, elder);
+    return elder;
+  }
+
+  #keep(key: string, block: HeaderBlock): void {
+    if (this.#recent.size >= maxCachedBlocks) {
+      this.#elder = this.#recent;
+      this.#recent = new Map();
     }
-    this.#cache.set(key, decoded);
+    this.#recent.set(key, block);
   }
 
   /** Size updates stand at the beginning of a block only; two are the most a change of size needs. */

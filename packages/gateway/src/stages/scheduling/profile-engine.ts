@@ -52,7 +52,7 @@ export class ProfileEngine {
   readonly #names: readonly string[];
   readonly #profiles: ReadonlyMap<string, WiredProfile>;
   readonly #field = new Field();
-  readonly #results = new Map<string, ProfileResult>();
+  #results = new Map<string, ProfileResult>();
   #saved = new Int32Array(16);
   #picked = new Int32Array(16);
   #scores = new Float64Array(16);
@@ -95,7 +95,9 @@ export class ProfileEngine {
   run(request: ScheduledRequest, endpoints: readonly SchedulableEndpoint[]): ProfileResult | Failure {
     const { tracer } = this.#options;
     this.#grow(endpoints.length);
-    this.#results.clear();
+    // A map that is emptied keeps its old table pointing to the new one: those of all cycles would hang together, and live
+    // through every collection of the young generation once the first has grown old.
+    this.#results = new Map();
     this.#produce(request, endpoints);
     if (tracer !== undefined) {
       this.#field.fill(endpoints);
