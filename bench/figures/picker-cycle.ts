@@ -1,5 +1,5 @@
 /** What one decision of the scheduling layer costs, by the number of servers. */
-import { routerScheduling } from "../../packages/gateway/src/plugins/default-scheduling.ts";
+import { cacheAwareScheduling } from "../../packages/gateway/src/plugins/default-scheduling.ts";
 import { digits, runsRow, scaledCount, scaledMs } from "../harness/figure.ts";
 import type { Figure, FigureContext, FigureResult, FigureRow } from "../harness/figure.ts";
 import { PickerRig, promptOf } from "../harness/picker-rig.ts";
@@ -16,8 +16,7 @@ const goals = [
 
 export const figure: Figure = {
   id: "picker-cycle",
-  title:
-    "scheduling alone, the default profile of the llm-d router, prompts of 8,192 tokens with known hashes",
+  title: "scheduling alone, default profile, prompts of 8,192 tokens with known hashes",
   target: "10 servers 5 µs, 100 servers 40 µs, 1,000 servers 400 µs",
   run,
 };
@@ -53,7 +52,7 @@ async function measure(workload: Workload, servers: number, { scale }: FigureCon
   const prompts = Array.from({ length: parameterOf(workload, "prompts") }, (_, index) =>
     promptOf(index, bytes, shared),
   );
-  const rig = new PickerRig({ spec: routerScheduling, servers, prompts });
+  const rig = new PickerRig({ spec: cacheAwareScheduling, servers, prompts });
   await rig.prepare();
   fillCaches(rig);
   const { requests } = rig;

@@ -30,31 +30,6 @@ export const leastWorkScheduling: SchedulingSpec = {
   shadows: [],
 };
 
-/** What the llm-d router does without a configuration: prompts that are cached, short queues and free caches, 3 : 2 : 2. */
-export const routerScheduling: SchedulingSpec = {
-  plugins: plainPlugins(
-    "single-profile-handler",
-    "queue-scorer",
-    "kv-cache-utilization-scorer",
-    "prefix-cache-scorer",
-    "max-score-picker",
-  ),
-  profiles: [
-    {
-      name: "default",
-      filters: [],
-      scorers: [
-        { plugin: "queue-scorer", weight: 2 },
-        { plugin: "kv-cache-utilization-scorer", weight: 2 },
-        { plugin: "prefix-cache-scorer", weight: 3 },
-      ],
-      picker: "max-score-picker",
-    },
-  ],
-  handler: "single-profile-handler",
-  shadows: [],
-};
-
 /**
  * For servers whose metrics are read: what a simulated fleet does best with over eight loads
  * (docs/decisions/0012-the-default-profile.md). Where the prompt is cached goes first, as long as the server has neither
