@@ -219,6 +219,7 @@ describe("each rule fails on a source that breaks it", () => {
       "doors/grpc/a.ts",
       `import "@spillway/grpc"; import "@spillway/protocol"; import "node:http2";`,
     ],
+    ["the words of tensors", "core/a.ts", `import type { Datatype } from "@spillway/protocol/tensors";`],
     ["the clock", "core/clock.ts", `new Date();`],
     ["a date that is given", "workers/a.ts", `new Date(0);`],
     ["a test", "core/a.test.ts", `import "../app/x.ts"; import "../../../../test/harness/x.ts"; new Date();`],

@@ -9,6 +9,7 @@ import {
   layerRows,
   matches,
   mayImport,
+  openImports,
   packageImports,
   publicFaces,
   reservedImports,
@@ -118,7 +119,7 @@ function whyPackageForbidden(file: string, specifier: string): string | undefine
 }
 
 function whyReserved(file: string, specifier: string): string | undefined {
-  if (!file.startsWith(GATEWAY)) return undefined;
+  if (!file.startsWith(GATEWAY) || openImports.includes(specifier)) return undefined;
   const folder = folderOf(file);
   if (publicFaces.includes(folder) || TOP_FOLDERS.includes(folder)) return undefined;
   const name = specifier.startsWith("node:") ? specifier : nameOf(specifier);

@@ -48,7 +48,8 @@ export const reservedImports: readonly {
   {
     imports: ["@spillway/protocol", "@spillway/grpc"],
     folders: ["dialects", "doors/*", "stages/upstream", "workers"],
-    reason: "wire formats stay where bytes are",
+    reason:
+      "wire formats stay where bytes are; `@spillway/protocol/tensors`, their words and sizes, may be seen by all",
   },
   {
     imports: ["@spillway/worker"],
@@ -62,6 +63,9 @@ export const reservedImports: readonly {
     reason: "the core never imports a transport",
   },
 ];
+
+/** Parts of reserved packages that every folder may import: they load nothing else. */
+export const openImports: readonly string[] = ["@spillway/protocol/tensors"];
 
 /** Which packages of this repository each package may import. One that is missing here may not exist. */
 export const packageImports: Readonly<Record<string, readonly string[]>> = {

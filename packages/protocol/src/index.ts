@@ -1,5 +1,6 @@
 /**
- * Message classes and file descriptors of everything in proto/. No logic.
+ * Message classes and file descriptors of everything in proto/, and the typed form of tensors. How raw tensors lie in
+ * memory is `@spillway/protocol/tensors`, which loads none of this.
  *
  * `inference.X.encode(fields).finish()` gives bytes; `inference.X.decode(bytes)` gives a message whose
  * `bytes` fields are views into the input, and throws an Error on malformed input. Field names are in
@@ -13,3 +14,6 @@ export { envoy, grpc, inference } from "./gen/protocol.js";
 /** For server reflection and method tables. */
 export { fileDescriptors, methods } from "./gen/descriptors.js";
 export type { FileDescriptor, MethodDescriptor } from "./gen/descriptors.js";
+
+export { fieldHead } from "./field-head.ts";
+export { contentsField, rawContents } from "./typed-contents.ts";

@@ -1,8 +1,9 @@
 /** Asks a model server what it serves, in KServe v2 with Triton's repository extension. */
 import { grpcStatus, type GrpcChannel, type GrpcFailure } from "@spillway/grpc";
 import { inference } from "@spillway/protocol";
+import { isDatatype } from "@spillway/protocol/tensors";
 import type { InputMapping, ServedModel, TaskSpec } from "../core/model.ts";
-import { isDatatype, type TensorSpec } from "../core/tensor.ts";
+import type { TensorSpec } from "../core/tensor.ts";
 import type { ModelAddress } from "./model-infer.ts";
 
 const service = "/inference.GRPCInferenceService/";

@@ -3,13 +3,13 @@
  * with raw tensor contents that are neither joined before sending nor copied after receiving.
  * https://github.com/kserve/open-inference-protocol (specification/protocol/open_inference_grpc.proto)
  */
-import { inference } from "@spillway/protocol";
-import { datatypeBytes, elementCount, isDatatype, type Datatype, type Tensor } from "../core/tensor.ts";
+import { fieldHead, inference, rawContents } from "@spillway/protocol";
+import { datatypeBytes, elementCount, isDatatype, type Datatype } from "@spillway/protocol/tensors";
+import type { Tensor } from "../core/tensor.ts";
 import type { BoundTensors } from "../core/request.ts";
-import { rawContents } from "./tensor-contents.ts";
 
-/** Tag of field 7, `raw_input_contents`, length-delimited. */
-const rawInputTag = (7 << 3) | 2;
+/** Number of the field `raw_input_contents`. */
+const rawInputField = 7;
 
 /** Which model of the server. */
 export interface ModelAddress {
@@ -54,22 +54,11 @@ function joinedShape(requests: readonly BoundTensors[], index: number): number[]
 function appendRaw(pieces: Uint8Array[], requests: readonly BoundTensors[], index: number): void {
   let bytes = 0;
   for (const request of requests) bytes += request.inputs[index]?.data.length ?? 0;
-  pieces.push(tagAndLength(rawInputTag, bytes));
+  pieces.push(fieldHead(rawInputField, bytes));
   for (const request of requests) {
     const data = request.inputs[index]?.data;
     if (data !== undefined && data.length > 0) pieces.push(data);
   }
-}
-
-function tagAndLength(tag: number, length: number): Uint8Array {
-  const bytes = [tag];
-  let rest = length;
-  while (rest > 127) {
-    bytes.push((rest % 128) | 128);
-    rest = Math.floor(rest / 128);
-  }
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
 }
 
 /** A decoded `ModelInferResponse`. */

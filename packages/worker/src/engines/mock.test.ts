@@ -1,9 +1,10 @@
 /** The mock does what it is told and nothing else. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeBytesElements } from "@spillway/protocol/tensors";
 import type { MockConfig } from "../repository/model-config.ts";
 import { defaultModelConfig } from "../repository/model-config.ts";
-import { encodeBytesElements, floatTensor, floatValues } from "../tensor.ts";
+import { floatTensor, floatValues } from "../tensor.ts";
 import { createMockEngine } from "./mock.ts";
 
 /** A mock whose time is counted instead of spent, and that only notes its crashes. */

@@ -1,10 +1,11 @@
 /** A model that only pretends: waits, computes, fails, crashes and leaks as told. For trying the architecture. */
+import { countBytesElements, decodeBytesElements } from "@spillway/protocol/tensors";
 import type { WorkerClock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import { createSeededRandom } from "../random.ts";
 import type { MockConfig, ModelConfig } from "../repository/model-config.ts";
 import type { Tensor, TensorSpec } from "../tensor.ts";
-import { countBytesElements, decodeBytesElements, floatTensor, floatValues } from "../tensor.ts";
+import { floatTensor, floatValues } from "../tensor.ts";
 import type { Engine } from "./engine.ts";
 
 /** What a test puts in place of the machine. */

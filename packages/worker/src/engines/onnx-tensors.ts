@@ -1,8 +1,8 @@
 /** Raw little-endian bytes to ONNX Runtime's tensors and back. Nothing is copied where the bytes are aligned. */
 import type { InferenceSession, OnnxValue, Tensor as OrtTensor } from "onnxruntime-node";
 import { Tensor as OrtTensorClass } from "onnxruntime-node";
-import type { Datatype, Tensor, TensorSpec } from "../tensor.ts";
-import { bytesOf, decodeBytesElements, encodeBytesElements } from "../tensor.ts";
+import { bytesOf, decodeBytesElements, encodeBytesElements, type Datatype } from "@spillway/protocol/tensors";
+import type { Tensor, TensorSpec } from "../tensor.ts";
 
 /** ONNX Runtime's names of the v2 datatypes. BF16 has none: such a model cannot be loaded. */
 const ortTypes = {

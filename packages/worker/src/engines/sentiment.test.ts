@@ -1,7 +1,8 @@
 /** What the word list makes of plain sentences. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeBytesElements, floatValues } from "../tensor.ts";
+import { encodeBytesElements } from "@spillway/protocol/tensors";
+import { floatValues } from "../tensor.ts";
 import { scoreSentiment } from "./sentiment.ts";
 import { createTextEngine } from "./text.ts";
 

@@ -1,6 +1,7 @@
 /** Sentiment of English texts by a word list: class 0 negative, 1 positive, 2 neutral. */
+import { decodeBytesElements } from "@spillway/protocol/tensors";
 import type { Tensor, TensorSpec } from "../tensor.ts";
-import { decodeBytesElements, floatTensor } from "../tensor.ts";
+import { floatTensor } from "../tensor.ts";
 import type { Engine } from "./engine.ts";
 import { requireTensor } from "./engine.ts";
 import { scoreSentiment } from "./sentiment.ts";

@@ -1,8 +1,9 @@
 /** Every way a tensor can be wrong, and the words for it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeBytesElements } from "@spillway/protocol/tensors";
 import type { Tensor, TensorSpec } from "../tensor.ts";
-import { encodeBytesElements, floatTensor } from "../tensor.ts";
+import { floatTensor } from "../tensor.ts";
 import { checkInputs, checkOutputs } from "./check-inputs.ts";
 
 const specs: readonly TensorSpec[] = [

@@ -1,6 +1,7 @@
 /** Checks what a request brings against what the model takes. Every message names the expected and the given. */
+import { countBytesElements, datatypeBytes, elementCount } from "@spillway/protocol/tensors";
 import type { TensorSpec, Tensor } from "../tensor.ts";
-import { countBytesElements, datatypeBytes, describeSpec, elementCount } from "../tensor.ts";
+import { describeSpec } from "../tensor.ts";
 
 /** The first thing wrong with a request's tensors, or undefined. */
 export function checkInputs(inputs: readonly Tensor[], specs: readonly TensorSpec[]): string | undefined {

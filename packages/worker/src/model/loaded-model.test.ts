@@ -1,13 +1,14 @@
 /** A loaded version: checks before the line, pictures decoded meanwhile, statistics, closing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeBytesElements } from "@spillway/protocol/tensors";
 import { fixedBatch } from "../calibrate.ts";
 import type { Engine } from "../engines/engine.ts";
 import { ImageError } from "../preprocess/image.ts";
 import { isRefusal } from "../refusal.ts";
 import { defaultModelConfig } from "../repository/model-config.ts";
 import type { Tensor } from "../tensor.ts";
-import { encodeBytesElements, floatTensor } from "../tensor.ts";
+import { floatTensor } from "../tensor.ts";
 import type { InferResult, LoadedModelParts } from "./loaded-model.ts";
 import { LoadedModel } from "./loaded-model.ts";
 

@@ -1,4 +1,5 @@
 /** A model version ready to answer: checks, picture decoding, one inference at a time, statistics. */
+import { decodeBytesElements } from "@spillway/protocol/tensors";
 import type { Calibration } from "../calibrate.ts";
 import type { WorkerClock } from "../clock.ts";
 import type { Engine } from "../engines/engine.ts";
@@ -8,7 +9,6 @@ import type { Refusal } from "../refusal.ts";
 import { errorText, isRefusal, refuse } from "../refusal.ts";
 import type { ModelConfig } from "../repository/model-config.ts";
 import type { Tensor, TensorSpec } from "../tensor.ts";
-import { decodeBytesElements } from "../tensor.ts";
 import { checkInputs, checkOutputs } from "./check-inputs.ts";
 import { ModelStatistics } from "./model-statistics.ts";
 import { SerialQueue } from "./serial-queue.ts";

@@ -1,7 +1,7 @@
 /** Made-up inputs for warm-up and calibration: the same every time. */
+import { bytesOf, datatypeBytes, elementCount, encodeBytesElements } from "@spillway/protocol/tensors";
 import { createSeededRandom } from "../random.ts";
 import type { Tensor, TensorSpec } from "../tensor.ts";
-import { bytesOf, datatypeBytes, elementCount, encodeBytesElements } from "../tensor.ts";
 
 /** Size given to a free dimension that is not the first. */
 const freeDimension = 8;

@@ -1,9 +1,9 @@
 /** Encoded pictures (JPEG, PNG, WebP) to the tensor a model takes, by `sharp` in the threads of libuv. */
 import type { Sharp, SharpOptions } from "sharp";
+import { bytesOf } from "@spillway/protocol/tensors";
 import { errorText } from "../refusal.ts";
 import type { ImageConfig } from "../repository/model-config.ts";
 import type { Tensor, TensorSpec } from "../tensor.ts";
-import { bytesOf } from "../tensor.ts";
 
 /** Name of the BYTES input that takes encoded pictures, one an element. */
 export const imageInputName = "image";

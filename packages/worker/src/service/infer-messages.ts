@@ -1,10 +1,10 @@
 /** `ModelInfer` messages: tensors out of a request without copying, tensors into a response without joining. */
-import { inference } from "@spillway/protocol";
+import { fieldHead, inference } from "@spillway/protocol";
+import { datatypeBytes, isDatatype } from "@spillway/protocol/tensors";
 import type { InferResult, LoadedModel } from "../model/loaded-model.ts";
 import type { Refusal } from "../refusal.ts";
 import { isRefusal, refuse } from "../refusal.ts";
 import type { Tensor } from "../tensor.ts";
-import { datatypeBytes, isDatatype } from "../tensor.ts";
 import { rawFromTyped } from "./typed-contents.ts";
 
 /** A decoded `ModelInferRequest`. Tensors with raw contents are views of the message. */
@@ -23,8 +23,8 @@ const maxTensors = 256;
 /** Dimensions of one tensor at most. */
 const maxDimensions = 32;
 
-/** Tag of field 6, `raw_output_contents`, length-delimited. */
-const rawOutputTag = (6 << 3) | 2;
+/** Number of the field `raw_output_contents`. */
+const rawOutputField = 6;
 
 /** Reads a request's tensors; a refusal says what does not fit together. Which tensors the model takes is checked later. */
 export function readInferCall(request: inference.ModelInferRequest): InferCall | Refusal {
@@ -95,19 +95,8 @@ export function writeInferAnswer(model: LoadedModel, id: string, result: InferRe
   }).finish();
   const pieces: Uint8Array[] = [head];
   for (const { data } of result.outputs) {
-    pieces.push(tagAndLength(rawOutputTag, data.length));
+    pieces.push(fieldHead(rawOutputField, data.length));
     if (data.length > 0) pieces.push(data);
   }
   return pieces;
-}
-
-function tagAndLength(tag: number, length: number): Uint8Array {
-  const bytes = [tag];
-  let rest = length;
-  while (rest > 127) {
-    bytes.push((rest % 128) | 128);
-    rest = Math.floor(rest / 128);
-  }
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
 }

@@ -1,10 +1,11 @@
 /** What a server and its models say of themselves: metadata, configuration, statistics. */
 import { inference } from "@spillway/protocol";
+import type { Datatype } from "@spillway/protocol/tensors";
 import type { LoadedModel } from "../model/loaded-model.ts";
 import type { Duration } from "../model/model-statistics.ts";
 import type { ModelRegistry } from "../model/model-registry.ts";
 import { isRefusal } from "../refusal.ts";
-import type { Datatype, TensorSpec } from "../tensor.ts";
+import type { TensorSpec } from "../tensor.ts";
 import type { Reply } from "./method.ts";
 
 /** Extensions of the protocol that this server has. */

@@ -1,10 +1,10 @@
 /** What `Predict` means for a model: features or a prompt to a tensor, outputs to a class and a confidence. */
 import type { inference } from "@spillway/protocol";
+import { bytesOf, elementCount, encodeBytesElements, type Datatype } from "@spillway/protocol/tensors";
 import type { LoadedModel } from "../model/loaded-model.ts";
 import type { Refusal } from "../refusal.ts";
 import { refuse } from "../refusal.ts";
-import type { Datatype, Tensor, TensorSpec } from "../tensor.ts";
-import { bytesOf, elementCount, encodeBytesElements } from "../tensor.ts";
+import type { Tensor, TensorSpec } from "../tensor.ts";
 
 /** A class and how sure the model is of it, 0 to 1. */
 export interface Prediction {

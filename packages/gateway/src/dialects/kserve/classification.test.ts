@@ -1,11 +1,11 @@
 /** The n best classes of every row: order, ties, NaN, labels, and outputs that have no classes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { decodeBytesElements } from "@spillway/protocol/tensors";
 import { floats, irisTask, testModel } from "../../../test/support/dialect-calls.ts";
 import { isFailure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { splitElements } from "../tensors/bytes-elements.ts";
 import { classified } from "./classification.ts";
 
 const plain = testModel();
@@ -13,7 +13,7 @@ const plain = testModel();
 function texts(model: ServedModel, output: Tensor, classes: number): string[] {
   const found = classified(model, output, classes);
   assert.ok(!isFailure(found));
-  return (splitElements(found.data) ?? []).map((element) => Buffer.from(element).toString());
+  return (decodeBytesElements(found.data) ?? []).map((element) => Buffer.from(element).toString());
 }
 
 function refusal(model: ServedModel, output: Tensor): string {

@@ -5,7 +5,7 @@
 import { failure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { joinTexts } from "../tensors/bytes-elements.ts";
+import { encodeTexts } from "../tensors/encode-texts.ts";
 import { quoted, shownShape } from "../tensors/describe.ts";
 import { shortFloat } from "../tensors/float-text.ts";
 import { roundedNumbers, type NumberArray } from "../tensors/numbers.ts";
@@ -42,7 +42,7 @@ export function classified(model: ServedModel, output: Tensor, classes: number):
       }),
     );
   const shape = model.batchable ? [rows, count] : [count];
-  return { name: output.name, datatype: "BYTES", shape, data: joinTexts(texts) };
+  return { name: output.name, datatype: "BYTES", shape, data: encodeTexts(texts) };
 }
 
 function labelsOf(model: ServedModel, output: string): readonly string[] {

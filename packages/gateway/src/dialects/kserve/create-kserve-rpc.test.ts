@@ -18,7 +18,7 @@ import {
 import type { RpcCall } from "../../contracts/route.ts";
 import { failure } from "../../core/errors.ts";
 import { JsonThreads } from "../json/json-threads.ts";
-import { joinTexts } from "../tensors/bytes-elements.ts";
+import { encodeTexts } from "../tensors/encode-texts.ts";
 import { createKserveRpc } from "./create-kserve-rpc.ts";
 
 const jsonThreads = new JsonThreads({ clock: createManualClock() });
@@ -176,7 +176,7 @@ test("parameters: timeout, priority, classification, and the client's own deadli
   assert.deepEqual([response.outputs[0]?.datatype, response.outputs[0]?.shape], ["BYTES", [1, 1]]);
   assert.deepEqual(
     Buffer.from(response.rawOutputContents[0] ?? []),
-    Buffer.from(joinTexts(["0.75:1:versicolor"])),
+    Buffer.from(encodeTexts(["0.75:1:versicolor"])),
   );
 });
 

@@ -1,11 +1,11 @@
 /** The v2 dialect's part of a request: how its inputs meet the model and its answer is written. */
+import { datatypeBytes, encodeBytesElements } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { BoundTensors, TensorPayload } from "../../core/request.ts";
-import { datatypeBytes, type Tensor, type TensorSpec } from "../../core/tensor.ts";
+import type { Tensor, TensorSpec } from "../../core/tensor.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
 import { bindTensors } from "../tensors/bind-tensors.ts";
-import { joinElements } from "../tensors/bytes-elements.ts";
 import { quoted, shownShape } from "../tensors/describe.ts";
 import { pictureType } from "../tensors/picture.ts";
 import { defaultInferParameters, type InferBody } from "./infer-body.ts";
@@ -46,7 +46,7 @@ function bindRaw(model: ServedModel, body: Uint8Array): BoundTensors | Failure {
 function rawInput(model: ServedModel, body: Uint8Array): Tensor | Failure {
   const picture = model.mapping.image;
   if (picture !== undefined && pictureType(body) !== undefined)
-    return { name: picture, datatype: "BYTES", shape: [1], data: joinElements([body]) };
+    return { name: picture, datatype: "BYTES", shape: [1], data: encodeBytesElements([body]) };
   const spec = model.inputs[0];
   if (spec === undefined || model.inputs.length !== 1)
     return failure(
@@ -55,7 +55,7 @@ function rawInput(model: ServedModel, body: Uint8Array): Tensor | Failure {
     );
   const shape = rawShape(model, spec, body.length);
   if (!Array.isArray(shape)) return shape;
-  const data = spec.datatype === "BYTES" ? joinElements([body]) : body;
+  const data = spec.datatype === "BYTES" ? encodeBytesElements([body]) : body;
   return { name: spec.name, datatype: spec.datatype, shape, data };
 }
 

@@ -1,6 +1,7 @@
 /** `POST …/infer` over HTTP: each form of request and answer, byte for byte, and each way to be wrong. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { decodeBytesElements, encodeBytesElements } from "@spillway/protocol/tensors";
 import { createManualClock } from "../../testing.ts";
 import {
   bodyOf,
@@ -19,7 +20,7 @@ import type { HttpCall } from "../../contracts/route.ts";
 import { errorTable } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { JsonThreads } from "../json/json-threads.ts";
-import { joinElements, joinTexts, splitElements } from "../tensors/bytes-elements.ts";
+import { encodeTexts } from "../tensors/encode-texts.ts";
 import { createKserveRoutes } from "./create-kserve-routes.ts";
 
 const jsonThreads = new JsonThreads({ clock: createManualClock(), limits: { writeInPlaceBytes: 4096 } });
@@ -151,13 +152,13 @@ test("a raw request is one row of the only input", async () => {
   assert.deepEqual((await infer(input.data, raw, free)).bound?.inputs[0]?.shape, [1, 4]);
   const text = testModel({ inputs: [{ name: "x", datatype: "BYTES", shape: [-1] }] });
   const sent = (await infer(Buffer.from("hello"), raw, text)).bound?.inputs[0];
-  assert.deepEqual(splitElements(sent?.data ?? new Uint8Array())?.map(String), [
+  assert.deepEqual(decodeBytesElements(sent?.data ?? new Uint8Array())?.map(String), [
     String(new TextEncoder().encode("hello")),
   ]);
   const png = Buffer.from("\u0089PNG\r\n\u001a\nrest", "latin1");
   const digits = testModel({ mapping: { features: "x", prompt: undefined, image: "image" } });
   assert.deepEqual((await infer(png, raw, digits)).bound?.inputs, [
-    { name: "image", datatype: "BYTES", shape: [1], data: joinElements([png]) },
+    { name: "image", datatype: "BYTES", shape: [1], data: encodeBytesElements([png]) },
   ]);
   assert.match(await refused(input.data.subarray(1), raw), /^400 .*needs 16 bytes, got 15/);
   const wide = testModel({ inputs: [{ name: "x", datatype: "FP32", shape: [-1, -1, -1] }] });
@@ -187,7 +188,7 @@ test("classification gives value, index and label of the best", async () => {
   ]);
   const binary = [{ name: "y", parameters: { classification: 1, binary_data: true } }];
   const raw = await infer({ inputs: [good], outputs: binary });
-  assert.deepEqual(Buffer.from(raw.answer?.body[1] ?? []), Buffer.from(joinTexts(["0.7:1:versicolor"])));
+  assert.deepEqual(Buffer.from(raw.answer?.body[1] ?? []), Buffer.from(encodeTexts(["0.7:1:versicolor"])));
 });
 
 test("priority and timeout: 1 is the most urgent, a timeout only shortens", async () => {

@@ -1,7 +1,8 @@
 /** What v2 tells of the server, its models and their configuration, as the JSON forms; the gRPC forms have the same members. */
+import type { Datatype } from "@spillway/protocol/tensors";
 import type { CountAndTime, ModelCatalog, ModelStatistics } from "../../contracts/models.ts";
 import type { ServedModel } from "../../core/model.ts";
-import type { Datatype, TensorSpec } from "../../core/tensor.ts";
+import type { TensorSpec } from "../../core/tensor.ts";
 
 /** Extensions of v2 that are offered, by Triton's names. */
 export const serverExtensions = [

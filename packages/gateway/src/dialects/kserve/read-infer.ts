@@ -3,8 +3,9 @@
  * tensors that have a `binary_data_size` (the binary tensor data extension).
  * Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
  */
+import { isDatatype, type Datatype } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { isDatatype, type Datatype, type Tensor } from "../../core/tensor.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { parseJson, parseJsonExactly } from "../json/parse-json.ts";
 import type { JsonLimits } from "../json/scan-json.ts";
 import { quoted, shown } from "../tensors/describe.ts";

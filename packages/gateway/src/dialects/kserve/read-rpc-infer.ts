@@ -3,8 +3,9 @@
  * Source: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_grpc.md
  */
 import { inference } from "@spillway/protocol";
+import { isDatatype } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { isDatatype, type Tensor } from "../../core/tensor.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { decodeMessage } from "../decode-message.ts";
 import { quoted, shownShape } from "../tensors/describe.ts";
 import type { InferBody, WantedOutput } from "./infer-body.ts";

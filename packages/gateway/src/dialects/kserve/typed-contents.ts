@@ -1,30 +1,12 @@
 /** Tensors of the gRPC form: typed `contents` on one side, raw little-endian bytes on the other. */
-import { inference } from "@spillway/protocol";
+import { contentsField, inference, rawContents } from "@spillway/protocol";
+import { decodeBytesElements, elementCount } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { elementCount, type Datatype, type Tensor } from "../../core/tensor.ts";
-import { joinElements, splitElements } from "../tensors/bytes-elements.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { quoted, shownShape } from "../tensors/describe.ts";
-import { bytesOf, numbersOf, wideNumbersOf } from "../tensors/numbers.ts";
+import { numbersOf, wideNumbersOf } from "../tensors/numbers.ts";
 import { packFlat, type PackTarget } from "../tensors/pack-values.ts";
 import { contentsProblem } from "../tensors/write-values.ts";
-
-/** Which field of `InferTensorContents` carries a datatype; undefined for the 16-bit floats, which are only ever raw. */
-const contentsField = {
-  BOOL: "boolContents",
-  INT8: "intContents",
-  INT16: "intContents",
-  INT32: "intContents",
-  INT64: "int64Contents",
-  UINT8: "uintContents",
-  UINT16: "uintContents",
-  UINT32: "uintContents",
-  UINT64: "uint64Contents",
-  FP32: "fp32Contents",
-  FP64: "fp64Contents",
-  BYTES: "bytesContents",
-  FP16: undefined,
-  BF16: undefined,
-} as const satisfies Record<Datatype, keyof inference.InferTensorContents.$Properties | undefined>;
 
 /** Raw contents of typed ones. */
 export function packContents(
@@ -45,9 +27,8 @@ export function packContents(
       "invalid_tensor",
       `Input ${quoted(name)}: shape ${shownShape(shape)} needs ${count} values in ${fieldName(field)}, got ${values.length}`,
     );
-  if (datatype === "FP32") return bytesOf(Float32Array.from(values as number[]));
-  if (datatype === "FP64") return bytesOf(Float64Array.from(values as number[]));
-  if (datatype === "BYTES") return joinElements(values as Uint8Array[]);
+  if (datatype === "FP32" || datatype === "FP64" || datatype === "BYTES")
+    return rawContents(datatype, contents);
   return packFlat(target, values);
 }
 
@@ -80,7 +61,7 @@ function unpackContents(tensor: Tensor): inference.InferTensorContents.$Properti
     case "BF16":
       return failure("internal", `Output ${quoted(name)}: ${datatype} has no typed contents`);
     case "BYTES": {
-      const bytesContents = splitElements(data);
+      const bytesContents = decodeBytesElements(data);
       if (bytesContents !== undefined) return { bytesContents };
       return failure("bad_upstream_answer", `Output ${quoted(name)} came with BYTES elements cut short`);
     }

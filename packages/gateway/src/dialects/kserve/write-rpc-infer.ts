@@ -1,5 +1,5 @@
 /** Writes the gRPC form of a v2 inference answer, with its tensors in the form the request had. */
-import { inference } from "@spillway/protocol";
+import { fieldHead, inference } from "@spillway/protocol";
 import { isFailure, type Failure } from "../../core/errors.ts";
 import type { TensorAnswer, WireAnswer } from "../../core/request.ts";
 import type { Tensor } from "../../core/tensor.ts";
@@ -44,7 +44,7 @@ function asPieces(encoded: Uint8Array | Failure): readonly Uint8Array[] | Failur
 function rawOutputs(tensors: readonly Tensor[]): readonly Uint8Array[] {
   const outputs = tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape: [...shape] }));
   const pieces: Uint8Array[] = [inference.ModelInferResponse.encode({ outputs }).finish()];
-  for (const { data } of tensors) pieces.push(fieldHeader(fields.rawOutputContents, data.length), data);
+  for (const { data } of tensors) pieces.push(fieldHead(fields.rawOutputContents, data.length), data);
   return pieces;
 }
 
@@ -68,7 +68,7 @@ function toAnswer(
   if (wrap === "none") return rpcAnswer(pieces, answerHeaders(answer));
   let size = 0;
   for (const piece of pieces) size += piece.length;
-  return rpcAnswer([fieldHeader(fields.inferResponse, size), ...pieces], answerHeaders(answer));
+  return rpcAnswer([fieldHead(fields.inferResponse, size), ...pieces], answerHeaders(answer));
 }
 
 function answerParameters(
@@ -79,13 +79,4 @@ function answerParameters(
     ...(model.mock ? { mock: { boolParam: true } } : {}),
     ...(parameters.markFinal ? { triton_final_response: { boolParam: true } } : {}),
   };
-}
-
-/** Tag and length of a length-delimited field with a number below 16. */
-function fieldHeader(field: number, size: number): Uint8Array {
-  const bytes = [(field << 3) | 2];
-  let rest = size;
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
 }

@@ -15,7 +15,7 @@ import {
 import type { HttpCall } from "../../contracts/route.ts";
 import { errorTable } from "../../core/errors.ts";
 import { JsonThreads } from "../json/json-threads.ts";
-import { joinTexts } from "../tensors/bytes-elements.ts";
+import { encodeTexts } from "../tensors/encode-texts.ts";
 import { pictureTensor } from "../tensors/picture.ts";
 import { createPredictRoutes } from "./create-predict-routes.ts";
 
@@ -79,7 +79,7 @@ test("a named model and version, a prompt, a mock", async () => {
   const text = await predict({ prompt: "I love it" }, {}, sentiment);
   assert.equal(text.request?.model, "sentiment");
   assert.deepEqual(text.bound?.inputs, [
-    { name: "prompt", datatype: "BYTES", shape: [1], data: joinTexts(["I love it"]) },
+    { name: "prompt", datatype: "BYTES", shape: [1], data: encodeTexts(["I love it"]) },
   ]);
   const mock = await predict({ features: [1, 2, 3, 4], model_name: "" }, {}, testModel({ mock: true }));
   assert.deepEqual([mock.request?.model, (jsonOf(mock.answer) as { mock: unknown }).mock], ["iris", true]);

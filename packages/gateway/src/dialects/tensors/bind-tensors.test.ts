@@ -7,7 +7,7 @@ import type { ServedModel } from "../../core/model.ts";
 import type { BoundTensors } from "../../core/request.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { bindTensors, type GivenTensors } from "./bind-tensors.ts";
-import { joinTexts } from "./bytes-elements.ts";
+import { encodeTexts } from "./encode-texts.ts";
 import { pictureTensor } from "./picture.ts";
 
 const row = floats("x", [1, 4], [1, 2, 3, 4]);
@@ -74,7 +74,7 @@ test("a wrong datatype, shape and size are told against the expected", () => {
 
 test("BYTES contents are counted", () => {
   const texts = testModel({ inputs: [{ name: "x", datatype: "BYTES", shape: [-1] }] });
-  const given: Tensor = { name: "x", datatype: "BYTES", shape: [2], data: joinTexts(["a", "bc"]) };
+  const given: Tensor = { name: "x", datatype: "BYTES", shape: [2], data: encodeTexts(["a", "bc"]) };
   assert.equal(bind(texts, [given]).rows, 2);
   assert.equal(
     refusal(texts, [{ ...given, shape: [3] }]),
@@ -118,7 +118,7 @@ test("optional inputs may be left out, and which ones are given is part of the k
       { name: "prompt", datatype: "BYTES", shape: [-1], optional: true },
     ],
   });
-  const prompt: Tensor = { name: "prompt", datatype: "BYTES", shape: [1], data: joinTexts(["hi"]) };
+  const prompt: Tensor = { name: "prompt", datatype: "BYTES", shape: [1], data: encodeTexts(["hi"]) };
   const keys = [[row], [prompt], [row, prompt]].map((inputs) => bind(model, inputs).shapeKey);
   assert.equal(new Set(keys).size, 3);
 });

@@ -1,9 +1,9 @@
 /** The one place where what a caller sent is checked against what a model takes. */
+import { countBytesElements, datatypeBytes, elementCount } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { BoundTensors } from "../../core/request.ts";
-import { datatypeBytes, elementCount, type Tensor, type TensorSpec } from "../../core/tensor.ts";
-import { countElements } from "./bytes-elements.ts";
+import type { Tensor, TensorSpec } from "../../core/tensor.ts";
 import { quoted, shownShape, shownSpecs } from "./describe.ts";
 
 /** Inputs as a dialect read them, not yet checked. */
@@ -131,7 +131,7 @@ function fitProblem(model: ServedModel, spec: TensorSpec, tensor: Tensor): Failu
 function sizeProblem({ name, datatype, shape, data }: Tensor): Failure | undefined {
   const count = elementCount(shape);
   if (datatype === "BYTES") {
-    const elements = countElements(data);
+    const elements = countBytesElements(data);
     if (elements === count) return undefined;
     const got = elements === undefined ? "contents whose lengths do not add up" : `${elements}`;
     return failure(

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { floats, irisTask, testModel } from "../../../test/support/dialect-calls.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { joinTexts } from "./bytes-elements.ts";
+import { encodeTexts } from "./encode-texts.ts";
 import { classifyRows, type Classification } from "./classify.ts";
 
 const iris = testModel({ task: irisTask });
@@ -82,7 +82,7 @@ test("pairs, labels, counts and named classes", () => {
   assert.deepEqual(classify(foreign, pair), [
     { classId: 1, confidence: 0.625, label: "", scores: undefined },
   ]);
-  const label: Tensor = { name: "y", datatype: "BYTES", shape: [1], data: joinTexts(["versicolor"]) };
+  const label: Tensor = { name: "y", datatype: "BYTES", shape: [1], data: encodeTexts(["versicolor"]) };
   assert.deepEqual(
     classify(testModel({ task: { ...irisTask, outputs: {} } }), [label]).map((row) => [
       row.classId,

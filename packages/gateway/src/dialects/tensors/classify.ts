@@ -2,11 +2,11 @@
  * What the outputs of a model say as a class: by its task where it has one, else by what outputs of
  * foreign servers look like. Only this file interprets outputs.
  */
+import { decodeBytesElements } from "@spillway/protocol/tensors";
 import { failure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { TensorAnswer } from "../../core/request.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { splitElements } from "./bytes-elements.ts";
 import { quoted, shownSpecs } from "./describe.ts";
 import { shortFloat } from "./float-text.ts";
 import { roundedNumbers, type NumberArray } from "./numbers.ts";
@@ -183,7 +183,7 @@ function fromPairs(model: ServedModel, { id, confidence, rows }: PairTensors): C
 
 /** The server names the class by its label. */
 function fromLabels(model: ServedModel, output: Tensor): Classification[] | Failure {
-  const elements = splitElements(output.data);
+  const elements = decodeBytesElements(output.data);
   if (elements === undefined) return unreadable(model, output);
   return elements.map((element) => {
     const label = Buffer.from(element).toString("utf8");

@@ -1,8 +1,8 @@
 /** Tensor contents as nested JSON arrays, as row and columnar answers have them. */
 import { isUtf8 } from "node:buffer";
+import { decodeBytesElements, elementCount } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import { elementCount, type Tensor } from "../../core/tensor.ts";
-import { splitElements } from "./bytes-elements.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { quoted } from "./describe.ts";
 import { contentsProblem, valuesText } from "./write-values.ts";
 
@@ -37,7 +37,7 @@ function nestedNumbers(tensor: Tensor): string | Failure {
 }
 
 function nestedElements({ name, shape, data }: Tensor): string | Failure {
-  const elements = splitElements(data);
+  const elements = decodeBytesElements(data);
   if (elements === undefined || elements.length !== elementCount(shape))
     return failure(
       "bad_upstream_answer",
@@ -77,7 +77,7 @@ export function rowsOf(tensor: Tensor, rows: number): Tensor[] {
 
 function elementRows(tensor: Tensor, width: number): Tensor[] {
   const inner = tensor.shape.slice(1);
-  const elements = splitElements(tensor.data) ?? [];
+  const elements = decodeBytesElements(tensor.data) ?? [];
   const rows: Tensor[] = [];
   let offset = 0;
   for (

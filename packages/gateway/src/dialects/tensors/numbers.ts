@@ -1,5 +1,6 @@
 /** Raw tensor contents as numbers, and the range of each integer type. */
-import { datatypeBytes, type Datatype, type Tensor } from "../../core/tensor.ts";
+import { datatypeBytes, type Datatype } from "@spillway/protocol/tensors";
+import type { Tensor } from "../../core/tensor.ts";
 import { bfloatValues, halfValues } from "./half.ts";
 
 /** Datatypes whose every value is a double. */
@@ -29,27 +30,6 @@ const viewTypes: Readonly<Record<Exclude<NumericDatatype, "FP16" | "BF16">, View
   FP32: Float32Array,
   FP64: Float64Array,
 };
-
-/** Smallest and largest value of the integer types. */
-export const integerRanges = {
-  UINT8: [0, 0xff],
-  INT8: [-0x80, 0x7f],
-  UINT16: [0, 0xffff],
-  INT16: [-0x8000, 0x7fff],
-  UINT32: [0, 0xffff_ffff],
-  INT32: [-0x8000_0000, 0x7fff_ffff],
-} as const;
-
-/** Smallest and largest value of the 64-bit integer types. */
-export const wideRanges = {
-  INT64: [-(2n ** 63n), 2n ** 63n - 1n],
-  UINT64: [0n, 2n ** 64n - 1n],
-} as const;
-
-/** The bytes behind any typed array, without a copy. */
-export function bytesOf(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
 
 /** Contents whose start is aligned to the element: a view where it already is, else a copy. */
 function aligned(data: Uint8Array, elementBytes: number): Uint8Array {

@@ -1,7 +1,7 @@
 /** JSON values that do not fit: each refusal names the tensor, the place, the expected and the given. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Datatype } from "../../core/tensor.ts";
+import type { Datatype } from "@spillway/protocol/tensors";
 import { decodeBase64, packValues } from "./pack-values.ts";
 
 function refusal(datatype: Datatype, shape: readonly number[], data: unknown): string {

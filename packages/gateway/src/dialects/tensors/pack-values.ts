@@ -1,10 +1,15 @@
 /** JSON values, nested or flat, laid out as the raw contents of a tensor. */
+import {
+  bytesOf,
+  elementCount,
+  encodeBytesElements,
+  integerRanges,
+  wideRanges,
+  type Datatype,
+} from "@spillway/protocol/tensors";
 import { failure, type Failure } from "../../core/errors.ts";
-import { elementCount, type Datatype } from "../../core/tensor.ts";
-import { joinElements } from "./bytes-elements.ts";
 import { quoted, shown, shownShape } from "./describe.ts";
 import { bfloatBytes, halfBytes, roundToBfloat, roundToHalf } from "./half.ts";
-import { bytesOf, integerRanges, wideRanges } from "./numbers.ts";
 
 /** Deeper shapes than any model has are refused before anything is walked. */
 export const maxRank = 32;
@@ -189,7 +194,7 @@ function packTexts(target: PackTarget, values: ArrayLike<unknown>): Uint8Array |
     if (typeof element === "string") return wrong(target, i, values[i], element);
     elements[i] = element;
   }
-  return joinElements(elements);
+  return encodeBytesElements(elements);
 }
 
 /** The bytes of one element, or what was expected. */

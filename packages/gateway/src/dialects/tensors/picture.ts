@@ -1,6 +1,6 @@
 /** Encoded pictures: which kinds are taken and how each is told by its first bytes. */
+import { encodeBytesElements } from "@spillway/protocol/tensors";
 import type { Tensor } from "../../core/tensor.ts";
-import { joinElements } from "./bytes-elements.ts";
 
 /** Content types of pictures that models take. */
 export const pictureTypes = ["image/jpeg", "image/png", "image/webp"] as const;
@@ -23,5 +23,5 @@ function startsWith(bytes: Uint8Array, text: string, from: number): boolean {
 
 /** The BYTES tensor of pictures, one an element. */
 export function pictureTensor(name: string, pictures: readonly Uint8Array[]): Tensor {
-  return { name, datatype: "BYTES", shape: [pictures.length], data: joinElements(pictures) };
+  return { name, datatype: "BYTES", shape: [pictures.length], data: encodeBytesElements(pictures) };
 }

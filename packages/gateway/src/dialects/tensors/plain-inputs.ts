@@ -2,7 +2,7 @@
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { Tensor, TensorSpec } from "../../core/tensor.ts";
-import { joinTexts } from "./bytes-elements.ts";
+import { encodeTexts } from "./encode-texts.ts";
 import { quoted, shownShape, shownSpecs } from "./describe.ts";
 import { packFlat } from "./pack-values.ts";
 import { pictureTensor } from "./picture.ts";
@@ -21,7 +21,7 @@ export function plainTensor(model: ServedModel, input: PlainInput): Tensor | Fai
   const spec = model.inputs.find((candidate) => candidate.name === name);
   if (spec === undefined) return notTaken(model, input.kind);
   if (input.kind === "prompt")
-    return { name, datatype: "BYTES", shape: spec.shape.map(() => 1), data: joinTexts([input.text]) };
+    return { name, datatype: "BYTES", shape: spec.shape.map(() => 1), data: encodeTexts([input.text]) };
   const shape = featureShape(model, spec, input.values.length);
   if (isFailure(shape)) return shape;
   const data = packFlat({ name, datatype: spec.datatype, shape }, input.values);

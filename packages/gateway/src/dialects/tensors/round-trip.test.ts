@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inference } from "@spillway/protocol";
+import { datatypeBytes, elementCount, encodeBytesElements, type Datatype } from "@spillway/protocol/tensors";
 import { isFailure } from "../../core/errors.ts";
-import { datatypeBytes, elementCount, type Datatype, type Tensor } from "../../core/tensor.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { defaultJsonLimits } from "../json/scan-json.ts";
 import { readInferBody } from "../kserve/read-infer.ts";
 import { encodeTypedOutputs, hasTypedForm, packContents } from "../kserve/typed-contents.ts";
-import { joinElements } from "./bytes-elements.ts";
 import { nestedText } from "./nest-values.ts";
 import { roundedNumbers } from "./numbers.ts";
 import { valuesText } from "./write-values.ts";
@@ -28,7 +28,7 @@ function randomTensor(datatype: Datatype, shape: readonly number[], byte: () => 
     const elements = Array.from({ length: count }, () =>
       Uint8Array.from({ length: byte() % 9 }, () => 32 + (byte() % 90)),
     );
-    return { name: "x", datatype, shape, data: joinElements(elements) };
+    return { name: "x", datatype, shape, data: encodeBytesElements(elements) };
   }
   const size = datatypeBytes[datatype];
   const data = new Uint8Array(count * size);
@@ -127,12 +127,12 @@ function checkTyped(tensor: Tensor): void {
 
 test("texts of any script and bytes of any kind survive JSON", () => {
   const texts = ["", "grün", "日本", '😀\u0000"\\\n', "a".repeat(70_000)].map((text) => Buffer.from(text));
-  const plain: Tensor = { name: "x", datatype: "BYTES", shape: [5], data: joinElements(texts) };
+  const plain: Tensor = { name: "x", datatype: "BYTES", shape: [5], data: encodeBytesElements(texts) };
   checkJson(plain);
   const odd: Tensor = {
     ...plain,
     shape: [2],
-    data: joinElements([Buffer.from([0xff, 0xfe]), Buffer.from("a")]),
+    data: encodeBytesElements([Buffer.from([0xff, 0xfe]), Buffer.from("a")]),
   };
   const text = valuesText(odd);
   assert.ok(!isFailure(text));

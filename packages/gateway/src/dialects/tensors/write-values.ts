@@ -1,8 +1,8 @@
 /** Tensor contents as the text of a flat JSON array. */
 import { isUtf8 } from "node:buffer";
+import { datatypeBytes, decodeBytesElements, elementCount } from "@spillway/protocol/tensors";
 import { failure, type Failure } from "../../core/errors.ts";
-import { datatypeBytes, elementCount, type Tensor } from "../../core/tensor.ts";
-import { splitElements } from "./bytes-elements.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { quoted } from "./describe.ts";
 import { shortFloat, shortNarrowFloat } from "./float-text.ts";
 import { numbersOf, wideNumbersOf, type NumberArray, type NumericDatatype } from "./numbers.ts";
@@ -46,7 +46,7 @@ export function contentsProblem({ name, datatype, shape, data }: Tensor): Failur
 }
 
 function elementsText({ name, data }: Tensor): ValuesText | Failure {
-  const elements = splitElements(data);
+  const elements = decodeBytesElements(data);
   if (elements === undefined)
     return failure("bad_upstream_answer", `Output ${quoted(name)} came with BYTES elements cut short`);
   const texts = elements.map((element) =>

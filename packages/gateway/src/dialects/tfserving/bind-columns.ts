@@ -1,10 +1,10 @@
 /** Columns as tensors of a model. */
+import { elementCount, encodeBytesElements } from "@spillway/protocol/tensors";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
 import type { BoundTensors } from "../../core/request.ts";
-import { elementCount, type Tensor, type TensorSpec } from "../../core/tensor.ts";
+import type { Tensor, TensorSpec } from "../../core/tensor.ts";
 import { bindTensors } from "../tensors/bind-tensors.ts";
-import { joinElements } from "../tensors/bytes-elements.ts";
 import { quoted, shownShape, shownSpecs } from "../tensors/describe.ts";
 import { packFlat } from "../tensors/pack-values.ts";
 import { pictureType, pictureTypes } from "../tensors/picture.ts";
@@ -72,7 +72,7 @@ function pictures(model: ServedModel, { name, shape, values }: Column): Tensor |
     name: name ?? model.mapping.image ?? "",
     datatype: "BYTES",
     shape: [...shape],
-    data: joinElements(elements),
+    data: encodeBytesElements(elements),
   };
 }
 
@@ -91,7 +91,7 @@ function fitShape(model: ServedModel, spec: TensorSpec, given: readonly number[]
 
 function packColumn(target: TensorSpec, { values }: Column): Uint8Array | Failure {
   const { name, datatype, shape } = target;
-  if (values.kind === "elements" && datatype === "BYTES") return joinElements(values.elements);
+  if (values.kind === "elements" && datatype === "BYTES") return encodeBytesElements(values.elements);
   if (values.kind === "booleans" && datatype === "BOOL") return packFlat(target, values.booleans);
   const isWide = datatype === "INT64" || datatype === "UINT64";
   if (values.kind === "numbers" && datatype !== "BYTES")

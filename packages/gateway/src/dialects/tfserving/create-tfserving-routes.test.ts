@@ -1,6 +1,7 @@
 /** v1 `:predict` in rows, columns and pictures, and the model listing. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { encodeBytesElements } from "@spillway/protocol/tensors";
 import { createManualClock } from "../../testing.ts";
 import {
   floats,
@@ -18,7 +19,7 @@ import type { WireAnswer } from "../../core/request.ts";
 import { errorTable } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { JsonThreads } from "../json/json-threads.ts";
-import { joinElements, joinTexts } from "../tensors/bytes-elements.ts";
+import { encodeTexts } from "../tensors/encode-texts.ts";
 import { pictureTensor } from "../tensors/picture.ts";
 import { createTfServingRoutes } from "./create-tfserving-routes.ts";
 
@@ -214,7 +215,7 @@ test("BYTES that are no text come back as b64, booleans as booleans", async () =
   assert.deepEqual(jsonOf(answer), { predictions: ["grün", { b64: "//4=" }] });
   assert.deepEqual(
     Buffer.from(bound?.inputs[0]?.data ?? []),
-    Buffer.from(joinElements([Buffer.from("grün"), Buffer.from([255, 254])])),
+    Buffer.from(encodeBytesElements([Buffer.from("grün"), Buffer.from([255, 254])])),
   );
   const flags = testModel({ inputs: [{ name: "x", datatype: "BOOL", shape: [-1, 2] }] });
   assert.deepEqual(jsonOf((await predict({ instances: [[true, false]] }, flags)).answer), {
@@ -222,7 +223,7 @@ test("BYTES that are no text come back as b64, booleans as booleans", async () =
   });
   const texts = { ...bytes, mapping: { features: undefined, prompt: "x", image: "image" } };
   assert.deepEqual((await predict({ instances: ["hi"] }, texts)).bound?.inputs, [
-    { name: "x", datatype: "BYTES", shape: [1], data: joinTexts(["hi"]) },
+    { name: "x", datatype: "BYTES", shape: [1], data: encodeTexts(["hi"]) },
   ]);
 });
 
