@@ -40,6 +40,8 @@ export interface RpcClient {
     messages: readonly object[],
     options?: Pick<RpcOptions, "metadata">,
   ): Promise<Message[]>;
+  /** Asks once and is told again and again, until the client is closed: what `read` makes of each message, as it comes. */
+  watch<T>(service: string, method: string, message: object, read: (message: Message) => T): T[];
   close(): void;
 }
 
@@ -58,6 +60,14 @@ export function createRpcClient(address: string): RpcClient {
     },
     stream: (service, method, messages, options = {}) =>
       stream(client, methodOf(service, method), { messages, ...options }),
+    watch(service, method, message, read) {
+      const { path: target, requestSerialize, responseDeserialize } = methodOf(service, method);
+      const call = client.makeServerStreamRequest(target, requestSerialize, responseDeserialize, message);
+      const received: ReturnType<typeof read>[] = [];
+      call.on("data", (each: Message) => received.push(read(each)));
+      call.on("error", () => {});
+      return received;
+    },
     close: () => client.close(),
   };
 }

@@ -62,6 +62,7 @@ async function openDoor(t: TestContext, target: AttemptTarget | undefined) {
       carry: () => assert.fail("Envoy carries"),
     },
     pools: { pools: () => [] },
+    onDrained: () => {},
     services: new Map(),
     certificate: undefined,
     onCarried: (end) => void carried.push(end),

@@ -61,6 +61,13 @@ const rest = async ({ gateway }: Bench): Promise<void> => {
   assert.equal(await sampleOf(gateway, "spillway_extproc_held_bytes"), 0);
 };
 
+/** What a watcher of a service's health is told, as it comes. */
+function watchHealth(t: TestContext, address: string, service: string): string[] {
+  const rpc = createRpcClient(address);
+  t.after(() => rpc.close());
+  return rpc.watch("grpc.health.v1.Health", "Watch", { service }, ({ status }) => String(status));
+}
+
 const ended = ({ gateway }: Bench, cause: string): Promise<number> =>
   sampleOf(gateway, `spillway_extproc_streams_total{cause="${cause}"}`);
 
@@ -555,13 +562,15 @@ describe("what a real Envoy sent", () => {
 });
 
 describe("health", () => {
+  const named = ["", "liveness", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
+
   it("is told on both ports by the services that pickers have", async (t) => {
     const b = await bench(t, { door: { healthPort: 0 } });
     const { extProc } = b.gateway.listening;
     for (const port of [extProc?.port, extProc?.healthPort]) {
       const rpc = createRpcClient(`127.0.0.1:${port}`);
       t.after(() => rpc.close());
-      for (const service of ["", "liveness", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"]) {
+      for (const service of named) {
         const answer = await rpc.call("grpc.health.v1.Health", "Check", { service });
         assert.deepEqual(
           answer.code === 0 && "message" in answer && answer.message["status"],
@@ -571,5 +580,24 @@ describe("health", () => {
       }
       assert.equal((await rpc.call("grpc.health.v1.Health", "Check", { service: "other" })).code, 5);
     }
+  });
+
+  it("can be watched: whoever ends is alive, and not ready", async (t) => {
+    const held: ModelCall[] = [];
+    const b = await bench(t, { script: (call) => void held.push(call) });
+    const call = b.carrier.start(chat({ stream: true }));
+    const at = await until("it is at its server", () => held.shift());
+    const told = new Map(named.map((service) => [service, watchHealth(t, b.address, service)]));
+    const other = watchHealth(t, b.address, "other");
+    for (const [service, states] of told) await until(`${service} is told`, () => states.includes("SERVING"));
+    await until("the unknown is told", () => other.includes("SERVICE_UNKNOWN"));
+    const closed = b.gateway.close({ graceMs: 10_000 });
+    for (const [service, states] of told) {
+      if (service !== "liveness") await until(`${service} changes`, () => states.includes("NOT_SERVING"));
+    }
+    assert.deepEqual(told.get("liveness"), ["SERVING"]);
+    answerWhole(at);
+    await call.ended();
+    await closed;
   });
 });

@@ -9,7 +9,7 @@ import type { Route } from "../contracts/route.ts";
 import { createExtProcDoor, type ExtProcDoor, type ExtProcListening } from "../doors/extproc/extproc-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
 import type { Forwarding } from "./forward.ts";
-import { HealthState } from "./health-state.ts";
+import type { HealthState } from "./health-state.ts";
 import type { GatewayContext } from "./options.ts";
 import type { PickerWatch } from "./picker-watch.ts";
 import { createSelfSigned } from "./self-signed.ts";
@@ -38,9 +38,10 @@ export interface ExtProcParts {
   readonly carried: Forwarding["carried"];
 }
 
-/** Services that health is asked of by name, as endpoint pickers have them; `liveness` is well as long as anybody answers. */
-const readyServices = new Set(["readiness", "envoy.service.ext_proc.v3.ExternalProcessor"]);
-const liveness = new Set(["liveness"]);
+/** Well as long as anybody answers. */
+const liveness = "liveness";
+/** Services that health is asked of by name, as endpoint pickers have them. */
+const services = new Set([liveness, "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"]);
 
 /** Rejects with a `GatewayError` that says which file or address is wrong. */
 export async function openExtProc(options: ExtProcOptions, parts: ExtProcParts): Promise<OpenExtProc> {
@@ -49,14 +50,18 @@ export async function openExtProc(options: ExtProcOptions, parts: ExtProcParts):
   const kept = typeof tls === "string" ? undefined : await keepCertificate(tls, context);
   const certificate =
     tls === "self-signed" ? createSelfSigned("spillway", context.clock.wallNow()) : kept?.certificate;
-  const services = healthServices(health);
+  let isOver = false;
   const door = createExtProcDoor({
     ...context,
     options,
     pipeline,
     pools: forward,
     routes,
-    services,
+    services: healthServices(health, () => isOver),
+    onDrained() {
+      isOver = true;
+      health.changed();
+    },
     certificate,
     onCarried: carried,
     explanations: watch?.explanations ?? noExplanations,
@@ -84,25 +89,14 @@ function closing(
 }
 
 /** Health as load balancers and probes ask for it; an unknown service is not found. */
-function healthServices(health: HealthState): Map<string, MethodHandler> {
-  const alive = new HealthState(() => true);
-  const known = new Set([...readyServices, ...liveness]);
-  const check = healthCheck(health, known);
-  const checkAlive = healthCheck(alive, liveness);
-  return new Map<string, MethodHandler>([
-    ["/grpc.health.v1.Health/Check", either(check, checkAlive)],
-    ["/grpc.health.v1.Health/Watch", healthWatch(health, readyServices)],
-  ]);
-}
-
-/** `HealthCheckRequest` whose one field is the name of the service. */
-const livenessRequest = Buffer.from("\n\bliveness", "latin1");
-
-function either(ready: MethodHandler, alive: MethodHandler): MethodHandler {
-  if (ready.kind !== "unary" || alive.kind !== "unary")
-    throw new TypeError("health is checked by unary calls");
-  return {
-    kind: "unary",
-    handle: (call) => (livenessRequest.equals(call.message) ? alive.handle(call) : ready.handle(call)),
+function healthServices(health: HealthState, isOver: () => boolean): Map<string, MethodHandler> {
+  const source = {
+    isOver,
+    isServing: (service: string) => service === liveness || health.isServing(),
+    onChange: (listener: () => void) => health.onChange(listener),
   };
+  return new Map<string, MethodHandler>([
+    ["/grpc.health.v1.Health/Check", healthCheck(source, services)],
+    ["/grpc.health.v1.Health/Watch", healthWatch(source, services)],
+  ]);
 }

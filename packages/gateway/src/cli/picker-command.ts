@@ -4,51 +4,7 @@ import { logLevels } from "../contracts/telemetry.ts";
 import { parseGoDuration } from "../core/go-duration.ts";
 import { CommandError } from "./command-error.ts";
 import type { PickerOptions } from "./picker-config.ts";
-
-/** A flag of the router that changes nothing here. */
-interface IdleFlag {
-  readonly flags: string;
-  /** Why it is of no consequence, or what to do instead. */
-  readonly reason: string;
-  /** True: given as true (or at all, for those with a value) the command refuses. */
-  readonly isRefused?: boolean;
-}
-
-const kubernetes = "is for Kubernetes, which Spillway does not talk to";
-
-/** Accepted, since scripts and charts give them; what they would do is said. */
-const idleFlags: readonly IdleFlag[] = [
-  { flags: "--pool-namespace <name>", reason: kubernetes },
-  { flags: "--pool-group <name>", reason: kubernetes },
-  { flags: "--kubeconfig <file>", reason: kubernetes },
-  {
-    flags: "--endpoint-selector <labels>",
-    reason: `selects pods, and ${kubernetes}: name a file of endpoints (file-discovery), or servers with --endpoints`,
-    isRefused: true,
-  },
-  {
-    flags: "--endpoint-target-ports <ports>",
-    reason: `belongs to --endpoint-selector, which ${kubernetes}`,
-    isRefused: true,
-  },
-  {
-    flags: "--ha-enable-leader-election [bool]",
-    reason: `elects a leader among pods, and ${kubernetes}: every picker answers`,
-    isRefused: true,
-  },
-  {
-    flags: "--refresh-prometheus-metrics-interval <duration>",
-    reason: "metrics are as they are when asked for",
-  },
-  { flags: "--tracing [bool]", reason: "traces are not built in Spillway" },
-  { flags: "--enable-pprof [bool]", reason: "profiles are taken with Node's own flags, such as --cpu-prof" },
-  { flags: "--grpc-max-recv-msg-size <bytes>", reason: "messages of 64 MiB pass" },
-  { flags: "--grpc-max-send-msg-size <bytes>", reason: "slices of 62,000 bytes are sent" },
-  { flags: "--enable-grpc-stream-metrics [bool]", reason: "they are always counted" },
-  { flags: "--allow-experimental-plugins [bool]", reason: "every plugin that is built in may be used" },
-  { flags: "-v, --v <level>", reason: "--log-level says what is logged" },
-  { flags: "--zap-encoder <name>", reason: "--log-format says how it is logged" },
-];
+import { idleFlags } from "./picker-idle-flags.ts";
 
 /** Puts the flags on the command. */
 export function addPickerFlags(command: Command): Command {
@@ -62,7 +18,11 @@ export function addPickerFlags(command: Command): Command {
     .option("--grpc-port <port>", "port that Envoy asks (ext_proc)", readPort, 9_002)
     .option("--grpc-health-port <port>", "port of gRPC health checks", readPort, 9_003)
     .option("--metrics-port <port>", "port of metrics and of the API for operators", readPort, 9_090)
-    .option("--metrics-endpoint-auth [bool]", "metrics are for this machine only", readBoolean, true)
+    .option(
+      "--metrics-endpoint-auth [bool]",
+      "metrics are for this machine only, instead of for tokens of Kubernetes (default: true)",
+      readBoolean,
+    )
     .option("--secure-serving [bool]", "TLS on the port that Envoy asks", readBoolean, true)
     .option(
       "--cert-path <folder>",
@@ -91,23 +51,34 @@ export function addPickerFlags(command: Command): Command {
   return command;
 }
 
-/** The options without flags that are of no consequence, and a sentence for each of those that was given. Throws a `CommandError` for one that is refused. */
-export function settleIdleFlags(given: Readonly<Record<string, unknown>>): {
+/**
+ * The options without flags that are of no consequence, and a sentence for each of those that was given, and for each
+ * other that means something else than to the router. Throws a `CommandError` for one that is refused.
+ */
+export function settleFlags(given: Readonly<Record<string, unknown>>): {
   readonly options: PickerOptions;
   readonly notes: readonly string[];
 } {
   const notes: string[] = [];
-  const options = { ...given };
-  for (const { flags, reason, isRefused = false } of idleFlags) {
+  const settled = { ...given };
+  for (const { flags, reason, isRefused = false, whenFalse } of idleFlags) {
     const option = new Option(flags);
     const value = given[option.attributeName()];
-    delete options[option.attributeName()];
-    if (value === undefined || value === "false") continue;
-    const sentence = `${option.long ?? flags} ${reason}`;
+    delete settled[option.attributeName()];
+    if (value === undefined) continue;
+    const told = isFalse(value) ? whenFalse : reason;
+    if (told === undefined) continue;
+    const sentence = `${option.long ?? flags} ${told}`;
     if (isRefused) throw new CommandError(sentence);
     notes.push(sentence);
   }
-  return { options: options as unknown as PickerOptions, notes };
+  if (given["metricsEndpointAuth"] === true)
+    notes.push("--metrics-endpoint-auth asks for no token of Kubernetes: metrics are for this machine only");
+  return { options: { metricsEndpointAuth: true, ...settled } as unknown as PickerOptions, notes };
+}
+
+function isFalse(value: unknown): boolean {
+  return typeof value === "string" && noWord.test(value);
 }
 
 function durationOption(flag: string, description: string, usual: string): Option {
@@ -122,10 +93,12 @@ function readGoDuration(text: string): number {
   throw new InvalidArgumentError("Expected a duration such as 50ms, 2s or 1m30s.");
 }
 
+const noWord = /^(0|f|false)$/i;
+
 function readBoolean(text: string | boolean): boolean {
   if (typeof text === "boolean") return text;
   if (/^(1|t|true)$/i.test(text)) return true;
-  if (/^(0|f|false)$/i.test(text)) return false;
+  if (noWord.test(text)) return false;
   throw new InvalidArgumentError("Expected true or false.");
 }
 

@@ -60,7 +60,7 @@ export async function readPickerConfig(options: PickerOptions, terminal: Termina
   const conflicts = registry.conflicts.map(({ type, message }) => `--plugin: ${type}: ${message}`);
   if (errors.length + conflicts.length > 0) throw new ConfigFileError([...errors, ...conflicts]);
   const metrics = {
-    intervalMs: Math.max(50, options.refreshMetricsInterval),
+    intervalMs: Math.max(shortestRefreshMs, options.refreshMetricsInterval),
     staleAfterMs: options.metricsStalenessThreshold,
   };
   const result = await readPicker(options, { workingDirectory, registry, metrics });
@@ -80,7 +80,15 @@ export async function readPickerConfig(options: PickerOptions, terminal: Termina
     })),
     plugins: definitions,
   } satisfies CompiledConfig;
-  return { config, notes: [...warnings, ...noteParsers(picker)] };
+  return { config, notes: [...warnings, ...noteParsers(picker), ...noteInterval(options)] };
+}
+
+/** Servers are asked for their metrics no more often, ms: as the router does. */
+const shortestRefreshMs = 50;
+
+function noteInterval({ refreshMetricsInterval }: PickerOptions): string[] {
+  if (refreshMetricsInterval >= shortestRefreshMs) return [];
+  return [`--refresh-metrics-interval is ${shortestRefreshMs}ms at least`];
 }
 
 const noEndpoints =

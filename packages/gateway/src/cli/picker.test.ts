@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { Command } from "commander";
 import { isHttpPool } from "../contracts/options.ts";
-import { addPickerFlags, settleIdleFlags } from "./picker-command.ts";
+import { addPickerFlags, settleFlags } from "./picker-command.ts";
 import { readPickerConfig, type PickerConfig } from "./picker-config.ts";
 import { runCli } from "./run-cli.ts";
 import type { Terminal } from "./terminal.ts";
@@ -45,7 +45,7 @@ async function read(
 ): Promise<PickerConfig & { readonly flags: readonly string[] }> {
   const command = addPickerFlags(new Command("picker").exitOverride());
   command.parse([...args], { from: "user" });
-  const { options, notes } = settleIdleFlags(command.opts());
+  const { options, notes } = settleFlags(command.opts());
   return { ...(await readPickerConfig(options, terminal())), flags: notes };
 }
 
@@ -123,6 +123,8 @@ describe("the router's flags", () => {
       );
     assert.match(await refused("--endpoint-selector", "app=vllm"), /selects pods, and is for Kubernetes/);
     assert.match(await refused("--ha-enable-leader-election"), /elects a leader among pods/);
+    assert.match(await refused("--metrics-cert-dir", "certs"), /metrics are served without TLS/);
+    assert.match(await refused("--lora-info-metric", "a"), /engineConfigs/);
     assert.equal(await refused("--ha-enable-leader-election=false", "--endpoints", "a:1"), "");
     assert.match(await refused(), /there is nothing to choose from/);
     assert.match(await refused("--endpoints", "http://a:1/path"), /expected host:port/);
@@ -135,6 +137,35 @@ describe("the router's flags", () => {
     assert.match(await refused("--plugin", "gone.ts"), /gone.ts: there is no such file/);
     const spoilt = write("spoilt.js", "export default 1;\n");
     assert.match(await refused("--plugin", spoilt), /spoilt.js: exports a number/);
+  });
+
+  test("what means something else here is taken and told", async () => {
+    const { config, flags, notes } = await read(
+      "--endpoints=a:1",
+      "--metrics-endpoint-auth",
+      "--enable-cert-reload=false",
+      "--health-checking",
+      "--enable-pprof=0",
+      "--zap-encoder=json",
+      "--refresh-metrics-interval=10ms",
+    );
+    assert.deepEqual(flags, [
+      "--health-checking health is always answered",
+      "--enable-cert-reload certificates are watched all the same",
+      "--zap-encoder --log-format says how it is logged",
+      "--metrics-endpoint-auth asks for no token of Kubernetes: metrics are for this machine only",
+    ]);
+    assert.deepEqual(notes, ["--refresh-metrics-interval is 50ms at least"]);
+    assert.equal(config.access.mode, "loopback");
+    const [pool] = config.pools.filter(isHttpPool);
+    assert.equal(pool?.data?.metrics?.intervalMs, 50);
+  });
+
+  test("every flag of the router's is known", () => {
+    const routers =
+      "grpc-port ha-enable-leader-election drain-timeout grpc-max-recv-msg-size grpc-max-send-msg-size pool-group pool-namespace pool-name endpoint-selector endpoint-target-ports disable-endpoint-subset-filter refresh-metrics-interval refresh-prometheus-metrics-interval metrics-staleness-threshold total-queued-requests-metric total-running-requests-metric kv-cache-usage-percentage-metric lora-info-metric cache-info-metric v tracing health-checking metrics-port grpc-health-port enable-pprof cert-path enable-cert-reload enable-grpc-stream-metrics secure-serving metrics-endpoint-auth metrics-client-ca-file metrics-cert-dir config-file config-text allow-experimental-plugins emit-endpoint-scores kubeconfig zap-encoder zap-devel zap-log-level zap-stacktrace-level zap-time-encoding";
+    const known = addPickerFlags(new Command("picker")).options.map(({ long }) => long?.slice(2));
+    for (const flag of routers.split(" ")) assert.ok(known.includes(flag), flag);
   });
 
   test("a file of endpoints is enough", async () => {

@@ -15,7 +15,7 @@ import type { SimulateOptions } from "./commands/simulate.ts";
 import type { WorkerCommandOptions } from "./commands/worker.ts";
 import { examples } from "./examples.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { addPickerFlags, settleIdleFlags } from "./picker-command.ts";
+import { addPickerFlags, settleFlags } from "./picker-command.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
 
@@ -102,7 +102,7 @@ function addPicker(program: Command, { terminal, done }: ProgramContext): void {
       "Answer Envoy alone: which server of a pool takes a request (ext_proc), with the llm-d router's flags",
     )
     .action(async (given: Readonly<Record<string, unknown>>) => {
-      const { options, notes } = settleIdleFlags(given);
+      const { options, notes } = settleFlags(given);
       const { picker } = await import("./commands/picker.ts");
       done(await picker(options, notes, terminal));
     });

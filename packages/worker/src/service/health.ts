@@ -12,9 +12,11 @@ const maxWatches = 256;
 
 /** What health depends on. */
 export interface HealthSource {
-  /** True when requests would be answered. */
-  isServing(): boolean;
-  /** Calls back after each possible change; returns how to stop. */
+  /** True when requests of the service would be answered; the empty name is the whole server. */
+  isServing(service: string): boolean;
+  /** True when the server waits for nothing but those who watch: they are let go. Absent: never. */
+  isOver?(): boolean;
+  /** Calls back after each possible change, of `isOver` too; returns how to stop. */
   onChange(listener: () => void): () => void;
 }
 
@@ -26,11 +28,11 @@ function encode(status: number): Uint8Array {
 export function healthCheck(source: HealthSource, services: ReadonlySet<string>): MethodHandler {
   return unaryMethod(HealthCheckRequest, ({ service }) => {
     if (service !== "" && !services.has(service)) return refuse("notFound", `unknown service "${service}"`);
-    return [encode(source.isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING)];
+    return [encode(source.isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING)];
   });
 }
 
-/** `Watch`: the state at once and after each change of it, until the caller leaves. */
+/** `Watch`: the state at once and after each change of it, until the caller leaves or the server is over. */
 export function healthWatch(source: HealthSource, services: ReadonlySet<string>): MethodHandler {
   let open = 0;
   const start = (call: StreamServerCall, message: Uint8Array): void => {
@@ -39,19 +41,26 @@ export function healthWatch(source: HealthSource, services: ReadonlySet<string>)
     if (open >= maxWatches)
       return call.fail(refuse("exhausted", "").code, `at most ${maxWatches} watches at once`);
     open++;
-    const known = request.service === "" || services.has(request.service);
+    const { service } = request;
+    const known = service === "" || services.has(service);
     let last: number | undefined;
     const report = () => {
-      const serving = source.isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+      const serving = source.isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
       const status = known ? serving : ServingStatus.SERVICE_UNKNOWN;
       if (status !== last) call.send([encode(status)]);
       last = status;
+      if (source.isOver?.() !== true) return;
+      left();
+      call.end();
     };
     const stop = source.onChange(report);
-    call.onCancel(() => {
+    let isOpen = true;
+    const left = () => {
+      if (isOpen) open--;
+      isOpen = false;
       stop();
-      open--;
-    });
+    };
+    call.onCancel(left);
     report();
   };
   return {

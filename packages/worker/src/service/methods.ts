@@ -70,7 +70,7 @@ export function workerMethods(options: WorkerServiceOptions): Map<string, Method
     inference.ServerLiveResponse.encode({ live: true }).finish(),
   ]);
   add("ServerReady", inference.ServerReadyRequest, () => [
-    inference.ServerReadyResponse.encode({ ready: health.isServing() }).finish(),
+    inference.ServerReadyResponse.encode({ ready: health.isServing("") }).finish(),
   ]);
   add("ModelReady", inference.ModelReadyRequest, (request) => modelReady(registry, request));
   add("ServerMetadata", inference.ServerMetadataRequest, () => serverMetadata(identity));

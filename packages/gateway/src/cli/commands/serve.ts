@@ -1,67 +1,45 @@
 /** `spillway serve`: the gateway, until it is told to stop. */
 import { resolve } from "node:path";
-import { workerEntry } from "@spillway/worker";
-import { startGateway, type RunningGateway } from "../../app/gateway.ts";
+import type { RunningGateway } from "../../app/gateway.ts";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import type { Logger } from "../../contracts/telemetry.ts";
 import { systemClock } from "../../core/clock.ts";
-import { createSystemRandom } from "../../core/random.ts";
-import { createMetrics, exposeProcess } from "../../telemetry/index.ts";
-import { createTerminalLogger } from "../create-logger.ts";
-import { drainGateway } from "../drain-gateway.ts";
-import { exitCodes } from "../exit-codes.ts";
 import { announceAddresses, greet } from "../greeting.ts";
 import { ModelProgress } from "../model-progress.ts";
 import { offerEngine } from "../offer-engine.ts";
 import { PoolProgress } from "../pool-progress.ts";
+import { runGateway } from "../run-gateway.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
-import { stopRequests } from "../stop-requests.ts";
 import type { Terminal } from "../terminal.ts";
 import { createBusyShare, trimWhenQuiet } from "../trim-memory.ts";
 import { pickChatModel, suggestCalls, suggestChats, suggestDetector } from "../try-lines.ts";
 import { engineProgram, libraryFolder } from "../../workers/llama/engine-files.ts";
-import { packageVersion } from "../version.ts";
 
 /** What the command line says. */
 export type ServeOptions = Overrides;
 
 /** Starts, tells people how it goes, and drains when told to stop. */
 export async function serve(options: ServeOptions, terminal: Terminal): Promise<number> {
-  const read = await readConfig(options, terminal);
-  const { config } = read;
+  const { config, file } = await readConfig(options, terminal);
   requireRepository(config);
   await offerEngine(config, terminal);
-  const logger = createTerminalLogger(config.log, terminal);
-  const version = packageVersion();
-  const metrics = createMetrics();
-  const processMetrics = exposeProcess(metrics, { clock: systemClock, version });
-  const stopped = stopRequests(terminal);
-  try {
-    const gateway = await startGateway(config, {
-      version,
-      clock: systemClock,
-      random: createSystemRandom(),
-      logger,
-      metrics,
-      workerProgram: workerEntry.href,
-      dataFolder: resolve(terminal.workingDirectory, terminal.environment["SPILLWAY_DATA"] ?? ".spillway"),
-      llama: {
-        program: engineProgram,
-        library: libraryFolder(terminal.workingDirectory, terminal.environment),
-      },
-    });
-    if (config.log.format === "json") announce(gateway, { config, logger, version });
-    else welcome(gateway, { config, file: read.file, version, terminal });
-    const started = (): boolean => gateway.catalog.ready();
-    const trimming = trimWhenQuiet({ clock: systemClock, started, busyShare: createBusyShare() });
-    await stopped.first;
-    trimming.cancel();
-    const graceMs = config.workers.drainTimeoutMs;
-    await drainGateway(gateway, { format: config.log.format, graceMs, logger, terminal, stopped });
-    return exitCodes.ok.code;
-  } finally {
-    processMetrics.close();
-  }
+  const { environment, workingDirectory } = terminal;
+  return runGateway({
+    config,
+    terminal,
+    machine: {
+      dataFolder: resolve(workingDirectory, environment["SPILLWAY_DATA"] ?? ".spillway"),
+      llama: { program: engineProgram, library: libraryFolder(workingDirectory, environment) },
+    },
+    graceMs: config.workers.drainTimeoutMs,
+    onStarted({ gateway, logger, version }) {
+      if (config.log.format === "json") announce(gateway, { config, logger, version });
+      else welcome(gateway, { config, file, version, terminal });
+      const started = (): boolean => gateway.catalog.ready();
+      const trimming = trimWhenQuiet({ clock: systemClock, started, busyShare: createBusyShare() });
+      return () => trimming.cancel();
+    },
+  });
 }
 
 /** For machines: everything is a log line. */

@@ -33,6 +33,8 @@ export interface ExtProcDoorOptions {
   readonly explanations: Explanations;
   /** Health, by path, for both ports. */
   readonly services: ReadonlyMap<string, MethodHandler>;
+  /** The door closes, and no request is left: who watches its health is to go. Called once. */
+  readonly onDrained: () => void;
   /** Undefined: plain text. Health is plain text always. */
   readonly certificate: Certificate | undefined;
   readonly clock: Clock;
@@ -70,7 +72,7 @@ const maxMessageBytes = 4_194_304;
 const bytesUnderWay = 134_217_728;
 /** A proxy has few connections and a stream for each request: some of them it resets at every end. */
 const manners = { burst: 1_000_000, perSecond: 100_000 };
-/** A watcher of health holds its stream for as long as it likes: it does not hold a door that closes. */
+/** Who watches health may be slow to go: it does not hold a door that closes. */
 const healthGraceMs = 100;
 
 class SpillwayExtProcDoor implements ExtProcDoor {
@@ -140,7 +142,9 @@ class SpillwayExtProcDoor implements ExtProcDoor {
     const cut = this.#door.clock.after(graceMs, () => {
       this.#streams.each((stream) => stream.cutOff());
     });
-    await this.#server.close({ graceMs: graceMs + healthGraceMs });
+    const closed = this.#server.close({ graceMs: graceMs + healthGraceMs });
+    this.#streams.whenEmpty(this.#door.onDrained);
+    await closed;
     cut.cancel();
     await this.#health?.close({ graceMs: healthGraceMs });
   }

@@ -8,6 +8,7 @@ import type { ProcessStream } from "./process-stream.ts";
 export class OpenStreams {
   #first: ProcessStream | undefined;
   #size = 0;
+  #onEmpty: (() => void) | undefined;
 
   get size(): number {
     return this.#size;
@@ -28,6 +29,19 @@ export class OpenStreams {
     stream.previous = undefined;
     stream.next = undefined;
     this.#size--;
+    if (this.#size === 0) this.#isEmpty();
+  }
+
+  /** Calls back once, when none is open: at once where that is so now. */
+  whenEmpty(listener: () => void): void {
+    this.#onEmpty = listener;
+    if (this.#size === 0) this.#isEmpty();
+  }
+
+  #isEmpty(): void {
+    const listener = this.#onEmpty;
+    this.#onEmpty = undefined;
+    listener?.();
   }
 
   /** Calls back for each; it may leave meanwhile. */
