@@ -21,6 +21,8 @@ export interface NoAnswer {
   readonly message: string;
   /** True where some of an answer came: the server has handled the question. */
   readonly begun: boolean;
+  /** As in `ServerError`. */
+  readonly isOurs?: boolean;
 }
 
 /** How a question is asked. */

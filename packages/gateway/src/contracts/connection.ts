@@ -56,6 +56,8 @@ export interface ServerError {
   readonly sent: boolean;
   /** For people: what the system said. */
   readonly message: string;
+  /** True where this process had no file descriptor or memory for a connection: it says nothing of the server. Default false. */
+  readonly isOurs?: boolean;
 }
 
 /** Who hears of an answer. Called synchronously: `head`, any number of `data`, then `end`; or `failed` at any time. Nothing after `cancel`. */

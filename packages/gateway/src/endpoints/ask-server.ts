@@ -44,7 +44,7 @@ export function askServer(
           else giveUp("malformed", `an answer of more than ${maxBytes} bytes`);
         },
         end: () => done({ status, headers: head, body: Buffer.concat(chunks) }),
-        failed: ({ kind, message }) => done({ kind, message, begun: status > 0 }),
+        failed: ({ kind, message, isOurs = false }) => done({ kind, message, begun: status > 0, isOurs }),
       },
     );
     if (!hasEnded) cancellation?.listen((reason) => giveUp("cancelled", reason));

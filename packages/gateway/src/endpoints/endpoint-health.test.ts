@@ -85,6 +85,16 @@ describe("probes", () => {
     assert.equal(health.state, "ready");
   });
 
+  test("a probe for which this process had no descriptor says nothing of the server", () => {
+    const { health, changes } = examine();
+    const failure = { kind: "connect", message: "connect EMFILE", isOurs: true } as const;
+    repeat(5, () =>
+      health.probeFailed({ ...failure, status: undefined, retryAfterMs: undefined }, { busy: false }),
+    );
+    assert.equal(health.state, "ready");
+    assert.deepEqual(changes, ["ready"]);
+  });
+
   test("a server whose engine died says so by its probe", () => {
     const { health, clock, failProbe } = examine();
     repeat(2, () => failProbe("refused", 503));

@@ -119,7 +119,8 @@ export class EndpointHealth {
 
   /** The server did not say what it serves. `busy`: attempts run there, so that a slow answer is no wonder. */
   probeFailed(failure: SurveyFailure, { busy }: { readonly busy: boolean }): void {
-    const { kind, status, message } = failure;
+    const { kind, status, message, isOurs = false } = failure;
+    if (isOurs) return;
     if (kind === "loading") {
       this.#reached = true;
       this.#loading = true;

@@ -249,12 +249,12 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
   /** Of a server that is not asked what it serves, its metrics tell how it is: any answer is a sign of life. */
   scraped(failure: ScrapeFailure | undefined): void {
     if (this.#options.pool.passthrough !== true || this.#closed) return;
-    const { kind = "refused", status = 0, message = "" } = failure ?? {};
+    const { kind = "refused", status = 0, message = "", isOurs = false } = failure ?? {};
     const isAlive = failure === undefined || (kind === "refused" && status < 500) || kind === "encoded";
     if (isAlive || kind === "too-large") return this.#health.probeSucceeded();
     // What is no HTTP may be a server that is just starting: it is not judged by a single page.
     const judged = kind === "malformed" ? "refused" : kind;
-    const probe = { kind: judged, status: undefined, retryAfterMs: undefined, message };
+    const probe = { kind: judged, status: undefined, retryAfterMs: undefined, message, isOurs };
     this.#health.probeFailed(probe, { busy: this.#inFlight > 0 });
   }
 
@@ -345,7 +345,8 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
       listener.probed(this, result.kind);
       this.#health.probeFailed(result, { busy: this.#inFlight > 0 });
       // Asked afresh: what comes back may be another server.
-      if (result.kind === "connect" && pool.dialect === "auto") this.#survey = undefined;
+      if (result.kind === "connect" && result.isOurs !== true && pool.dialect === "auto")
+        this.#survey = undefined;
     } else {
       listener.probed(this, "ok");
       this.#learn(result);

@@ -27,6 +27,8 @@ export interface SurveyFailure {
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
   readonly message: string;
+  /** As in `ServerError`. */
+  readonly isOurs?: boolean;
 }
 
 /** Asks one server. */
@@ -260,9 +262,9 @@ function withCards(cards: ReadonlyMap<string, Card | undefined>): ReadonlyMap<st
   return new Map([...cards].map(([name, card]) => [name, card ?? {}]));
 }
 
-function unanswered({ kind, message }: NoAnswer): SurveyFailure {
+function unanswered({ kind, message, isOurs = false }: NoAnswer): SurveyFailure {
   const why = kind === "cancelled" ? "timeout" : kind;
-  return { kind: why, message, status: undefined, retryAfterMs: undefined };
+  return { kind: why, message, status: undefined, retryAfterMs: undefined, isOurs };
 }
 
 function refused({ status, headers, body }: ServerAnswer): SurveyFailure {

@@ -26,6 +26,8 @@ export interface ScrapeFailure {
   /** Of an answer without a page. */
   readonly status: number | undefined;
   readonly message: string;
+  /** As in `ServerError`. */
+  readonly isOurs?: boolean;
 }
 
 /** Who hears of scrapes; called synchronously, and may close the scraper. */
@@ -121,11 +123,11 @@ export class EndpointScraper implements Turning, ServerHandler {
     listener.arrived(told);
   }
 
-  failed({ kind, message }: ServerError): void {
+  failed({ kind, message, isOurs = false }: ServerError): void {
     this.#isAsking = false;
     this.#call = undefined;
     this.#status = 0;
-    this.#fail(kind, message);
+    this.#fail(kind, message, isOurs);
   }
 
   /** Ends what is under way. Idempotent. */
@@ -158,13 +160,13 @@ export class EndpointScraper implements Turning, ServerHandler {
   }
 
   /** The next try is at the next turn, after a second failure in a row later and later. */
-  #fail(kind: ScrapeProblem, message: string): void {
+  #fail(kind: ScrapeProblem, message: string, isOurs = false): void {
     const { clock, random, intervalMs, listener } = this.#options;
     this.#page.clear();
     const doublings = Math.min(this.#failures++, maxDoublings);
     const pause = doublings === 0 ? 0 : Math.min(intervalMs * 2 ** doublings, longestPauseMs);
     this.#notBefore = clock.now() + pause * (0.8 + 0.2 * random.unit());
     const status = this.#status === 0 ? undefined : this.#status;
-    listener.failed({ kind, status, message });
+    listener.failed({ kind, status, message, isOurs });
   }
 }

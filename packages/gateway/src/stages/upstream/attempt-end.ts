@@ -27,8 +27,18 @@ export interface AttemptEnd {
   readonly isCallersMistake?: boolean;
 }
 
+/** The gateway could not make a connection, which is no server's fault: none is judged by it. */
+const endOfShortage: AttemptEnd = {
+  kind: "cancelled",
+  failure: failure("overloaded", "Spillway has as many connections open as it may have", 1_000),
+  sent: false,
+  refused: undefined,
+  retryAfterMs: undefined,
+};
+
 /** The connection failed. */
 export function endOfError(error: ServerError): AttemptEnd {
+  if (error.isOurs === true) return endOfShortage;
   return {
     kind: error.kind,
     failure: errorFailure(error.kind),

@@ -12,6 +12,9 @@ const largeBodyBytes = 65_536;
 /** Larger bodies are handed to the system in turns. */
 const sentAtOnceBytes = 1_048_576;
 
+/** What the system says where this process, or the whole machine, can have no further connection. */
+const ownShortages: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
+
 /** The user of a connection on one side, the caller's handle on the other. */
 export class WireCall implements ServerCall, WireUser {
   readonly #request: ServerRequest;
@@ -83,8 +86,10 @@ export class WireCall implements ServerCall, WireUser {
     this.#upload.start();
   }
 
-  unreachable({ message }: Error): void {
-    this.refused(message);
+  unreachable(error: NodeJS.ErrnoException): void {
+    const isOurs = ownShortages.has(error.code ?? "");
+    this.#hasEnded = true;
+    this.#handler.failed({ kind: "connect", sent: false, message: error.message, isOurs });
   }
 
   head({ status, headers }: ResponseHead): void {
