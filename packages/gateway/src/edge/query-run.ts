@@ -1,13 +1,11 @@
 /** One image query from its receipt to its answer: runs what `decide` says. */
 import { isCloudFailure, isTemporary, type CloudFailure } from "../contracts/cloud.ts";
 import type { QueryObservation } from "../contracts/edge-observer.ts";
-import type { QueryPayload } from "../contracts/edge-records.ts";
 import type { StoredQuery } from "../contracts/edge-store.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { failure, isFailure, type ErrorCode, type Failure } from "../core/errors.ts";
 import type { EscalationReason, ImageQuery, LocalAnswer, QueryResult } from "../core/detector.ts";
 import type { WireAnswer } from "../core/wire-answer.ts";
-import { edgeResultMetadata } from "../dialects/groundlight/metadata.ts";
 import { jsonAnswer } from "../dialects/json-answer.ts";
 import {
   decide,
@@ -19,8 +17,9 @@ import {
 } from "./decide.ts";
 import { monthOf } from "./detectors/budget.ts";
 import type { ReadyDetector } from "./detectors/registry.ts";
-import { localRecord, localOutcomeOf, refusalOf } from "./query-outcomes.ts";
+import { localOutcomeOf, refusalOf } from "./query-outcomes.ts";
 import type { QueryCall, QueryDeps } from "./query-deps.ts";
+import { cloudTokenOf, escalationOf, submissionOf } from "./query-escalation.ts";
 import {
   agreementOf,
   imageQueryOf,
@@ -202,29 +201,15 @@ export class QueryRun {
   async #ask(reason: EscalationReason): Promise<WireAnswer | Failure> {
     const { cloud, clock, cloudTimeoutMs } = this.#deps;
     if (cloud === undefined) return this.#refuse("local");
-    const { submission, picture, mediaType, receivedAt, cancellation, requestId } = this.#call;
+    const { receivedAt, cancellation, requestId } = this.#call;
     this.#spend();
     const elapsed = clock.now() - receivedAt;
-    const answer = await cloud.submit(
-      {
-        detectorId: this.#known.detector.id,
-        picture,
-        mediaType,
-        imageQueryId: this.#id,
-        patienceTime: submission.patienceTime,
-        confidenceThreshold: submission.confidenceThreshold,
-        humanReview: submission.humanReview,
-        wantAsync: false,
-        metadata: this.#metadataForCloud("query"),
-        inspectionId: submission.inspectionId,
-      },
-      {
-        timeoutMs: Math.max(minCloudMs, cloudTimeoutMs - elapsed),
-        cancellation,
-        token: this.#token(),
-        requestId,
-      },
-    );
+    const answer = await cloud.submit(submissionOf(this.#facts, this.#call), {
+      timeoutMs: Math.max(minCloudMs, cloudTimeoutMs - elapsed),
+      cancellation,
+      token: cloudTokenOf(this.#facts, this.#call, this.#deps),
+      requestId,
+    });
     cancellation.listen(undefined);
     if (cancellation.reason !== undefined) return this.#failed(failure("client_gone"));
     return isCloudFailure(answer) ? this.#withoutCloud(answer, reason) : this.#fromCloud(answer, reason);
@@ -298,28 +283,9 @@ export class QueryRun {
 
   /** Hands the picture to the outbox; the failure where it does not take it. */
   async #enqueue(reason: EscalationReason, query: StoredQuery): Promise<Failure | undefined> {
-    const { picture, mediaType, submission } = this.#call;
     this.#spend(reason === "audit" ? undefined : this.#createdAt);
-    const payload: QueryPayload = {
-      detectorId: this.#known.detector.id,
-      imageQueryId: this.#id,
-      patienceTime: submission.patienceTime,
-      confidenceThreshold: submission.confidenceThreshold,
-      humanReview: submission.humanReview,
-      inspectionId: submission.inspectionId,
-      metadata: this.#metadataForCloud(reason === "audit" ? "audit" : "query"),
-      reason,
-      local: localRecord(this.#local),
-    };
-    const enqueued = await this.#deps.store.outbox.enqueue({
-      id: this.#id,
-      detectorId: this.#known.detector.id,
-      kind: "query",
-      payload: JSON.stringify(payload),
-      // The picture of a promised answer is on the disk.
-      ...(!this.#isLater && { picture: { bytes: picture, mediaType } }),
-      query,
-    });
+    const escalation = escalationOf(this.#facts, this.#call, { reason, query });
+    const enqueued = await this.#deps.store.outbox.enqueue(escalation);
     if (typeof enqueued === "string") return undefined;
     this.#deps.logger.warn("edge_escalation_not_kept", { queryId: this.#id, error: enqueued.message });
     return enqueued;
@@ -338,23 +304,6 @@ export class QueryRun {
     // The store forgets what was long ago: it is told when this was, whether or not a pause begins.
     const at = this.#createdAt;
     void store.spend({ detectorId: this.#known.detector.id, period, escalations: 1, lastAt: at });
-  }
-
-  #metadataForCloud(kind: "query" | "audit") {
-    const { metadata } = this.#call.submission;
-    return edgeResultMetadata({
-      detector: this.#known.detector,
-      answer: this.#local,
-      audit: kind === "audit",
-      metadata,
-    });
-  }
-
-  /** The policy's, else the device's, else the caller's. */
-  #token(): string | undefined {
-    const { apiToken } = this.#known.policy;
-    if (apiToken !== undefined) return this.#deps.reveal(apiToken);
-    return this.#deps.hasDeviceToken ? undefined : this.#call.token;
   }
 
   /** Keeps and tells an answer that promises nothing. */

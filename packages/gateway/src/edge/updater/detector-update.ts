@@ -1,12 +1,13 @@
 /** The model of one detector: looks for a newer one, fetches it, tries it beside the old one, swaps, and goes back. */
 import type { ManagedModels } from "../../contracts/managed-models.ts";
-import type { LocalModel } from "../../contracts/local-inference.ts";
+import type { LocalModel, LocalModelState } from "../../contracts/local-inference.ts";
 import type { Logger } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { InstallJob, InstallProgress, Installed } from "./install-package.ts";
 import { noteBad, type KeptModel, type KeptModels, type KeptVersion } from "./kept-models.ts";
 import type { Installation, ModelInstaller } from "./model-installer.ts";
 import type { DetectorInUse, ModelOffer, ModelSource } from "./model-source.ts";
+import { ModelVersions } from "./model-versions.ts";
 import { smokeTest, type SmokeTestParts } from "./smoke-test.ts";
 import { isTransferFailure, reasonOf, type TransferFailure } from "./transfer-failure.ts";
 import { faultOf, VersionWatch } from "./version-watch.ts";
@@ -61,8 +62,8 @@ const maxTrials = 2;
 
 /** One detector's. */
 export class DetectorUpdate {
-  readonly name: string;
-  readonly kept: KeptModel;
+  /** Its model on the disk. */
+  readonly versions: ModelVersions;
   state: UpdateState = "idle";
   /** For people; empty when all is well. */
   reason = "";
@@ -88,15 +89,12 @@ export class DetectorUpdate {
   #resumed = false;
   /** Its version answers: failures before that are not the version's. */
   #isAnswering = false;
-  /** Published, and not yet tried. */
-  #pending: string | undefined;
   #closed = false;
 
   constructor(deps: UpdateDeps, name: string, subject: DetectorInUse, kept: KeptModel) {
     this.#deps = deps;
-    this.name = name;
     this.subject = subject;
-    this.kept = kept;
+    this.versions = new ModelVersions(deps, name, kept);
     this.since = deps.clock.wallNow();
   }
 
@@ -122,34 +120,22 @@ export class DetectorUpdate {
     this.close();
     await this.#inTurn(async () => {
       this.#deps.serve(this.subject.detector.id, undefined);
-      await this.#deps.models.choose(this.name, { versions: [], preferred: undefined });
+      await this.#load([], undefined);
     });
   }
 
   /** The model was asked about a picture; of another version than the one that serves it counts nothing. */
   asked(version: string | undefined, failed: boolean): void {
-    if (!this.#isAnswering || (version !== undefined && version !== this.kept.serving)) return;
+    if (!this.#isAnswering || (version !== undefined && version !== this.versions.kept.serving)) return;
     this.#watch.asked(failed);
     this.#judge();
   }
 
   /** Somebody else's answer became known. */
   compared(version: string, agreed: boolean, confidence: number, isCheck: boolean): void {
-    if (version !== this.kept.serving) return;
+    if (version !== this.versions.kept.serving) return;
     this.#watch.compared(agreed, confidence, isCheck);
     this.#judge();
-  }
-
-  get summary() {
-    return this.#watch.summary;
-  }
-
-  get serving(): KeptVersion | undefined {
-    return this.#versionOf(this.kept.serving);
-  }
-
-  #versionOf(version: string | undefined): KeptVersion | undefined {
-    return this.kept.versions.find((one) => one.version === version);
   }
 
   #enter(state: UpdateState, reason = ""): void {
@@ -182,13 +168,13 @@ export class DetectorUpdate {
 
   /** What served before a restart serves again; where it does not come up, another one that is there. */
   async #resume(): Promise<void> {
-    const { kept } = this;
-    const order = [kept.serving, kept.previous].filter((one) => this.#versionOf(one) !== undefined);
+    const { kept } = this.versions;
+    const order = [kept.serving, kept.previous].filter((one) => this.versions.find(one) !== undefined);
     for (const version of order) {
       if (version === undefined || this.#closed) continue;
       this.#enter("warming");
-      await this.#deps.models.choose(this.name, { versions: [version], preferred: version });
-      const { ready, reason } = this.#deps.models.state(this.name, version);
+      await this.#load([version], version);
+      const { ready, reason } = this.#stateOf(version);
       if (ready) {
         await this.#fallTo(version);
         this.#tellServing();
@@ -200,23 +186,23 @@ export class DetectorUpdate {
 
   /** Where it is not the version that served, that one is damaged: it is fetched again. */
   async #fallTo(version: string): Promise<void> {
-    const damaged = this.serving;
+    const damaged = this.versions.serving;
     if (damaged === undefined || damaged.version === version) return;
-    this.kept.serving = version;
-    delete this.kept.previous;
-    await this.#drop(damaged);
+    this.versions.kept.serving = version;
+    delete this.versions.kept.previous;
+    await this.versions.drop(damaged);
   }
 
   async #check(): Promise<void> {
     this.#enter("checking");
-    const offer = await this.#deps.source.latest(this.subject, (contentId) => this.#isBad(contentId));
+    const offer = await this.#deps.source.latest(this.subject, (contentId) => this.versions.isBad(contentId));
     if (this.#closed) return;
     if (offer.kind === "failed") return this.#fail(offer.reason, offer.retryAfterMs);
     if (offer.kind === "offer") return this.#take(offer);
     if (this.#isServing()) return this.#settleServing(offer.reason);
     if (offer.kind === "unsupported") return this.#settle("unsupported", offer.reason);
     // A bad version explains more than that there is none.
-    const last = this.kept.bad.at(-1);
+    const last = this.versions.kept.bad.at(-1);
     if (last !== undefined) return this.#settle("failed", last.reason);
     this.#settle("idle", offer.reason);
   }
@@ -226,60 +212,41 @@ export class DetectorUpdate {
     else this.#settle("serving", reason);
   }
 
-  #isBad(contentId: string): boolean {
-    return this.kept.bad.some((bad) => bad.contentId === contentId);
-  }
-
   #isServing(): boolean {
-    const { serving } = this.kept;
-    return serving !== undefined && this.#deps.models.state(this.name, serving).ready;
+    const { serving } = this.versions.kept;
+    return serving !== undefined && this.#stateOf(serving).ready;
   }
 
   async #take(offer: ModelOffer): Promise<void> {
-    if (offer.contentId === this.serving?.contentId && this.#isServing()) return this.#settleServing("");
+    if (offer.contentId === this.versions.serving?.contentId && this.#isServing())
+      return this.#settleServing("");
     this.wanted = offer.version;
     try {
-      const there = this.kept.versions.find(({ contentId }) => contentId === offer.contentId);
+      const there = this.versions.ofContent(offer.contentId);
       const version = there ?? (await this.#install(offer));
-      this.#pending = version?.version;
+      this.versions.pending = version?.version;
       if (version !== undefined && !this.#closed) await this.#inTurn(() => this.#activate(version));
     } finally {
       this.wanted = undefined;
-      this.#pending = undefined;
+      this.versions.pending = undefined;
     }
   }
 
   async #install(offer: ModelOffer): Promise<KeptVersion | undefined> {
     const { limits, clock } = this.#deps;
-    const noRoom = await this.#deps.makeRoom(offer.bytes ?? 0, this.name);
+    const noRoom = await this.#deps.makeRoom(offer.bytes ?? 0, this.versions.name);
     if (noRoom !== undefined) return this.#refuse(noRoom);
-    const version = await this.#nextVersion(offer);
-    this.#pending = version;
-    const { source, contentId, labels } = offer;
+    const version = await this.versions.nextNumber(offer.version);
+    this.versions.pending = version;
     this.#enter("downloading");
     const deadline = clock.after(limits.downloadMs, () => this.#installation?.cancel());
     const installed = await this.#download(offer, version);
     deadline.cancel();
     if (isTransferFailure(installed)) {
-      if (installed.isFinal) await this.#remember(contentId, installed.reason);
+      if (installed.isFinal) await this.versions.remember(offer.contentId, installed.reason);
       return this.#refuse(installed.reason, installed.retryAfterMs);
     }
-    const kept: KeptVersion = {
-      version,
-      contentId,
-      source,
-      offered: offer.version,
-      bytes: installed.unpackedBytes,
-      labels: {
-        ...(labels.yes && { yes: [...labels.yes] }),
-        ...(labels.unclear && { unclear: [...labels.unclear] }),
-      },
-      installedAt: clock.wallNow(),
-      trials: 0,
-    };
-    this.kept.versions.push(kept);
-    await this.#save();
-    return kept;
+    return this.versions.add(offer, version, installed.unpackedBytes);
   }
 
   #refuse(reason: string, retryAfterMs?: number): undefined {
@@ -292,7 +259,7 @@ export class DetectorUpdate {
     const { url, contentId, sha256, bytes } = offer;
     const job: InstallJob = {
       repository: files.folder,
-      model: this.name,
+      model: this.versions.name,
       version,
       url,
       contentId,
@@ -318,32 +285,20 @@ export class DetectorUpdate {
     });
   }
 
-  /** The source's number where it is one and nothing newer is there, so that people meet it again; else the next. */
-  async #nextVersion(offer: ModelOffer): Promise<string> {
-    const there = await this.#deps.files.versionsOnDisk(this.name);
-    const highest = Math.max(
-      0,
-      ...there.map(Number),
-      ...this.kept.versions.map(({ version }) => Number(version)),
-    );
-    const own = /^[1-9]\d{0,13}$/.test(offer.version) ? Number(offer.version) : 0;
-    return String(own > highest ? own : highest + 1);
-  }
-
   /** Loads the version beside the one that serves, tries it, and swaps. */
   async #activate(version: KeptVersion): Promise<void> {
-    const { models, limits, clock, logger } = this.#deps;
-    const { kept } = this;
+    const { clock, logger } = this.#deps;
+    const { kept } = this.versions;
     // It may have been taken back while it was looked up.
-    if (this.#isBad(version.contentId)) return this.#settleServing("");
+    if (this.versions.isBad(version.contentId)) return this.#settleServing("");
     const old = this.#isServing() ? kept.serving : undefined;
     const beside = old === undefined || old === version.version ? [] : [old];
     this.#enter("warming");
-    await models.choose(this.name, { versions: [...beside, version.version], preferred: old });
+    await this.#load([...beside, version.version], old);
     const problem = await this.#tryOut(version);
     if (this.#closed) return;
     if (problem !== undefined) {
-      await models.choose(this.name, { versions: beside, preferred: old });
+      await this.#load(beside, old);
       return this.#reject(version, problem);
     }
     if (old !== undefined && old !== version.version) kept.before = this.#watch.summary;
@@ -352,93 +307,67 @@ export class DetectorUpdate {
     kept.servingSince = clock.wallNow();
     this.#takenBack = undefined;
     this.#watch = new VersionWatch();
-    await this.#save();
-    await models.choose(this.name, { versions: [...beside, version.version], preferred: version.version });
+    await this.versions.save();
+    await this.#load([...beside, version.version], version.version);
     this.#tellServing();
     this.#settle("serving");
     logger.info("edge_model_swapped", { detector: kept.detectorId, from: old, to: version.version });
-    clock.after(limits.graceMs, () => void this.#inTurn(() => this.#letGo()).catch(() => {}));
+    this.#letGoLater();
   }
 
   async #tryOut(version: KeptVersion): Promise<string | undefined> {
-    const { models } = this.#deps;
-    const { ready, reason } = models.state(this.name, version.version);
+    const { ready, reason } = this.#stateOf(version.version);
     if (!ready) return `version ${version.offered} cannot be loaded: ${reason}`;
-    const { problem } = await smokeTest(this.#deps, this.subject.detector, this.#modelOf(version));
+    const { problem } = await smokeTest(this.#deps, this.subject.detector, this.versions.localModel(version));
     return problem === undefined ? undefined : `version ${version.offered} failed its test ${problem}`;
   }
 
   async #reject(version: KeptVersion, problem: string): Promise<void> {
     // One that has served before is damaged here; it is fetched again.
-    if (version.version === this.kept.serving) await this.#drop(version);
+    if (version.version === this.versions.kept.serving) await this.versions.drop(version);
     else version.trials++;
     const isBad = version.trials >= maxTrials;
-    if (isBad) await this.#discard(version, problem);
-    else await this.#save();
+    if (isBad) await this.versions.discard(version, problem);
+    else await this.versions.save();
     this.#fail(problem);
     // What is offered beside it is looked at without delay.
     if (isBad) this.failures = 0;
   }
 
+  /** These run, and `preferred` answers. */
+  #load(versions: readonly string[], preferred: string | undefined): Promise<void> {
+    return this.#deps.models.choose(this.versions.name, { versions, preferred });
+  }
+
+  #stateOf(version: string): LocalModelState {
+    return this.#deps.models.state(this.versions.name, version);
+  }
+
+  /** After the grace, so that what was asked of the version before is still answered. */
+  #letGoLater(): void {
+    const { clock, limits } = this.#deps;
+    clock.after(limits.graceMs, () => void this.#inTurn(() => this.#letGo()).catch(() => {}));
+  }
+
   /** Only the version that serves stays loaded, and only it and the one before stay on the disk. */
   async #letGo(): Promise<void> {
-    const { serving, previous } = this.kept;
+    const { serving, previous } = this.versions.kept;
     if (this.#closed || serving === undefined) return;
-    await this.#deps.models.choose(this.name, { versions: [serving], preferred: serving });
-    await this.prune([serving, previous]);
-  }
-
-  /** Deletes all versions but these. */
-  async prune(stay: readonly (string | undefined)[]): Promise<void> {
-    const { files } = this.#deps;
-    const there = await files.versionsOnDisk(this.name);
-    const gone = there.filter((version) => !stay.includes(version) && version !== this.#pending);
-    if (gone.length === 0) return;
-    this.kept.versions = this.kept.versions.filter(({ version }) => !gone.includes(version));
-    if (gone.includes(this.kept.previous ?? "")) delete this.kept.previous;
-    await this.#save();
-    for (const version of gone) await files.removeVersion(this.name, version);
-  }
-
-  async #remember(contentId: string, reason: string): Promise<void> {
-    noteBad(this.kept, contentId, reason, this.#deps.clock.wallNow());
-    await this.#save();
-  }
-
-  async #discard(version: KeptVersion, reason: string): Promise<void> {
-    await this.#remember(version.contentId, reason);
-    await this.#drop(version);
-  }
-
-  async #drop({ version }: KeptVersion): Promise<void> {
-    this.kept.versions = this.kept.versions.filter((one) => one.version !== version);
-    if (this.kept.previous === version) delete this.kept.previous;
-    if (this.kept.serving === version) delete this.kept.serving;
-    await this.#save();
-    await this.#deps.files.removeVersion(this.name, version);
-  }
-
-  #save(): Promise<void> {
-    return this.#deps.files.write(this.name, this.kept);
-  }
-
-  #modelOf({ version, labels }: KeptVersion): LocalModel {
-    const { yes, unclear } = labels;
-    const mapping = { ...(yes !== undefined && { yes }), ...(unclear !== undefined && { unclear }) };
-    return { name: this.name, version, outOfDomain: undefined, labels: mapping };
+    await this.#load([serving], serving);
+    await this.versions.prune([serving, previous]);
   }
 
   #tellServing(): void {
-    const version = this.serving;
+    const version = this.versions.serving;
     this.#isAnswering = version !== undefined;
-    if (version !== undefined) this.#deps.serve(this.subject.detector.id, this.#modelOf(version));
+    if (version !== undefined) this.#deps.serve(this.subject.detector.id, this.versions.localModel(version));
   }
 
   /** Goes back where the version that serves does worse than the one before it. */
   #judge(): void {
-    const { kept } = this;
+    const { kept } = this.versions;
     const { clock, limits } = this.#deps;
-    if (this.#isRollingBack || this.#closed || this.#versionOf(kept.previous) === undefined) return;
+    if (this.#isRollingBack || this.#closed || this.versions.previous === undefined) return;
     if (clock.wallNow() - kept.servingSince > limits.probationMs) return;
     const fault = faultOf(this.#watch.summary, kept.before);
     if (fault === undefined) return;
@@ -450,13 +379,13 @@ export class DetectorUpdate {
   }
 
   async #rollBack(bad: string | undefined, fault: string): Promise<void> {
-    const { models, logger, clock } = this.#deps;
-    const { kept } = this;
-    const [from, to] = [this.#versionOf(bad), this.#versionOf(kept.previous)];
+    const { logger, clock } = this.#deps;
+    const { kept } = this.versions;
+    const [from, to] = [this.versions.find(bad), this.versions.previous];
     if (from === undefined || to === undefined || kept.serving !== bad || this.#closed) return;
-    await models.choose(this.name, { versions: [to.version, from.version], preferred: from.version });
-    if (!models.state(this.name, to.version).ready) {
-      await models.choose(this.name, { versions: [from.version], preferred: from.version });
+    await this.#load([to.version, from.version], from.version);
+    if (!this.#stateOf(to.version).ready) {
+      await this.#load([from.version], from.version);
       return logger.warn("edge_model_not_rolled_back", { detector: kept.detectorId, reason: fault });
     }
     const reason = `version ${from.offered} was taken back: ${fault}`;
@@ -467,8 +396,8 @@ export class DetectorUpdate {
     delete kept.before;
     this.#watch = new VersionWatch();
     noteBad(kept, from.contentId, reason, clock.wallNow());
-    await this.#save();
-    await models.choose(this.name, { versions: [to.version, from.version], preferred: to.version });
+    await this.versions.save();
+    await this.#load([to.version, from.version], to.version);
     this.#tellServing();
     this.#settle("rolled_back", reason);
     logger.warn("edge_model_rolled_back", {
@@ -477,6 +406,6 @@ export class DetectorUpdate {
       to: to.version,
       reason: fault,
     });
-    clock.after(this.#deps.limits.graceMs, () => void this.#inTurn(() => this.#letGo()).catch(() => {}));
+    this.#letGoLater();
   }
 }

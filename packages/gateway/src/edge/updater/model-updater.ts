@@ -190,7 +190,8 @@ export class ModelUpdater implements Inspect {
   }
 
   #show({ update, nextAt, running }: Looked): Snapshot {
-    const { kept, serving, progress, state, reason, since, failures } = update;
+    const { progress, state, reason, since, failures } = update;
+    const { kept, serving } = update.versions;
     return {
       detectorId: kept.detectorId,
       state,
@@ -303,7 +304,7 @@ export class ModelUpdater implements Inspect {
     }
     for (const [name, { update }] of this.#looked) {
       if (isFull() && name !== forModel && update.state !== "warming")
-        await update.prune([update.kept.serving]);
+        await update.versions.prune([update.versions.kept.serving]);
     }
     if (!isFull()) return undefined;
     return `the disk may hold ${diskBytes} bytes of models, and ${this.#diskBytes()} are in use`;
