@@ -140,5 +140,7 @@ export function toFailure(error: unknown): GatewayError {
 
 /** Tells a failure from a good value of any other object type. */
 export function isFailure(value: object): value is Failure {
-  return "code" in value && typeof value.code === "string" && value.code in errorTable;
+  // Read, not asked for with `in`: of objects of many shapes that costs several times as much.
+  const { code } = value as { readonly code?: unknown };
+  return typeof code === "string" && code in errorTable;
 }

@@ -6,7 +6,7 @@ import {
   type HttpEndpointState,
   type HttpPool,
 } from "../contracts/http-endpoint.ts";
-import type { MetricDefinition, Metrics } from "../contracts/telemetry.ts";
+import type { MetricDefinition, Metrics, MetricValue } from "../contracts/telemetry.ts";
 import type { Survey } from "./survey.ts";
 
 /** The families of this module, for the reference page. */
@@ -89,15 +89,16 @@ export function createEndpointMetrics(metrics: Metrics): EndpointMetrics {
   const attempts = metrics.counter(endpointMetrics.attempts);
   const ejections = metrics.counter(endpointMetrics.ejections);
   const probes = metrics.counter(endpointMetrics.probes);
-  const servers = new Set<Counted>();
+  /** Servers, and the counter of good ends of each that has had one: looked up once. */
+  const servers = new Map<Counted, MetricValue | undefined>();
   const gauges = createServerGauges(metrics);
   metrics.onCollect(() => {
-    for (const server of servers) gauges.read(server);
+    for (const server of servers.keys()) gauges.read(server);
   });
   return {
     ...createPoolGauges(metrics),
     added(server) {
-      servers.add(server);
+      servers.set(server, undefined);
       const { pool, address } = server;
       for (const each of httpEndpointStates)
         state.with(pool, address, each).value = each === server.state ? 1 : 0;
@@ -106,7 +107,7 @@ export function createEndpointMetrics(metrics: Metrics): EndpointMetrics {
       const { pool, address } = server;
       if (
         !servers.delete(server) ||
-        [...servers].some((each) => each.pool === pool && each.address === address)
+        [...servers.keys()].some((each) => each.pool === pool && each.address === address)
       )
         return;
       for (const each of httpEndpointStates) state.remove(pool, address, each);
@@ -122,7 +123,13 @@ export function createEndpointMetrics(metrics: Metrics): EndpointMetrics {
     ejected: ({ pool, address }, cause) => void ejections.with(pool, address, cause).value++,
     probed: ({ pool, address }, result) => void probes.with(pool, address, result).value++,
     ended(server, { kind }) {
-      if (servers.has(server)) attempts.with(server.pool, server.address, kind).value++;
+      const good = kind === "ok" ? servers.get(server) : undefined;
+      if (good !== undefined) good.value++;
+      else if (servers.has(server)) {
+        const counter = attempts.with(server.pool, server.address, kind);
+        counter.value++;
+        if (kind === "ok") servers.set(server, counter);
+      }
     },
   };
 }

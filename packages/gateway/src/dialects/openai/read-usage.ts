@@ -11,10 +11,11 @@ const names = [
   "cached_tokens",
 ] as const;
 const finder = new KeyFinder(names);
+const usageName = Buffer.from('"usage"');
 
 /** From the last `usage` of a whole answer or its end; undefined where there is none. */
 export function readUsage(bytes: Uint8Array): TokenUsage | undefined {
-  const at = asBuffer(bytes).lastIndexOf('"usage"');
+  const at = asBuffer(bytes).lastIndexOf(usageName);
   if (at < 0) return undefined;
   let promptTokens = 0;
   let completionTokens = 0;

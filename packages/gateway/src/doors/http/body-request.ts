@@ -14,10 +14,23 @@ export interface BodySink {
 /**
  * Node's parser gives each piece of a body to `push`. Taking it there spares two turns of the event
  * loop's tick queue and a listener each, a tenth of what a small request costs, and never pauses the
- * connection. Unread bodies take the usual way, and are thrown away when the request is answered.
+ * connection. A body that a sink has taken whole leaves Node's stream with nothing to read, end or
+ * destroy: it is ended without any of that. Unread bodies take the usual way, and are thrown away
+ * when the request is answered.
  */
 export class BodyRequest extends IncomingMessage {
   #sink: BodySink | undefined;
+  /** All of the body went to the sink, and nothing of it through Node's queue. */
+  #isTaken = false;
+
+  static {
+    // Node's own property, which says that the queue is empty for good: its server then lets go of the request.
+    Object.defineProperty(this.prototype, "readableEnded", {
+      get(this: BodyRequest): boolean {
+        return this.#isTaken || Reflect.get(IncomingMessage.prototype, "readableEnded", this) === true;
+      },
+    });
+  }
 
   /** Starts to hand over the body, or goes on to another sink. */
   feed(sink: BodySink): void {
@@ -50,8 +63,14 @@ export class BodyRequest extends IncomingMessage {
       sink.received(piece);
       return true;
     }
-    const more = super.push(null);
+    this.#isTaken = this.readableFlowing === null;
+    if (!this.#isTaken) super.push(null);
     sink.receivedAll();
-    return more;
+    return true;
+  }
+
+  /** Node resumes a request that was answered, to throw away what is left of it. */
+  override resume(): this {
+    return this.#isTaken ? this : super.resume();
   }
 }

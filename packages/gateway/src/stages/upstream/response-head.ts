@@ -30,15 +30,37 @@ interface Draft {
   problem: HeadProblem | undefined;
 }
 
-const forbidden = /[^\t\r\n\x20-\x7e\x80-\xff]/;
+/** Control characters, and a carriage return that ends no line. */
+const forbidden = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n)/;
 const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
 /** Names as they were sent, and in lower case: servers use few. A bound, since anything may answer. */
 const knownNames = new Map<string, string>();
 const maxKnownNames = 256;
 
-/** Reads the text up to, and without, the empty line. */
+/** Heads read last, of all connections, and their texts: within a second a server says the same again, word for word. */
+const lastTexts: string[] = ["", "", "", "", "", "", "", ""];
+const lastHeads: (ResponseHead | undefined)[] = lastTexts.map(() => undefined);
+let oldest = 0;
+
+/** Longer texts are not kept. */
+const longestKept = 1_024;
+
+/** Reads the text up to, and without, the empty line. Who gets the head shares it: it is not to be changed. */
 export function readResponseHead(text: string): ResponseHead | HeadProblem {
+  for (let i = 0; i < lastTexts.length; i++) {
+    const known = lastTexts[i] === text ? lastHeads[i] : undefined;
+    if (known !== undefined) return known;
+  }
+  const head = readHead(text);
+  if (typeof head === "string" || text.length > longestKept) return head;
+  lastTexts[oldest] = text;
+  lastHeads[oldest] = head;
+  oldest = (oldest + 1) % lastTexts.length;
+  return head;
+}
+
+function readHead(text: string): ResponseHead | HeadProblem {
   const status = readStatus(text);
   if (status < 0 || forbidden.test(text)) return "the server sent what is no HTTP head";
   const draft: Draft = {
@@ -71,29 +93,36 @@ function readStatus(text: string): number {
   const after = text.charCodeAt(12);
   const ends = text.length === 12 || after === 0x20 || after === 0x0d;
   if (text.charCodeAt(8) !== 0x20 || !ends) return -1;
-  const status = Number(text.slice(9, 12));
-  return status >= 100 && status <= 999 ? status : -1;
+  const status = digitAt(text, 9) * 100 + digitAt(text, 10) * 10 + digitAt(text, 11);
+  return status >= 100 ? status : -1;
 }
 
+/** Far below any status where there is no digit. */
+function digitAt(text: string, at: number): number {
+  const digit = text.charCodeAt(at) - 0x30;
+  return digit >= 0 && digit <= 9 ? digit : -1_000;
+}
+
+/** Each line ends with both characters; the text has no carriage return elsewhere. */
 function readLines(text: string, draft: Draft): void {
   const end = text.length;
-  let at = text.indexOf("\r\n");
-  if (text.slice(0, at < 0 ? end : at).includes("\n")) draft.problem = "a line of the head ends wrongly";
-  while (at >= 0 && at < end && draft.problem === undefined) {
-    const start = at + 2;
-    const next = text.indexOf("\r\n", start);
-    const stop = next < 0 ? end : next;
+  for (let at = text.indexOf("\n"); at >= 0 && draft.problem === undefined;) {
+    if (text.charCodeAt(at - 1) !== 0x0d) {
+      draft.problem = "a line of the head ends wrongly";
+      return;
+    }
+    const start = at + 1;
+    at = text.indexOf("\n", start);
+    const stop = at < 0 ? end : at - 1;
     const colon = text.indexOf(":", start);
     if (colon <= start || colon >= stop) draft.problem = "a line of the head has no name";
     else readField(draft, text.slice(start, colon), trimmed(text, colon + 1, stop));
-    at = next;
   }
 }
 
 function readField(draft: Draft, sent: string, value: string): void {
   const name = knownNames.get(sent) ?? learnName(sent);
   if (name === undefined) draft.problem = "a header has an impossible name";
-  else if (value.includes("\r") || value.includes("\n")) draft.problem = "a line of the head ends wrongly";
   else add(draft, name, value);
 }
 
@@ -118,11 +147,13 @@ function add(draft: Draft, name: string, value: string): void {
     case "connection":
       return readConnection(draft, value);
     case "keep-alive": {
-      const seconds = /(?:^|[\s,;])timeout=(\d{1,9})/i.exec(value)?.[1];
+      const seconds = keepAliveSeconds.exec(value)?.[1];
       if (seconds !== undefined) draft.keepAliveMs = Number(seconds) * 1_000;
     }
   }
 }
+
+const keepAliveSeconds = /(?:^|[\s,;])timeout=(\d{1,9})/i;
 
 function readLength(draft: Draft, value: string): void {
   const length = /^\d{1,15}$/.test(value) ? Number(value) : -1;
@@ -138,6 +169,10 @@ function readEncodings(draft: Draft, value: string): void {
 }
 
 function readConnection(draft: Draft, value: string): void {
+  if (value === "keep-alive") {
+    draft.persists = true;
+    return;
+  }
   for (const option of value.toLowerCase().split(",")) {
     if (option.trim() === "close") draft.closes = true;
     else if (option.trim() === "keep-alive") draft.persists = true;

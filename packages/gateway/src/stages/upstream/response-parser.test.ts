@@ -38,6 +38,18 @@ const chunked =
   "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX-A: 1\r\nx-a:\t2 \r\n\r\n" +
   "5\r\nhello\r\n00c;name=value\r\n, all of you\r\n1 \r\n!\r\n0\r\nx-sum: 1\r\nx-more: 2\r\n\r\n";
 
+test("heads that come again and again are told apart by every character", () => {
+  for (let round = 0; round < 3; round++) {
+    for (let length = 0; length < 20; length++) {
+      const body = "x".repeat(length);
+      const seen = read([`HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\nx-n: ${length}\r\n\r\n${body}`]);
+      assert.equal(seen.head?.framing, length);
+      assert.equal(seen.head.headers["x-n"], String(length));
+      assert.deepEqual([seen.body, seen.isClean], [body, true]);
+    }
+  }
+});
+
 describe("the last piece of a body", () => {
   const pieces = (text: string): readonly (readonly [string, boolean])[] => {
     const seen: (readonly [string, boolean])[] = [];
@@ -170,6 +182,9 @@ describe("what is no answer is refused", () => {
     ["a control character", `${ok}a: b\0c\r\n\r\n`],
     ["a length that is no number", `${ok}content-length: 5x\r\n\r\n`],
     ["a negative length", `${ok}content-length: -5\r\n\r\n`],
+    ["a carriage return in a value", `${ok}x-a: b\rc\r\n\r\n`],
+    ["a line feed alone behind a value", `${ok}x-a: b\nx-b: c\r\n\r\n`],
+    ["a status of two digits", "HTTP/1.1 20  OK\r\ncontent-length: 5\r\n\r\nhello"],
     ["two lengths", `${ok}content-length: 5\r\ncontent-length: 6\r\n\r\n`],
     ["a length beside chunks", `${ok}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n`],
     ["an upgrade nobody asked for", "HTTP/1.1 101 Switching Protocols\r\n\r\n"],
