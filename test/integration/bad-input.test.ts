@@ -1,4 +1,5 @@
 /** What HTTP callers get wrong, in every dialect: each is told what was expected in that dialect's own shape, and nobody else notices. */
+import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { damaged, halfPicture, irisTakes, served, startVictim, type Victim } from "../harness/bad-input.ts";
 import type { HttpAsk } from "../harness/http-client.ts";
@@ -387,6 +388,15 @@ describe("POST /v1/models/iris:predict", () => {
   };
   for (const [name, [ask, status, error]] of Object.entries(cases))
     it(`refuses ${name}`, () => victim.check({ ask, status, error }));
+});
+
+it("an address below /v1 that is not there is refused in OpenAI's words", async () => {
+  for (const path of ["/v1/images/generations", "/v1/nothing"]) {
+    const { status, json } = await victim.http.ask({ path, body: {} });
+    assert.equal(status, 404);
+    const { error } = json as { error: { message: string; type: string } };
+    assert.deepEqual([error.message, error.type], [`Nothing is served at ${path}`, "invalid_request_error"]);
+  }
 });
 
 it("no worker was disturbed by any of it", () => victim.assertUndisturbed());

@@ -73,9 +73,10 @@ export function collectAddresses(parts: AddressParts): Addresses {
       createPickerRoute({ pools: () => watch?.pools() ?? [], clock }),
       createShadowsRoute(watch?.shadows ?? { reports: () => [] }, watch?.explanations ?? noExplanations),
       ...createMonitoringRoutes(config.monitoring, { clock }),
+      // The first of its kind below /v1, so that unknown addresses there are refused in OpenAI's words.
+      ...createOpenAiRoutes({ clock, defaults, servers, jsonThreads }),
       ...createPredictRoutes(predict),
       ...createKserveRoutes(kserve),
-      ...createOpenAiRoutes({ clock, defaults, servers, jsonThreads }),
       ...createOllamaRoutes({ clock, version, defaults, servers, forward, jsonThreads }),
       ...createOperatorRoutes({ forward }),
       ...createAnthropicRoutes({ clock, defaults, servers, jsonThreads }),

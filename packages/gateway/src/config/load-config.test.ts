@@ -75,6 +75,22 @@ describe("files", () => {
     assert.match("errors" in result ? (result.errors[0] ?? "") : "", /^\.\/wrong\.yaml:1:1: x: unknown key/);
   });
 
+  test("a key in the wrong place is told where it belongs", async () => {
+    writeFileSync(
+      join(folder, "misplaced.yaml"),
+      'port: 1\nkeys: []\nhost: "::"\nprot: 2\npools:\n  a: { dialect: ollama, endpoints: ["http://a:1"], maxQueue: 3 }\n',
+    );
+    const result = await load("misplaced.yaml");
+    const errors = "errors" in result ? result.errors : [];
+    assert.deepEqual(errors.slice(0, 3), [
+      "misplaced.yaml:1:1: port: unknown key; port belongs to listen[], grpc, extProc or pools.NAME.metrics",
+      "misplaced.yaml:2:1: keys: unknown key; keys belongs to auth",
+      'misplaced.yaml:3:1: host: unknown key; host belongs to listen[], grpc or extProc; or did you mean "hosts"?',
+    ]);
+    assert.match(errors[3] ?? "", /:4:1: prot: unknown key; known here: listen, /);
+    assert.match(errors[4] ?? "", /maxQueue: unknown key; maxQueue belongs to flow$/);
+  });
+
   test("paths start from the file's folder", async () => {
     mkdirSync(join(folder, "etc"));
     writeFileSync(

@@ -2,7 +2,9 @@
 import { nearestWord } from "@spillway/worker/repository";
 import type * as z from "zod";
 import type { $ZodType } from "zod/v4/core";
+import { placesOfKey } from "./places-of-key.ts";
 import type { ConfigSource, Problem } from "./source.ts";
+import { unwrapSchema as unwrap } from "./unwrap-schema.ts";
 import { choice, expectations } from "./values.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -19,7 +21,7 @@ function describeIssue(schema: $ZodType, issue: Issue, source: ConfigSource): Pr
   switch (issue.code) {
     case "unrecognized_keys": {
       const known = keysOf(meantMapping(schemaAt(schema, path, { value: root }), valueAt(root, path)));
-      return issue.keys.map((key) => unknownKey([...path, key], known));
+      return issue.keys.map((key) => unknownKey([...path, key], known, placesOfKey(schema, key, path)));
     }
     case "invalid_key": {
       const key = schemaAt(schema, path.slice(0, -1), { want: "key", value: root });
@@ -96,9 +98,17 @@ function isInside(issue: Issue): boolean {
   return issue.path.length > 0 || issue.code === "unrecognized_keys";
 }
 
-function unknownKey(path: Path, known: readonly string[]): Problem {
-  const nearest = nearestWord(String(path.at(-1)), known);
-  const hint = nearest === undefined ? `known here: ${known.join(", ")}` : `did you mean "${nearest}"?`;
+/** `elsewhere`: where the schema has a key of this name. */
+function unknownKey(path: Path, known: readonly string[], elsewhere: readonly string[]): Problem {
+  const key = String(path.at(-1));
+  const nearest = nearestWord(key, known);
+  const meant = nearest === undefined ? undefined : `did you mean "${nearest}"?`;
+  let hint = meant ?? `known here: ${known.join(", ")}`;
+  if (elsewhere.length > 0) {
+    const others = elsewhere.slice(0, -1).join(", ");
+    hint = `${key} belongs to ${others === "" ? "" : `${others} or `}${elsewhere.at(-1)}`;
+    if (meant !== undefined) hint += `; or ${meant}`;
+  }
   return { path, at: "key", message: `unknown key; ${hint}` };
 }
 
@@ -127,21 +137,6 @@ function valueAt(root: unknown, path: Path): unknown {
     value = (value as Record<PropertyKey, unknown>)[key];
   }
   return value;
-}
-
-/** The schema without what only fills in or leaves out a value. */
-function unwrap(schema: $ZodType): z.core.$ZodTypes {
-  const known = schema as z.core.$ZodTypes;
-  const { def } = known._zod;
-  switch (def.type) {
-    case "optional":
-    case "nullable":
-    case "default":
-    case "prefault":
-      return unwrap(def.innerType);
-    default:
-      return known;
-  }
 }
 
 /**

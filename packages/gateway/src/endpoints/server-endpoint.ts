@@ -109,7 +109,7 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
           const { state } = this;
           if (state !== previous) {
             const fields = { pool: pool.name, endpoint: address, state, previous, reason };
-            if (isTrouble(state)) logger.warn("endpoint_state", fields);
+            if (isWorthWarning(state, previous)) logger.warn("endpoint_state", fields);
             else logger.info("endpoint_state", fields);
             listener.stateChanged(this, previous);
           }
@@ -418,6 +418,11 @@ function addLatest(targets: Map<string, AttemptTarget>): void {
     const other = otherName(name);
     if (other !== undefined && !targets.has(other)) targets.set(other, target);
   }
+}
+
+/** The end of what was warned of is told as loudly: a log of warnings alone must not leave a server away for ever. */
+function isWorthWarning(state: HttpEndpointState, previous: HttpEndpointState): boolean {
+  return isTrouble(state) || (isTrouble(previous) && state !== "draining");
 }
 
 function isTrouble(state: HttpEndpointState): boolean {

@@ -123,7 +123,7 @@ describe("health", limit, () => {
       await startFakeServer(t, ollamaAnswers(["m"])),
       await startFakeServer(t, ollamaAnswers(["m"])),
     ];
-    const { pool, metrics, log } = await startServerPool(t, {
+    const { pool, metrics, log, warnings } = await startServerPool(t, {
       dialect: "ollama",
       endpoints: servers.map(({ url }) => url),
     });
@@ -155,6 +155,8 @@ describe("health", limit, () => {
       log.some((line) => line.endsWith("unhealthy")) && log.some((line) => line.endsWith("ready")),
       log.join(),
     );
+    const at = `endpoint_state 127.0.0.1:${servers[0]?.port}`;
+    assert.deepEqual(warnings, [`${at} unhealthy`, `${at} ready`], "its return is told as loudly as its end");
   });
 
   test("panic: ejection never empties a pool; pauses and wrong credentials are respected", async (t) => {

@@ -26,6 +26,8 @@ export interface PoolUnderTest {
   readonly metrics: Metrics;
   /** `event endpoint state` of what was logged. */
   readonly log: string[];
+  /** The same of what was logged as a warning. */
+  readonly warnings: string[];
   /** `address state` of every endpoint. */
   readonly states: () => string[];
 }
@@ -48,12 +50,16 @@ export async function startServerPool(
   const { extractors = [], ...parts } = more;
   const clock = systemClock;
   const log: string[] = [];
-  const write = (event: string, fields: LogFields = {}): void =>
-    void log.push(
-      [event, fields["endpoint"], fields["state"], fields["engine"]]
-        .filter((part) => part !== undefined)
-        .join(" "),
-    );
+  const warnings: string[] = [];
+  const lineOf = (event: string, fields: LogFields = {}): string =>
+    [event, fields["endpoint"], fields["state"], fields["engine"]]
+      .filter((part) => part !== undefined)
+      .join(" ");
+  const write = (event: string, fields?: LogFields): void => void log.push(lineOf(event, fields));
+  const warn = (event: string, fields?: LogFields): void => {
+    write(event, fields);
+    warnings.push(lineOf(event, fields));
+  };
   const metrics = createMetrics();
   const pool = createServerPool({
     pool: { ...defaultHttpPool("chat", options.dialect, []), health: quick, ...options },
@@ -61,7 +67,7 @@ export async function startServerPool(
     line: new RequestLine({ clock, maxQueue: 10, onRefused: () => {} }),
     clock,
     random: createSystemRandom(),
-    logger: { error: write, warn: write, info: write, debug: write },
+    logger: { error: write, warn, info: write, debug: write },
     metrics: createEndpointMetrics(metrics),
     scraping: {
       wheel: new ScrapeWheel(clock),
@@ -74,7 +80,7 @@ export async function startServerPool(
   test.after(() => pool.close());
   await pool.start();
   const states = (): string[] => pool.endpoints.map(({ id, state }) => `${id.replace("chat/", "")} ${state}`);
-  return { pool, metrics, log, states };
+  return { pool, metrics, log, warnings, states };
 }
 
 /** Waits for a condition; a test that waits in vain ends by its time limit with the last value. */

@@ -74,7 +74,10 @@ function linesOf(told: Told): string[] {
   if (calibration === null || choice === null)
     return [
       ...lines,
-      `calibration  none yet; ${told.new_pairs} answers were compared with the cloud's so far`,
+      // After a fit that gave nothing the problem says how many there are; these are the ones since then.
+      told.problem === null
+        ? `calibration  none yet; ${told.new_pairs} answers were compared with the cloud's so far`
+        : "calibration  none yet",
     ];
   const { model: fitted, pairs, before, after } = calibration;
   const worth = Math.floor(calibration.effective_pairs);

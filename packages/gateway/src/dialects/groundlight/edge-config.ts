@@ -56,6 +56,9 @@ export function readEdgeConfig(body: unknown): EdgeConfig | Failure {
   const global = fields.object("global_config");
   const inferenceConfigs = readInferenceConfigs(fields);
   const known = new Set([...presetConfigs, ...inferenceConfigs].map(({ name }) => name));
+  // The document replaces all: a mistyped key must not take every detector away.
+  if (fields.raw("detectors") === undefined)
+    fields.wrong("detectors", "must be there: a list, empty for none");
   const seen = new Set<string>();
   const detectors =
     fields.list("detectors", maxDetectors, (item) => {

@@ -513,7 +513,7 @@ describe("the edge configuration", () => {
     const again = good(readEdgeConfig(JSON.parse(written)));
     assert.deepEqual(again.detectors, config.detectors);
     assert.deepEqual([again.refreshRateSeconds, again.confidentAuditRate], [30, 0.01]);
-    assert.deepEqual(readEdgeConfig({}), {
+    assert.deepEqual(readEdgeConfig({ detectors: [] }), {
       refreshRateSeconds: 60,
       confidentAuditRate: 1e-5,
       inferenceConfigs: [],
@@ -533,6 +533,8 @@ describe("the edge configuration", () => {
     const other = { ...first, detector_id: id.toUpperCase().replace("DET_", "det_") };
     wrong({ detectors: [first, other] }, /there twice/);
     wrong({ detectors: [{ ...first, detector_id: "" }] }, /detector_id/);
+    wrong({ detectors: undefined }, /detectors must be there/);
+    refused(readEdgeConfig({ detecters: [] }), "bad_request", /detectors must be there/);
     refused(readEdgeConfig("text"), "bad_request", /expected an object/);
   });
 });

@@ -13,6 +13,7 @@ import { startScriptedServer, type Script } from "../../../test/support/scripted
 import type { Cloud, CloudFailure, CloudHealth, CloudSubmission } from "../../contracts/cloud.ts";
 import { isCloudFailure, isTemporary } from "../../contracts/cloud.ts";
 import type { EdgeCloudOptions } from "../../contracts/edge-options.ts";
+import type { Logger } from "../../contracts/telemetry.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import { systemClock } from "../../core/clock.ts";
 import { Secret } from "../../core/secret.ts";
@@ -21,12 +22,16 @@ import { createConnectionFactory } from "../../stages/upstream/server-connection
 import { createCloud } from "./create-cloud.ts";
 
 const jpeg = Buffer.concat([Buffer.from("ffd8ffe0", "hex"), Buffer.alloc(2_000, 7)]);
-const silent = { error() {}, warn() {}, info() {}, debug() {} };
+const silent: Logger = { error() {}, warn() {}, info() {}, debug() {} };
 const patient = { timeoutMs: 5_000 };
 const device = "api_device_token_000001";
 const caller = "api_caller_token_000002";
 
-function clientOf(t: TestContext, origin: string, options: Partial<EdgeCloudOptions> = {}): Cloud {
+function clientOf(
+  t: TestContext,
+  origin: string,
+  { logger = silent, ...options }: Partial<EdgeCloudOptions> & { readonly logger?: Logger } = {},
+): Cloud {
   const cloud = createCloud({
     options: {
       origin,
@@ -39,7 +44,7 @@ function clientOf(t: TestContext, origin: string, options: Partial<EdgeCloudOpti
     connect: createConnectionFactory({ clock: systemClock }),
     ask: askServer,
     clock: systemClock,
-    logger: silent,
+    logger,
     version: "1.2.3",
   });
   t.after(() => cloud.close());
@@ -318,6 +323,21 @@ describe("health", () => {
     assert.deepEqual(told, ["reachable", "unreachable", "reachable", "unreachable", "reachable"]);
     cloud.close();
     failed(await cloud.me(patient), "unreachable");
+  });
+
+  it("warns when the cloud goes, and as loudly when it is back", async (t) => {
+    const server = await startCloud({ tokens: [device] });
+    const { port } = server;
+    const warnings: string[] = [];
+    const logger = { ...silent, warn: (event: string) => void warnings.push(event) };
+    const cloud = clientOf(t, server.url, { logger });
+    good(await cloud.me(patient));
+    await server.close();
+    failed(await cloud.me(patient), "unreachable");
+    const back = await startCloud({ tokens: [device] }, { port });
+    t.after(() => back.close());
+    good(await cloud.me(patient));
+    assert.deepEqual(warnings, ["cloud_unreachable", "cloud_reachable"]);
   });
 });
 

@@ -101,7 +101,8 @@ class GroundlightCloud implements Cloud {
       const { address } = this;
       if (state === "unreachable") logger.warn("cloud_unreachable", { address, reason });
       else if (before.state === "unknown") logger.info("cloud_reachable", { address });
-      else logger.info("cloud_reachable", { address, awayMs: since - before.since });
+      // As loud as what it ends.
+      else logger.warn("cloud_reachable", { address, awayMs: since - before.since });
     });
   }
 

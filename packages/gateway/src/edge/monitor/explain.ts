@@ -23,7 +23,7 @@ const reasons: Readonly<Record<EscalationReason, (observation: QueryObservation)
 const obstacles: Readonly<Record<WithheldReason, string>> = {
   cooldown: "the last escalation was too short a time ago",
   budget: "the budget for escalations is used up",
-  no_cloud: "this detector may not ask the cloud",
+  no_cloud: "there is no cloud that this detector may ask",
   cloud_unreachable: "the cloud cannot be reached",
   cloud_failed: "the cloud gave no good answer",
   queue_full: "the queue for the cloud is full",
