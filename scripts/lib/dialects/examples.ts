@@ -243,11 +243,23 @@ export const messagesExamples = {
       value: shown({ type: "image", source: { type: "url", url: address } }),
     },
     {
-      label: "documents, files",
+      label: "documents of text",
       value: shown({ type: "document", source: { type: "text", media_type: "text/plain", data: "x" } }),
+    },
+    {
+      label: "other documents, files",
+      value: shown({ type: "document", source: { type: "url", url: address } }),
     },
     { label: "calls of tools and their results", value: result({ content: "1" }) },
     { label: "a picture in the result of a tool", value: result({ content: [picture] }) },
+    {
+      label: "a document in the result of a tool; of another than text the model is told that it is left out",
+      value: result({ content: [{ type: "document", source: { type: "url", url: address } }] }),
+    },
+    {
+      label: "a reference to a tool in the result of a tool",
+      value: result({ content: [{ type: "tool_reference", tool_name: "f" }] }),
+    },
     {
       label: "`is_error` of a result",
       value: result({ content: "1", is_error: true }),
@@ -299,6 +311,11 @@ export const messagesExamples = {
   tools: [
     { label: "the caller's own", value: [claudeTool] },
     { label: "`strict` of a tool", value: [{ ...claudeTool, strict: true }], without: [claudeTool] },
+    {
+      label: "`defer_loading`: offered once a result refers to it",
+      value: [claudeTool, { ...claudeTool, name: "g", defer_loading: true }],
+      without: [claudeTool, { ...claudeTool, name: "g" }],
+    },
     { label: "Anthropic's own (web search, bash, …)", value: [{ type: "bash_20250124", name: "bash" }] },
   ],
   tool_choice: [

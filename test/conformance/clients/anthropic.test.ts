@@ -176,7 +176,7 @@ for (const kind of poolKinds) {
     const unreadable = { stream: { stream: "yes" } };
     const uncarried = {
       "tools[0].type": { tools: [{ type: "web_search_20250305", name: "web_search" }] },
-      "messages[0].content[0].type": {
+      "messages[0].content[0].source.type": {
         messages: [{ role: "user", content: [{ type: "document", source: {} }] }],
       },
       mcp_servers: { mcp_servers: [{ name: "x" }] },

@@ -77,7 +77,11 @@ const sent: Record<
         return { ...message, tool_calls: indexed };
       }),
     },
-    differs: { responses: { options: { temperature: 0.5, top_p: 0.9, num_predict: 50 } } },
+    differs: {
+      responses: { options: { temperature: 0.5, top_p: 0.9, num_predict: 50 } },
+      // Adaptive thinking is the model's own choice.
+      messages: { think: undefined },
+    },
   },
 };
 

@@ -124,7 +124,8 @@ function openAiThinking(thinking: ThinkingRequest | undefined): ThinkingRequest 
   if (thinking === undefined || !thinking.enabled) return thinking;
   const { budgetTokens: budget = 10_000, effort } = thinking;
   const level = budget < 4096 ? "low" : budget < 16_384 ? "medium" : "high";
-  return { enabled: true, effort: effort ?? level, budgetTokens: undefined };
+  const step = effort === "xhigh" ? "high" : effort;
+  return { enabled: true, effort: step ?? level, budgetTokens: undefined };
 }
 
 const anthropic: Dialect = {
@@ -163,7 +164,8 @@ function anthropicThinking(thinking: ThinkingRequest | undefined): ThinkingReque
   const budget = budgetOf(thinking);
   const effort = thinking.effort === "minimal" ? "low" : thinking.effort;
   if (budget === 0 && effort === undefined) return undefined;
-  return { enabled: true, effort, budgetTokens: budget === 0 ? undefined : budget };
+  if (budget === 0) return { enabled: true, effort, budgetTokens: undefined, isAdaptive: true };
+  return { enabled: true, effort, budgetTokens: budget };
 }
 
 /** "One call at most" is part of the choice. */

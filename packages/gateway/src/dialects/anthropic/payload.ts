@@ -103,8 +103,14 @@ export class MessagesPayload implements ForwardPayload {
     return this.#translated().attempt(target, out);
   }
 
+  /** Other servers that have the address go without some words: those are translated. */
   #isServed({ dialect, serves }: AttemptTarget): boolean {
-    return dialect === "anthropic" || serves.includes(this.operation);
+    if (dialect === "anthropic") return true;
+    return serves.includes(this.operation) && !(this.#parts.envelope.hasLaterWords && this.#isMessages);
+  }
+
+  get #isMessages(): boolean {
+    return this.operation === "messages";
   }
 
   #translated(): ChatTranslation {

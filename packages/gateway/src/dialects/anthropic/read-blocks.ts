@@ -69,6 +69,11 @@ function readInput(read: FieldReader, block: JsonObject, at: string): readonly I
       return textPart(read, block, at);
     case "image":
       return readImage(read, block, at);
+    case "document": {
+      const shown = readDocument(read, block, at);
+      if (shown === undefined) read.refuse(`${at}.source.type`, "only documents of text are carried");
+      return shown ?? [];
+    }
     default:
       read.refuse(`${at}.type`);
       return [];
@@ -107,9 +112,35 @@ function readResult(read: FieldReader, block: JsonObject, at: string): ToolMessa
     role: "tool",
     callId: read.required(block["tool_use_id"], `${at}.tool_use_id`),
     name: undefined,
-    content: blocks.flatMap((each, i) => readInput(read, each, `${at}.content[${i}]`)),
+    content: blocks.flatMap((each, i) => readResultBlock(read, each, `${at}.content[${i}]`)),
     isError: read.boolean(block["is_error"], `${at}.is_error`) ?? false,
   };
+}
+
+/**
+ * What a tool gives is no choice of the caller's, and stays in the conversation: a refusal would end an agent's session. The
+ * model is told what it is not shown.
+ */
+function readResultBlock(read: FieldReader, block: JsonObject, at: string): readonly InputPart[] {
+  if (block["type"] === "tool_reference") {
+    const name = read.required(block["tool_name"], `${at}.tool_name`);
+    return [{ kind: "text", text: `The tool ${name} can be called now.` }];
+  }
+  if (block["type"] !== "document") return readInput(read, block, at);
+  const shown = readDocument(read, block, at);
+  return shown ?? [{ kind: "text", text: "A document was left out: this model cannot read its type." }];
+}
+
+/** The texts of a document; undefined for one of another kind, such as a PDF. */
+function readDocument(read: FieldReader, block: JsonObject, at: string): readonly InputPart[] | undefined {
+  const source = read.object(block["source"] ?? false, `${at}.source`) ?? {};
+  if (source["type"] === "text") return textPart(read, { text: source["data"] }, `${at}.source`);
+  if (source["type"] !== "content") return undefined;
+  const { content } = source;
+  if (typeof content === "string") return textPart(read, { text: content }, `${at}.source`);
+  return read
+    .objects(content, `${at}.source.content`)
+    .flatMap((each, i) => readInput(read, each, `${at}.source.content[${i}]`));
 }
 
 function readAssistant(read: FieldReader, content: unknown, at: string): readonly [AssistantMessage] {

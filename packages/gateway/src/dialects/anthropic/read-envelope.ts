@@ -6,6 +6,7 @@ import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
 import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
 import { promptParts } from "../prompt/prompt-parts.ts";
 import { estimatePrompt } from "../streams/estimate-tokens.ts";
+import { hasLaterWords, hasLaterWordsInTurns } from "./later-words.ts";
 
 /** A body that is passed on as it is. */
 export interface MessagesEnvelope {
@@ -15,6 +16,8 @@ export interface MessagesEnvelope {
   readonly stream: boolean;
   readonly estimate: TokenEstimate;
   readonly spans: MemberSpans;
+  /** It says what of all servers only Anthropic's are sure to understand. */
+  readonly hasLaterWords: boolean;
 }
 
 const names = ["model", "stream", "max_tokens", "tools", "system", "messages"] as const;
@@ -25,16 +28,21 @@ const data = new ValueBytes({ data: "" });
 /** Reads the envelope of a body; a failure (400) that names the field. */
 export function readEnvelope(body: Uint8Array): MessagesEnvelope | Failure {
   const spans = finder.find(body);
-  return isFailure(spans) ? spans : envelopeOf(spans, data.of(body));
+  return isFailure(spans) ? spans : envelopeOf(spans, data.of(body), hasLaterWords(body));
 }
 
 /** The same for a large body, which gives the event loop a turn again and again. */
 export function* readEnvelopeInTurns(body: Uint8Array): Generator<void, MessagesEnvelope | Failure> {
   const spans = yield* finder.findInTurns(body);
-  return isFailure(spans) ? spans : envelopeOf(spans, yield* data.inTurns(body));
+  if (isFailure(spans)) return spans;
+  return envelopeOf(spans, yield* data.inTurns(body), yield* hasLaterWordsInTurns(body));
 }
 
-function envelopeOf(spans: MemberSpans, attachments: Attachments): MessagesEnvelope | Failure {
+function envelopeOf(
+  spans: MemberSpans,
+  attachments: Attachments,
+  isLater: boolean,
+): MessagesEnvelope | Failure {
   const model = spans.value(0);
   if (model === undefined) return { ...failure("bad_request", "model: Field required"), field: "model" };
   if (typeof model !== "string" || model === "") return wrongField("model", "the name of a model");
@@ -50,6 +58,7 @@ function envelopeOf(spans: MemberSpans, attachments: Attachments): MessagesEnvel
       maxCompletionTokens: typeof limit === "number" && limit >= 0 ? limit : undefined,
     },
     spans,
+    hasLaterWords: isLater,
   };
 }
 

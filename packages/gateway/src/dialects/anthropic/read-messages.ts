@@ -8,12 +8,13 @@ import {
   type TextPart,
   type ThinkingRequest,
   type ToolChoice,
-  type ToolDefinition,
 } from "../chat/chat-request.ts";
 import { FieldReader } from "../chat/field-reader.ts";
 import type { JsonObject } from "../chat/json-object.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
+import { rulesFirst } from "../chat/rules-first.ts";
 import { readMessageList } from "./read-blocks.ts";
+import { readTools } from "./read-tools.ts";
 
 const fields: ChatFieldNames = {
   temperature: "temperature",
@@ -78,7 +79,7 @@ export function readMessages(bytes: Uint8Array): ChatRequest | Failure {
     model: read.required(body["model"], "model"),
     messages: readConversation(read, body),
     raw: undefined,
-    tools: readTools(read, body["tools"]),
+    tools: readTools(read, body),
     toolChoice: readToolChoice(read, choice),
     parallelToolCalls: readParallel(read, choice),
     format: readFormat(read, output["format"] ?? body["output_format"]),
@@ -112,7 +113,7 @@ function readConversation(read: FieldReader, body: JsonObject): ChatRequest["mes
   const messages = readMessageList(read, body["messages"]);
   if (messages.length === 0) read.wrong("messages", "at least one message");
   const system = readSystem(read, body["system"]);
-  return system.length === 0 ? messages : [{ role: "system", content: system }, ...messages];
+  return rulesFirst(system.length === 0 ? messages : [{ role: "system", content: system }, ...messages]);
 }
 
 function readSystem(read: FieldReader, value: unknown): readonly TextPart[] {
@@ -120,20 +121,6 @@ function readSystem(read: FieldReader, value: unknown): readonly TextPart[] {
   return read.objects(value, "system").map((block, i) => {
     if (block["type"] !== "text") read.refuse(`system[${i}].type`);
     return { kind: "text", text: read.required(block["text"], `system[${i}].text`) };
-  });
-}
-
-/** Tools with a type of their own run at Anthropic or are known to its models only. */
-function readTools(read: FieldReader, value: unknown): readonly ToolDefinition[] {
-  return read.objects(value, "tools").map((tool, i) => {
-    const type = read.string(tool["type"], `tools[${i}].type`) ?? "custom";
-    if (type !== "custom") read.refuse(`tools[${i}].type`, `${type.slice(0, 60)} is Anthropic's own`);
-    return {
-      name: read.required(tool["name"], `tools[${i}].name`),
-      description: read.string(tool["description"], `tools[${i}].description`),
-      parameters: read.object(tool["input_schema"], `tools[${i}].input_schema`),
-      strict: read.boolean(tool["strict"], `tools[${i}].strict`),
-    };
   });
 }
 
@@ -177,7 +164,8 @@ function readThinking(read: FieldReader, value: unknown, effort: unknown): Think
   const budgetTokens = read.number(thinking["budget_tokens"], "thinking.budget_tokens");
   switch (thinking["type"]) {
     case "adaptive":
-      return level === undefined ? undefined : { enabled: true, effort: level, budgetTokens: undefined };
+      if (level === undefined) return undefined;
+      return { enabled: true, effort: level, budgetTokens: undefined, isAdaptive: true };
     case "enabled":
       return { enabled: true, effort: level, budgetTokens };
     case "disabled":

@@ -115,7 +115,7 @@ describe("requests from Anthropic's callers to its servers through the neutral m
     assert.deepEqual(sent["tools"], [{ name: "add", input_schema: { type: "object", properties: {} } }]);
   });
 
-  it("put rules that stand between messages to the front, and leave thinking to the model that is told nothing of it", () => {
+  it("say rules that stand between messages in the user's place, and leave thinking to the model that is told nothing of it", () => {
     const request = good({
       messages: [...hello, { role: "system", content: "be brief" }],
       thinking: { type: "adaptive" },
@@ -123,7 +123,9 @@ describe("requests from Anthropic's callers to its servers through the neutral m
       context_management: { edits: [] },
     });
     const { system, messages, thinking } = written(request);
-    assert.deepEqual([system, messages, thinking], [[{ type: "text", text: "be brief" }], hello, undefined]);
+    const reminder = { type: "text", text: "<system-reminder>\nbe brief\n</system-reminder>" };
+    const said = [{ role: "user", content: [...(hello[0]?.content ?? []), reminder] }];
+    assert.deepEqual([system, messages, thinking], [undefined, said, undefined]);
   });
 
   it("have a limit where other callers set none", () => {
@@ -140,7 +142,10 @@ describe("requests that cannot be carried name the field", () => {
     ["messages", {}],
     ["messages[0].role", { messages: [{ role: "robot", content: "x" }] }],
     ["messages[0].content", { messages: [{ role: "user", content: 3 }] }],
-    ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "document" }] }] }],
+    [
+      "messages[0].content[0].type",
+      { messages: [{ role: "user", content: [{ type: "container_upload" }] }] },
+    ],
     [
       "messages[0].content[0].source.type",
       { messages: [{ role: "user", content: [{ type: "image", source: { type: "file" } }] }] },

@@ -113,6 +113,8 @@ export interface ThinkingRequest {
   readonly effort: string | undefined;
   /** Tokens it may think at most; undefined: not said. */
   readonly budgetTokens: number | undefined;
+  /** The model decides whether it thinks: a server that refuses the wish where its model cannot is not asked. */
+  readonly isAdaptive?: true;
 }
 
 /** How tokens are chosen. Undefined: the server's default. */

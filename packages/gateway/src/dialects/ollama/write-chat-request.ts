@@ -39,7 +39,7 @@ export function writeOllamaChatRequest(
     ...content,
     stream: request.stream,
     ...(request.format === undefined ? {} : { format: writeFormat(request.format) }),
-    ...(request.thinking === undefined ? {} : { think: writeThink(request.thinking) }),
+    ...writeThinking(request.thinking),
     ...(request.topLogprobs === undefined ? {} : { logprobs: true, top_logprobs: request.topLogprobs }),
     options: writeOptions(request),
   };
@@ -153,6 +153,11 @@ function writeFormat(format: AnswerFormat): unknown {
 
 /** Words besides Ollama's own would be refused: the nearest is taken. A budget has no place and is left out. */
 const thinkLevels: Readonly<Record<string, string>> = { minimal: "low", xhigh: "high", max: "high" };
+
+/** Models that can think do so unasked; the others' are refused (400) where `think` stands. */
+function writeThinking(thinking: ThinkingRequest | undefined): JsonObject {
+  return thinking === undefined || thinking.isAdaptive === true ? {} : { think: writeThink(thinking) };
+}
 
 function writeThink({ enabled, effort }: ThinkingRequest): boolean | string {
   if (!enabled || effort === "none") return false;

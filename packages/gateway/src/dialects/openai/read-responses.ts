@@ -16,6 +16,7 @@ import type {
 import { FieldReader } from "../chat/field-reader.ts";
 import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
+import { rulesFirst } from "../chat/rules-first.ts";
 import {
   readEffort,
   readFunction,
@@ -83,7 +84,7 @@ export function readResponses(body: Uint8Array): ChatRequest | Failure {
   const text = reader.object(object["text"], "text");
   const request: ChatRequest = {
     model: reader.required(object["model"], "model"),
-    messages: [...readInstructions(object, reader), ...readInput(object["input"], reader)],
+    messages: rulesFirst([...readInstructions(object, reader), ...readInput(object["input"], reader)]),
     raw: undefined,
     tools: readTools(object["tools"], reader),
     toolChoice: readToolChoice(object["tool_choice"], reader),

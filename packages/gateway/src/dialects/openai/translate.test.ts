@@ -233,6 +233,12 @@ test("thinking in words of other APIs", () => {
     [1024, 4096, 16_384].map((budgetTokens) => effort({ ...enabled, budgetTokens })),
     ["low", "medium", "high"],
   );
+  for (const most of ["xhigh", "max"]) {
+    const thinking = { enabled: true, effort: most, budgetTokens: undefined };
+    assert.equal(effort(thinking), "high");
+    const toOpenAi = writeOpenAiChatRequest({ ...read({}), thinking }, { ...target, make: "openai" });
+    assert.ok(!isFailure(toOpenAi) && Buffer.from(toOpenAi.body).includes('"reasoning_effort":"xhigh"'));
+  }
   assert.equal(effort({ enabled: false, effort: undefined, budgetTokens: undefined }), "none");
 });
 

@@ -33,7 +33,7 @@ export function writeOpenAiChatRequest(
     messages: writeMessages(request.messages),
     ...writeTools(request),
     response_format: writeFormat(request.format),
-    reasoning_effort: writeEffort(request.thinking),
+    reasoning_effort: writeEffort(request.thinking, target),
     logprobs: request.topLogprobs === undefined ? undefined : true,
     top_logprobs: request.topLogprobs,
   });
@@ -214,10 +214,15 @@ function writeFormat(format: AnswerFormat | undefined): Members | undefined {
   return { type: "json_schema", json_schema: { name, description, schema, strict } };
 }
 
-/** Bounds in tokens become the three steps: low below 4,096, high from 16,384. A mere wish is the middle one, since some servers do not think without. */
-function writeEffort(thinking: ThinkingRequest | undefined): string | undefined {
+/**
+ * Steps above `high` are words of newer APIs that other servers refuse: there it is `high`.
+ * Bounds in tokens become the three steps: low below 4,096, high from 16,384. A mere wish is the middle one, since some servers do not think without.
+ */
+function writeEffort(thinking: ThinkingRequest | undefined, { make }: AttemptTarget): string | undefined {
   if (thinking === undefined) return undefined;
   if (!thinking.enabled) return "none";
+  const most = make === "openai" ? "xhigh" : "high";
+  if (thinking.effort === "max" || thinking.effort === "xhigh") return most;
   if (thinking.effort !== undefined) return thinking.effort;
   const { budgetTokens } = thinking;
   if (budgetTokens === undefined) return "medium";
