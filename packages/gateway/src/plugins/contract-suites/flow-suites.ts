@@ -38,11 +38,13 @@ function sampleItems(count: number, random: Random, fairnessId = "tenant"): read
 class SampleFlow implements Flow {
   readonly fairnessId: string;
   readonly priority = 0;
+  readonly slot: number;
   readonly items: WaitingItem[];
   state: unknown;
 
-  constructor(fairnessId: string, items: readonly WaitingItem[]) {
-    this.fairnessId = fairnessId;
+  constructor(slot: number, items: readonly WaitingItem[]) {
+    this.fairnessId = `t${slot}`;
+    this.slot = slot;
     this.items = [...items];
   }
 
@@ -80,8 +82,11 @@ export function fairnessSuite(definition: PluginDefinition, options: ContractOpt
 }
 
 function flowSet(flows: readonly Flow[]): FlowSet {
+  const headTimes = new Float64Array(256).fill(NaN);
+  for (const flow of flows) headTimes[flow.slot] = flow.head()?.enqueuedAt ?? NaN;
   return {
     size: flows.length,
+    headTimes,
     at(index) {
       const flow = flows[index];
       expect(flow !== undefined, `it asked for flow ${index} of ${flows.length}`);
@@ -94,9 +99,7 @@ function flowSet(flows: readonly Flow[]): FlowSet {
 function serveAll(policy: FairnessPolicy, counts: readonly number[]): readonly string[] {
   if (policy.ignoresFlows === true) return [];
   const random = createSeededRandom(3);
-  const flows = counts.map(
-    (count, index) => new SampleFlow(`t${index}`, sampleItems(count, random, `t${index}`)),
-  );
+  const flows = counts.map((count, index) => new SampleFlow(index, sampleItems(count, random, `t${index}`)));
   const waiting = [...flows];
   const order: string[] = [];
   let now = sampleNow;

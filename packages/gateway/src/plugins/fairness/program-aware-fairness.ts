@@ -56,6 +56,12 @@ const waitShare = 0.1;
 /** Half-lives after which all numbers are brought back to a size that can be added to. */
 const maxHalfLives = 256;
 
+/** The largest values among the flows that may go: what scores are relative to. */
+interface Most {
+  readonly mostService: number;
+  readonly longestWait: number;
+}
+
 /** What a flow has had, whether it waits or not. */
 interface Program {
   readonly id: string;
@@ -74,8 +80,9 @@ export class LeastService implements FairnessPolicy {
   /** Since when half-lives are counted. */
   #epoch: number;
   #sweptAt: number;
-  /** How long the heads of the flows wait, by their places; -1: none may go. Used again each time. */
-  #waits = new Float64Array(64);
+  /** The flows that wait, and what their programs have had, by the flows' slots. */
+  readonly #flows: (Flow | undefined)[] = [];
+  #services = new Float64Array(64);
 
   constructor(options: LeastServiceOptions, clock: Clock, metrics: Metrics) {
     this.#options = options;
@@ -85,61 +92,75 @@ export class LeastService implements FairnessPolicy {
     this.#publish(metrics, clock);
   }
 
-  next(flows: FlowSet, now: number): Flow | undefined {
-    const { size } = flows;
-    if (this.#waits.length < size) this.#waits = new Float64Array(2 * size);
-    const waits = this.#waits;
+  next({ headTimes }: FlowSet, now: number): Flow | undefined {
+    const services = this.#services;
+    const slots = this.#flows.length;
     let mostService = 0;
-    let longestWait = 0;
-    for (let index = 0; index < size; index++) {
-      const flow = flows.at(index);
-      const head = flow.head();
-      const wait = head === undefined ? -1 : now - head.enqueuedAt;
-      waits[index] = wait;
-      if (wait < 0) continue;
-      mostService = Math.max(mostService, serviceOf(flow));
-      longestWait = Math.max(longestWait, wait);
+    let earliest = Infinity;
+    for (let slot = 0; slot < slots; slot++) {
+      const joinedAt = headTimes[slot] ?? NaN;
+      if (Number.isNaN(joinedAt)) continue;
+      if (joinedAt < earliest) earliest = joinedAt;
+      const service = services[slot] ?? 0;
+      if (service > mostService) mostService = service;
     }
-    return this.#best(flows, mostService || 1, longestWait || 1);
+    return this.#best(headTimes, now, { mostService: mostService || 1, longestWait: now - earliest || 1 });
   }
 
   joined(flow: Flow): void {
-    flow.state = this.#programs.get(flow.fairnessId);
+    this.#flows[flow.slot] = flow;
+    this.#note(flow, this.#programs.get(flow.fairnessId));
+  }
+
+  left({ slot }: Flow): void {
+    this.#flows[slot] = undefined;
+    while (this.#flows.length > 0 && this.#flows.at(-1) === undefined) this.#flows.pop();
   }
 
   dispatched(flow: Flow, item: WaitingItem, now: number): void {
+    const worth = this.#worth(now);
     const program = this.#heardOf(flow.fairnessId, now);
-    flow.state = program;
-    program.service += item.predictedTokens * this.#worth(now);
+    program.service += item.predictedTokens * worth;
     program.meanWaitMs += (now - item.enqueuedAt - program.meanWaitMs) * waitShare;
+    this.#note(flow, program);
   }
 
   settled(used: SettledWork, flow: Flow | undefined, now: number): void {
+    const worth = this.#worth(now);
     const program = this.#heardOf(used.fairnessId, now);
-    if (flow !== undefined) flow.state = program;
     const had = used.promptTokens - used.cachedTokens + 2 * used.completionTokens;
     const correction = had - (used.waited ? used.predictedTokens : 0);
-    program.service = Math.max(0, program.service + correction * this.#worth(now));
+    program.service = Math.max(0, program.service + correction * worth);
+    if (flow !== undefined) this.#note(flow, program);
     if (now - this.#sweptAt > this.#options.evictionSweepSeconds * 1_000) this.#sweep(now);
   }
 
-  /** Of those with a wait that is not negative. */
-  #best(flows: FlowSet, mostService: number, longestWait: number): Flow | undefined {
+  #best(headTimes: Float64Array, now: number, most: Most): Flow | undefined {
     const { lasWeightService, lasWeightHeadWait } = this.#options;
-    const perWait = lasWeightHeadWait / longestWait;
-    const perToken = lasWeightService / mostService;
-    let best: Flow | undefined;
+    const perWait = lasWeightHeadWait / most.longestWait;
+    const perToken = lasWeightService / most.mostService;
+    const services = this.#services;
+    const slots = this.#flows.length;
+    let best = -1;
     let bestScore = -Infinity;
-    for (let index = 0; index < flows.size; index++) {
-      const wait = this.#waits[index] ?? -1;
-      if (wait < 0) continue;
-      const flow = flows.at(index);
-      const score = perWait * wait - perToken * serviceOf(flow);
-      if (score <= bestScore) continue;
-      best = flow;
-      bestScore = score;
+    for (let slot = 0; slot < slots; slot++) {
+      const score = perWait * (now - (headTimes[slot] ?? NaN)) - perToken * (services[slot] ?? 0);
+      // NaN, of a flow that may not go, is never larger.
+      if (score > bestScore) {
+        best = slot;
+        bestScore = score;
+      }
     }
-    return best;
+    return best < 0 ? undefined : this.#flows[best];
+  }
+
+  #note({ slot }: Flow, program: Program | undefined): void {
+    if (slot >= this.#services.length) {
+      const larger = new Float64Array(2 * slot);
+      larger.set(this.#services);
+      this.#services = larger;
+    }
+    this.#services[slot] = program?.service ?? 0;
   }
 
   /** What a token of now counts. */
@@ -147,6 +168,9 @@ export class LeastService implements FairnessPolicy {
     const halfLives = (now - this.#epoch) / this.#halfLifeMs;
     if (halfLives <= maxHalfLives) return 2 ** halfLives;
     for (const program of this.#programs.values()) program.service /= 2 ** halfLives;
+    for (let slot = 0; slot < this.#flows.length; slot++) {
+      this.#services[slot] = (this.#services[slot] ?? 0) / 2 ** halfLives;
+    }
     this.#epoch = now;
     return 1;
   }
@@ -188,10 +212,6 @@ export class LeastService implements FairnessPolicy {
       jain.value = jainIndex(values);
     });
   }
-}
-
-function serviceOf({ state }: Flow): number {
-  return state === undefined ? 0 : (state as Program).service;
 }
 
 function setValue(child: MetricValue, value: number): void {

@@ -4,6 +4,7 @@ import type { FlowSet, SettledWork } from "../../contracts/plugins/flow.ts";
 import { defaultFlow } from "../../core/request-traits.ts";
 import type { Payload } from "../../core/request.ts";
 import { FlowQueue, type Waiting } from "./flow-queue.ts";
+import { HeadTimes } from "./head-times.ts";
 import type { BandRules } from "./line-rules.ts";
 import { ShapeKey, type Selection } from "./shape-key.ts";
 
@@ -25,6 +26,7 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
   /** In the order in which they began to wait. */
   readonly #flows: FlowQueue<P, B>[] = [];
   readonly #byId = new Map<string, FlowQueue<P, B>>();
+  readonly #heads = new HeadTimes();
 
   constructor(priority: number, rules: BandRules, selection: Selection) {
     this.priority = priority;
@@ -32,7 +34,7 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     this.#selection = selection;
     const { fairness } = rules;
     if (fairness === undefined || fairness.ignoresFlows === true) {
-      this.#only = new FlowQueue(defaultFlow, this);
+      this.#only = new FlowQueue(defaultFlow, 0, this);
       this.#flows.push(this.#only);
     }
   }
@@ -57,6 +59,10 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     return flow;
   }
 
+  get headTimes(): Float64Array {
+    return this.#heads.read(this.#flows, this.#opensOthers());
+  }
+
   /** The request that goes next of those that may; undefined where none may. */
   next(now: number): Waiting<P, B> | undefined {
     if (this.length === 0) return undefined;
@@ -77,6 +83,7 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     if (this.#only !== undefined) return this.#only.add(waiter, key);
     const flow = this.#flowOf(waiter.traits.fairnessId);
     flow.add(waiter, key);
+    this.#heads.changed(flow);
     if (flow.length === 1) this.rules.fairness?.joined?.(flow);
   }
 
@@ -93,7 +100,9 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     this.bytes -= waiter.bytes;
     this.tokens -= waiter.predictedTokens;
     if (--key.waiting === 0 && key !== this.#recent) this.#keys.delete(key.text);
-    if (flow.length === 0 && this.#only === undefined) this.#drop(flow);
+    if (this.#only !== undefined) return;
+    if (flow.length === 0) this.#drop(flow);
+    else this.#heads.changed(flow);
   }
 
   /** A request that would go late, for who has to make room. */
@@ -123,6 +132,18 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     return false;
   }
 
+  /** True where other shape keys may go than at the last look: any flow may have another head then. */
+  #opensOthers(): boolean {
+    let isAnother = false;
+    for (const key of this.#keys.values()) {
+      if (key.waiting > 0 && key.isOpen !== key.wasOpen) {
+        key.wasOpen = key.isOpen;
+        isAnother = true;
+      }
+    }
+    return isAnother;
+  }
+
   /** A policy that names none, or one that may not go, stops nobody. */
   #anyHead(): Waiting<P, B> | undefined {
     for (const flow of this.#flows) {
@@ -148,7 +169,7 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
   #flowOf(fairnessId: string): FlowQueue<P, B> {
     const known = this.#byId.get(fairnessId);
     if (known !== undefined) return known;
-    const flow = new FlowQueue<P, B>(fairnessId, this);
+    const flow = new FlowQueue<P, B>(fairnessId, this.#heads.takeSlot(), this);
     this.#byId.set(fairnessId, flow);
     this.#flows.push(flow);
     return flow;
@@ -157,6 +178,7 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
   #drop(flow: FlowQueue<P, B>): void {
     this.#byId.delete(flow.fairnessId);
     this.#flows.splice(this.#flows.indexOf(flow), 1);
+    this.#heads.release(flow);
     this.rules.fairness?.left?.(flow);
   }
 }

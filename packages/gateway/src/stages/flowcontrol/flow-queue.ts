@@ -97,6 +97,9 @@ const fewLanes = 16;
 export class FlowQueue<P extends Payload, B extends LineCost> implements Flow {
   readonly fairnessId: string;
   readonly priority: number;
+  readonly slot: number;
+  /** Its band has to look at its head again: see `HeadTimes`. */
+  isStale = false;
   /** False: first come first served. */
   readonly isRanked: boolean;
   state: unknown = undefined;
@@ -107,8 +110,13 @@ export class FlowQueue<P extends Payload, B extends LineCost> implements Flow {
   /** All lanes that are not empty, while they are many. */
   #byKey: Map<ShapeKey, Lane<P, B>> | undefined;
 
-  constructor(fairnessId: string, { priority, isRanked }: Pick<FlowQueue<P, B>, "priority" | "isRanked">) {
+  constructor(
+    fairnessId: string,
+    slot: number,
+    { priority, isRanked }: Pick<FlowQueue<P, B>, "priority" | "isRanked">,
+  ) {
     this.fairnessId = fairnessId;
+    this.slot = slot;
     this.priority = priority;
     this.isRanked = isRanked;
   }

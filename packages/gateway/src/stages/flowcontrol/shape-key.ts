@@ -25,6 +25,8 @@ export class ShapeKey {
   readonly text: string;
   /** Requests of the band that have it. */
   waiting = 0;
+  /** Whether they might go when its band last looked at all flows. */
+  wasOpen = true;
   readonly #priority: number;
   readonly #selection: Selection;
   #look = -1;
