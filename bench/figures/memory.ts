@@ -1,14 +1,12 @@
 /** What the built-in configuration holds in memory: at rest, and under the first load a gateway sees. */
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { megabytes, runsRow, scaledCount, scaledMs, scaledPlan } from "../harness/figure.ts";
 import type { Figure, FigureContext, FigureResult, FigureRow } from "../harness/figure.ts";
 import { urlOf, withGateway } from "../harness/gateway.ts";
 import type { Gateway } from "../harness/gateway.ts";
-import { memoryLine, ownNode, proportionalMb } from "../harness/memory.ts";
+import { memoryRuns, proportionalMb, tellMemory } from "../harness/memory.ts";
+import type { MemoryRun } from "../harness/memory.ts";
 import { measureLoad } from "../harness/measure.ts";
-import type { MeasuredLoad } from "../harness/measure.ts";
-import { processLines } from "../harness/process-table.ts";
 import { ProcessWatch } from "../harness/processes.ts";
 import type { ProcessReport } from "../harness/processes.ts";
 import { fetchMetrics } from "../harness/prometheus.ts";
@@ -35,38 +33,17 @@ export const figure: Figure = {
 };
 
 /** One gateway from its start through its first load. */
-interface Run {
-  readonly atRest: readonly ProcessReport[];
-  readonly loaded: MeasuredLoad;
+interface Run extends MemoryRun {
   readonly gatewayPid: number;
 }
 
 async function run(context: FigureContext): Promise<FigureResult> {
   const workload = await readWorkload("memory");
-  const node = await ownNode(context.directory);
-  const env = { NODE_COMPILE_CACHE: join(context.directory, "compile-cache") };
-  const start = async (name: string): Promise<Run> => {
-    const directory = join(context.directory, name);
-    const one = await withGateway({ directory, node, env }, (gateway) => measure(workload, gateway, context));
-    context.log(`${name}: at rest ${memoryLine(one.atRest)}; loaded ${memoryLine(one.loaded.processes)}`);
-    return one;
-  };
-  const first = await start("first-start");
-  const runs: Run[] = [];
   const count = scaledCount(parameterOf(workload, "runs"), context.scale);
-  for (let round = 1; round <= count; round += 1) {
-    runs.push(await start(`run-${round}`));
-  }
-  return {
-    rows: rowsOf(runs),
-    details: [
-      `first start of this checkout, when Node strips and compiles every module: at rest ${memoryLine(first.atRest)}; under load ${memoryLine(first.loaded.processes)}`,
-      ...runs.map(({ atRest }, index) => `run ${index + 1} at rest: ${memoryLine(atRest)}`),
-      ...runs.map(({ loaded }, index) => `run ${index + 1} under load: ${memoryLine(loaded.processes)}`),
-      ...processLines({ ours: runs.map(({ loaded }) => loaded) }),
-    ],
-    data: { first, runs },
-  };
+  const measured = await memoryRuns(context, count, (start) =>
+    withGateway(start, (gateway) => measure(workload, gateway, context)),
+  );
+  return { rows: rowsOf(measured.runs), ...tellMemory(measured) };
 }
 
 function rowsOf(runs: readonly Run[]): FigureRow[] {

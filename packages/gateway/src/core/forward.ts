@@ -111,11 +111,14 @@ export interface AnswerReader {
    * What the caller gets for an answer that is no 2xx: the server's own body where both speak one
    * dialect, else its text in the caller's. Called instead of the other methods.
    */
-  refused(answer: {
-    readonly status: number;
-    readonly headers: HeaderMap;
-    readonly body: Uint8Array;
-  }): WireAnswer;
+  refused(answer: RefusedAnswer): WireAnswer;
+}
+
+/** A server's answer that is no 2xx, with what there is of its body. */
+export interface RefusedAnswer {
+  readonly status: number;
+  readonly headers: HeaderMap;
+  readonly body: Uint8Array;
 }
 
 /** Where a reader writes. Called synchronously; nothing after `end` or `fail`. */

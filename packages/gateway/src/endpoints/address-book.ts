@@ -1,10 +1,11 @@
 /** The addresses of a pool's servers: those of the configuration and of its file, names resolved again and again. */
+import { isIP } from "node:net";
 import type { DiscoveredEndpoint } from "../contracts/plugins/data.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { parseHttpAddress, type HttpAddress } from "../core/http-address.ts";
+import { formatAddress, type ResolveHost } from "../core/resolve-host.ts";
 import { readEndpointsFile, type EndpointsFile } from "./endpoints-file.ts";
-import { formatAddress, isIpAddress, type ResolveHost } from "./resolve-host.ts";
 import type { EndpointPlace } from "./server-endpoint.ts";
 
 /** One server. */
@@ -178,4 +179,8 @@ function placeDiscovered({ name, namespace, address, port, labels }: DiscoveredE
     ip: undefined,
     place: { name, namespace, labels },
   };
+}
+
+function isIpAddress(host: string): boolean {
+  return isIP(host.replace(/%.*$/, "")) !== 0;
 }

@@ -19,6 +19,7 @@ import type { Clock } from "../core/clock.ts";
 import { failure, type Failure } from "../core/errors.ts";
 import type { ForwardPayload } from "../core/forward.ts";
 import type { Random } from "../core/random.ts";
+import { resolveHost, type ResolveHost } from "../core/resolve-host.ts";
 import { AddressBook, type PlacedAddress } from "./address-book.ts";
 import type { EndpointMetrics } from "./endpoint-metrics.ts";
 import { listModels } from "./list-models.ts";
@@ -26,7 +27,6 @@ import { PoolMetrics, type Scraping } from "./metrics/pool-metrics.ts";
 import { measuredPool } from "./scarcity/measured-pool.ts";
 import { anyModel, PoolScarcity } from "./scarcity/pool-scarcity.ts";
 import type { ScarcityGauges } from "./scarcity/scarcity-metrics.ts";
-import { resolveHost, type ResolveHost } from "./resolve-host.ts";
 import { metricsAccess, readPoolAccess, serverAccess, type PoolAccess } from "./server-access.ts";
 import { ServerEndpoint, takesAnyModel, type ServerListener } from "./server-endpoint.ts";
 

@@ -1,5 +1,4 @@
 /** Where the servers of a pool are: names as written in the configuration, and the addresses behind them. */
-import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { GatewayError } from "../core/errors.ts";
 
@@ -12,9 +11,6 @@ export interface RemoteName {
   readonly port: number;
   readonly security: "plain" | "tls";
 }
-
-/** Finds the IP addresses of a name. Rejects when there are none or they cannot be found out. */
-export type ResolveHost = (host: string) => Promise<readonly string[]>;
 
 /** Reads an endpoint of a pool. Throws a `GatewayError` that shows what was expected. */
 export function parseRemoteName(url: string): RemoteName {
@@ -30,19 +26,4 @@ export function parseRemoteName(url: string): RemoteName {
 /** True for a host that is an address already. */
 export function isAddress(host: string): boolean {
   return isIP(host.replace(/%.*$/, "")) !== 0;
-}
-
-/** `10.0.0.5:50051`, `[::1]:50051`. */
-export function formatAddress(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/**
- * The system's resolver, hosts file included. Addresses of one family, IPv4 where there are any: a
- * server that has one of each is one server.
- */
-export async function resolveHost(host: string): Promise<readonly string[]> {
-  const found = await lookup(host, { all: true, order: "ipv4first" });
-  const family = found[0]?.family;
-  return found.filter((entry) => entry.family === family).map((entry) => entry.address);
 }

@@ -14,15 +14,9 @@ import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { GatewayError, type Failure } from "../core/errors.ts";
 import { createSystemRandom, type Random } from "../core/random.ts";
+import { formatAddress, resolveHost, type ResolveHost } from "../core/resolve-host.ts";
 import type { ModelSource } from "./catalog.ts";
-import {
-  formatAddress,
-  isAddress,
-  parseRemoteName,
-  resolveHost,
-  type RemoteName,
-  type ResolveHost,
-} from "./remote-address.ts";
+import { isAddress, parseRemoteName, type RemoteName } from "./remote-address.ts";
 import { RemoteCatalog } from "./remote-catalog.ts";
 import { createRemoteDialect } from "./remote-dialect.ts";
 import {

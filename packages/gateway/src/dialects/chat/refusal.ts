@@ -1,13 +1,7 @@
 /** What a caller gets when a server answers with a status that is no 2xx. */
-import { headerValue, type HeaderMap } from "../../core/headers.ts";
+import type { RefusedAnswer } from "../../core/forward.ts";
+import { headerValue } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
-
-/** An answer that is no 2xx, with what there is of its body. */
-export interface RefusedAnswer {
-  readonly status: number;
-  readonly headers: HeaderMap;
-  readonly body: Uint8Array;
-}
 
 /** Writes a refusal in a caller's dialect. */
 export type RefusalWriter = (status: number, message: string) => WireAnswer;

@@ -1,6 +1,6 @@
 /** Reads one server's stream in its dialect and writes it in the caller's, event by event. */
 import type { Failure } from "../../core/errors.ts";
-import type { AnswerReader, AnswerSink, TokenUsage } from "../../core/forward.ts";
+import type { AnswerReader, AnswerSink, TokenUsage, RefusedAnswer } from "../../core/forward.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { estimateUsage, partialUsage } from "../streams/estimate-tokens.ts";
@@ -16,7 +16,7 @@ import type {
 } from "./chat-answer.ts";
 import type { AnsweredRequest } from "./chat-request.ts";
 import type { AnswerContext, CallerCodec, ServerCodec } from "./codec.ts";
-import { translateRefusal, type RefusedAnswer } from "./refusal.ts";
+import { translateRefusal } from "./refusal.ts";
 
 /** What one translation of an answer is made from. */
 export interface TranslationParts {

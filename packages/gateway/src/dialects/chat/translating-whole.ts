@@ -1,9 +1,9 @@
 /** Reads one server's whole answer in its dialect and writes it in the caller's. */
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import type { AnswerReader, AnswerSink } from "../../core/forward.ts";
+import type { AnswerReader, AnswerSink, RefusedAnswer } from "../../core/forward.ts";
 import type { HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { translateRefusal, type RefusalWriter, type RefusedAnswer } from "./refusal.ts";
+import { translateRefusal, type RefusalWriter } from "./refusal.ts";
 import { translateChatAnswer, type TranslatedAnswer } from "./translate.ts";
 import type { TranslationParts } from "./translating-stream.ts";
 

@@ -12,11 +12,12 @@ import type {
   PromptReading,
   TokenEstimate,
   TokenUsage,
+  RefusedAnswer,
 } from "../../core/forward.ts";
 import { nameAt } from "../../core/model-name.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { AnswerContext, CallerCodec, ServerCodecs } from "../chat/codec.ts";
-import { passRefusal, type RefusedAnswer } from "../chat/refusal.ts";
+import { passRefusal } from "../chat/refusal.ts";
 import { ChatTranslation, notOffered } from "../chat/translation.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
 import { EditablePrompt } from "../prompt/editable-prompt.ts";

@@ -3,7 +3,13 @@
  * so that what is written after a break stands on its own. Only what the core must know is looked for.
  */
 import { failure, type Failure } from "../../core/errors.ts";
-import type { AnswerReader, AnswerSink, TokenEstimate, TokenUsage } from "../../core/forward.ts";
+import type {
+  AnswerReader,
+  AnswerSink,
+  TokenEstimate,
+  TokenUsage,
+  RefusedAnswer,
+} from "../../core/forward.ts";
 import { headerValue, type HeaderList, type HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { estimateUsage, partialUsage } from "./estimate-tokens.ts";
@@ -118,11 +124,7 @@ export class StreamRelay implements AnswerReader, FrameHandler {
     return partialUsage(inspector.usage, estimateUsage(estimate, inspector.contentBytes));
   }
 
-  refused(answer: {
-    readonly status: number;
-    readonly headers: HeaderMap;
-    readonly body: Uint8Array;
-  }): WireAnswer {
+  refused(answer: RefusedAnswer): WireAnswer {
     return this.#parts.refused(answer);
   }
 

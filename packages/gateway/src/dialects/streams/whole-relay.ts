@@ -1,6 +1,6 @@
 /** Passes an answer on that is not streamed and whose server speaks the caller's dialect: the bytes as they came. */
 import type { Failure } from "../../core/errors.ts";
-import type { AnswerReader, AnswerSink, TokenUsage } from "../../core/forward.ts";
+import type { AnswerReader, AnswerSink, TokenUsage, RefusedAnswer } from "../../core/forward.ts";
 import { headerValue, type HeaderList, type HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { unexpectedType, withPassed } from "./stream-relay.ts";
@@ -76,11 +76,7 @@ export class WholeRelay implements AnswerReader {
     return this.#usage();
   }
 
-  refused(answer: {
-    readonly status: number;
-    readonly headers: HeaderMap;
-    readonly body: Uint8Array;
-  }): WireAnswer {
+  refused(answer: RefusedAnswer): WireAnswer {
     return this.#parts.refused(answer);
   }
 

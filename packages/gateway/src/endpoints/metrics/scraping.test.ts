@@ -38,6 +38,16 @@ function page(waiting: number, more = ""): string {
   return `vllm:num_requests_waiting{engine="0"} ${waiting}.0\n${more}`;
 }
 
+/** A pool that takes any model and reads the metrics of these servers. */
+function startScrapedPool(
+  t: TestContext,
+  servers: readonly { readonly url: string }[],
+  more: Parameters<typeof startServerPool>[2] = {},
+): Promise<PoolUnderTest> {
+  const endpoints = servers.map(({ url }) => url);
+  return startServerPool(t, { dialect: "auto", endpoints, passthrough: true, data }, more);
+}
+
 /** A value of a family in the gateway's own metrics. */
 function sample({ metrics }: PoolUnderTest, series: string): number | undefined {
   const families = [...parseExposition(metrics.render()).values()];
@@ -76,16 +86,12 @@ describe("pages of metrics", limit, () => {
         throw new Error("no");
       },
     };
-    const under = await startServerPool(
-      t,
-      { dialect: "auto", endpoints: [server.url], passthrough: true, data },
-      {
-        extractors: [
-          { type: "throws", extractor: throws },
-          { type: "reads", extractor: reads },
-        ],
-      },
-    );
+    const under = await startScrapedPool(t, [server], {
+      extractors: [
+        { type: "throws", extractor: throws },
+        { type: "reads", extractor: reads },
+      ],
+    });
     const [endpoint] = under.pool.endpoints;
     assert.ok(endpoint);
     await eventually(
@@ -109,12 +115,7 @@ describe("pages of metrics", limit, () => {
 
   test("become signals, over one connection, one page at a time", async (t) => {
     const server = await startMetricsServer(t, page(3));
-    const { pool } = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const { pool } = await startScrapedPool(t, [server]);
     const [endpoint] = pool.endpoints;
     assert.ok(endpoint);
     await eventually(
@@ -141,12 +142,7 @@ describe("pages of metrics", limit, () => {
       for (let at = 0; at < body.length; at += 7_919) response.write(body.subarray(at, at + 7_919));
       response.end();
     });
-    const { pool } = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const { pool } = await startScrapedPool(t, [server]);
     const [endpoint] = pool.endpoints;
     await eventually(
       () => endpoint?.signals.running,
@@ -157,12 +153,7 @@ describe("pages of metrics", limit, () => {
 
   test("that do not come are counted by why, and what was told gets stale", async (t) => {
     const server = await startMetricsServer(t, page(3));
-    const under = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const under = await startScrapedPool(t, [server]);
     const [endpoint] = under.pool.endpoints;
     assert.ok(endpoint);
     const of = (result: string): number =>
@@ -231,12 +222,7 @@ describe("pages of metrics", limit, () => {
 
   test("are asked for less and less often of a server that is away", async (t) => {
     const server = await startMetricsServer(t, (response) => response.writeHead(503).end());
-    const { pool } = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const { pool } = await startScrapedPool(t, [server]);
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     assert.ok(server.counts.asked >= 3 && server.counts.asked <= 9, `asked ${server.counts.asked} times`);
     assert.equal(pool.endpoints[0]?.state, "unhealthy");
@@ -244,12 +230,7 @@ describe("pages of metrics", limit, () => {
 
   test("without anything that was looked for are told of once", async (t) => {
     const server = await startMetricsServer(t, "up 1\n");
-    const under = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const under = await startScrapedPool(t, [server]);
     const series =
       'llm_d_epp_datalayer_extract_errors_total{source_type="metrics-data-source",extractor_type="core-metrics-extractor"}';
     await eventually(
@@ -263,12 +244,7 @@ describe("pages of metrics", limit, () => {
   test("count what was sent before they were asked for, and nothing that came later", async (t) => {
     let answer: (() => void) | undefined;
     const server = await startMetricsServer(t, (response) => void (answer = () => response.end(page(1))));
-    const { pool } = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const { pool } = await startScrapedPool(t, [server]);
     const [endpoint] = pool.endpoints;
     assert.ok(endpoint);
     countSent(endpoint.load);
@@ -358,12 +334,7 @@ describe("where pages are read", limit, () => {
 describe("servers that take any model", limit, () => {
   test("are routable as soon as a page has come, and follow their pages from there", async (t) => {
     const server = await startMetricsServer(t, page(0));
-    const { pool } = await startServerPool(t, {
-      dialect: "auto",
-      endpoints: [server.url],
-      passthrough: true,
-      data,
-    });
+    const { pool } = await startScrapedPool(t, [server]);
     assert.equal(pool.answered && pool.settled, true);
     await eventually(
       () => pool.candidatesFor("whatever").length,

@@ -4,8 +4,8 @@ import type { HttpCallout } from "../../contracts/http-callout.ts";
 import type { PluginDefinition, PluginHost } from "../../contracts/plugins/plugin.ts";
 import type { RoutedRequest, RoutingRule, RuleResult } from "../../contracts/plugins/rule.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
-import type { Operation } from "../../core/forward.ts";
 import { askService, createCallout, serviceShape } from "./callout-parameters.ts";
+import { promptOperations } from "./prompt-operations.ts";
 import { TtlCache } from "./ttl-cache.ts";
 
 const hole = "{context}";
@@ -42,16 +42,6 @@ const parameters = z.strictObject({
 /** Parameters of `retrieval`. */
 export type RetrievalParameters = z.output<typeof parameters>;
 
-/** Calls that a model answers with text. Tokens are counted as they would be sent. */
-const asking: ReadonlySet<Operation> = new Set([
-  "chat",
-  "completions",
-  "responses",
-  "messages",
-  "count_tokens",
-  "generate",
-]);
-
 class Retrieval implements RoutingRule {
   readonly onFailure = "open";
   readonly timeoutMs = 1_000;
@@ -69,7 +59,7 @@ class Retrieval implements RoutingRule {
   }
 
   applies({ operation, payload }: RoutedRequest): boolean {
-    return asking.has(operation) && payload.edited !== undefined;
+    return promptOperations.has(operation) && payload.edited !== undefined;
   }
 
   apply(request: RoutedRequest): RuleResult | Failure | Promise<RuleResult | Failure> {

@@ -3,7 +3,8 @@ import * as z from "zod";
 import type { PluginDefinition } from "../../contracts/plugins/plugin.ts";
 import type { RoutedRequest, RoutingRule, RuleResult } from "../../contracts/plugins/rule.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
-import type { Operation, PromptEdit } from "../../core/forward.ts";
+import type { PromptEdit } from "../../core/forward.ts";
+import { instructedOperations } from "./prompt-operations.ts";
 
 const parameters = z.strictObject({
   text: z.string().min(1).max(262_144),
@@ -15,15 +16,6 @@ const parameters = z.strictObject({
 
 /** Parameters of `system-prompt`. */
 export type SystemPromptParameters = z.output<typeof parameters>;
-
-/** Calls that take instructions; completions are a text and nothing else. */
-const instructed: ReadonlySet<Operation> = new Set([
-  "chat",
-  "responses",
-  "messages",
-  "count_tokens",
-  "generate",
-]);
 
 class SystemPrompt implements RoutingRule {
   readonly onFailure = "closed";
@@ -37,7 +29,7 @@ class SystemPrompt implements RoutingRule {
   }
 
   applies({ operation, payload }: RoutedRequest): boolean {
-    return instructed.has(operation) && payload.edited !== undefined;
+    return instructedOperations.has(operation) && payload.edited !== undefined;
   }
 
   apply({ payload, prompt }: RoutedRequest): RuleResult | Failure {

@@ -1,6 +1,6 @@
 /** Stands between a server and the reader of its answer: looks at what comes, and takes out what the caller did not ask for. */
 import { failure, type Failure } from "../../core/errors.ts";
-import type { AnswerReader, TokenUsage } from "../../core/forward.ts";
+import type { AnswerReader, TokenUsage, RefusedAnswer } from "../../core/forward.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import { isJsonObject } from "../../dialects/chat/json-object.ts";
@@ -80,11 +80,7 @@ export class JudgingReader implements AnswerReader, FrameHandler {
     return this.#parts.reader.usedSoFar();
   }
 
-  refused(answer: {
-    readonly status: number;
-    readonly headers: HeaderMap;
-    readonly body: Uint8Array;
-  }): WireAnswer {
+  refused(answer: RefusedAnswer): WireAnswer {
     return this.#parts.reader.refused(answer);
   }
 

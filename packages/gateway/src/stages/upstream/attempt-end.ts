@@ -2,16 +2,10 @@
 import type { AttemptResult } from "../../contracts/http-endpoint.ts";
 import type { ServerError } from "../../contracts/connection.ts";
 import { errorTable, failure, type ErrorCode, type Failure } from "../../core/errors.ts";
-import { headerValue, type HeaderMap } from "../../core/headers.ts";
+import type { RefusedAnswer } from "../../core/forward.ts";
+import { headerValue } from "../../core/headers.ts";
 import { isCallersMistake } from "../../dialects/ollama/callers-mistake.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
-
-/** An answer that is no 2xx, collected. */
-export interface RefusedAnswer {
-  readonly status: number;
-  readonly headers: HeaderMap;
-  readonly body: Uint8Array;
-}
 
 /** The end of an attempt that gave no whole good answer. */
 export interface AttemptEnd {

@@ -5,11 +5,9 @@ import { answerMessages, anthropicErrors } from "../anthropic/messages.ts";
 import { isAtLeast, sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
 import { fields, number, text } from "../fields.ts";
-import { answerChat } from "../openai/chat.ts";
-import { answerCompletion } from "../openai/completions.ts";
-import { afterReading, answerEmbeddings, embed, embeddingInputs } from "../openai/embeddings.ts";
+import { afterReading, embed, embeddingInputs } from "../openai/embeddings.ts";
 import type { OpenAiFlavour } from "../openai/flavour.ts";
-import { listModels, showModel } from "../openai/models.ts";
+import { openAiRoutes } from "../openai/openai-routes.ts";
 import { responseRoutes } from "../responses/responses.ts";
 import { answerOllama, stamp } from "./generation.ts";
 import { readKeepAlive } from "./read-ollama.ts";
@@ -127,20 +125,6 @@ function nativeRoutes(world: World, flavour: OpenAiFlavour, version: string): Fa
 
 function messagesRoute(flavour: OpenAiFlavour): FaceRoute {
   return { method: "POST", path: "/v1/messages", handle: (exchange) => answerMessages(exchange, flavour) };
-}
-
-function openAiRoutes(flavour: OpenAiFlavour): FaceRoute[] {
-  return [
-    { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
-    { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
-    { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
-    { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
-    {
-      method: "GET",
-      path: "/v1/models/*name",
-      handle: (exchange, { name = "" }) => showModel(exchange, flavour, name),
-    },
-  ];
 }
 
 /** `/api/embed` (`input`, a list of vectors) and the older `/api/embeddings` (`prompt`, one vector). */

@@ -5,13 +5,10 @@ import { sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
 import { fields } from "../fields.ts";
 import { responseRoutes } from "../responses/responses.ts";
-import { answerChat } from "./chat.ts";
 import { checkChat } from "./check-chat.ts";
-import { answerCompletion } from "./completions.ts";
-import { answerEmbeddings } from "./embeddings.ts";
 import { findExactly, hexId } from "./flavour.ts";
 import type { OpenAiFlavour } from "./flavour.ts";
-import { listModels, showModel } from "./models.ts";
+import { openAiRoutes } from "./openai-routes.ts";
 
 const TYPES: Readonly<Record<number, string>> = {
   400: "invalid_request_error",
@@ -110,16 +107,5 @@ function guard({ request, path, body }: Exchange, { apiKeys }: World): ErrorAnsw
 }
 
 function routesOf(flavour: OpenAiFlavour): FaceRoute[] {
-  return [
-    { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
-    { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
-    { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
-    { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
-    {
-      method: "GET",
-      path: "/v1/models/*name",
-      handle: (exchange, { name = "" }) => showModel(exchange, flavour, name),
-    },
-    ...responseRoutes(flavour, { stores: true }),
-  ];
+  return [...openAiRoutes(flavour), ...responseRoutes(flavour, { stores: true })];
 }

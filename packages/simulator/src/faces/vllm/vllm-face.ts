@@ -6,12 +6,9 @@ import { renderMessages } from "../chat-ask.ts";
 import { isAtLeast, sse } from "../face.ts";
 import type { Face, FaceRoute, World } from "../face.ts";
 import { fields, items, text } from "../fields.ts";
-import { answerChat } from "../openai/chat.ts";
-import { answerCompletion } from "../openai/completions.ts";
-import { answerEmbeddings } from "../openai/embeddings.ts";
 import { findExactly, hexId } from "../openai/flavour.ts";
 import type { OpenAiFlavour } from "../openai/flavour.ts";
-import { listModels, showModel } from "../openai/models.ts";
+import { openAiRoutes } from "../openai/openai-routes.ts";
 import { responseRoutes } from "../responses/responses.ts";
 import { printMetrics } from "./print-metrics.ts";
 
@@ -85,15 +82,7 @@ function routesOf(flavour: OpenAiFlavour, version: string): FaceRoute[] {
   const { world } = flavour;
   const empty = (exchange: Exchange): void => exchange.text("");
   return [
-    { method: "POST", path: "/v1/chat/completions", handle: (exchange) => answerChat(exchange, flavour) },
-    { method: "POST", path: "/v1/completions", handle: (exchange) => answerCompletion(exchange, flavour) },
-    { method: "POST", path: "/v1/embeddings", handle: (exchange) => answerEmbeddings(exchange, flavour) },
-    { method: "GET", path: "/v1/models", handle: (exchange) => listModels(exchange, flavour) },
-    {
-      method: "GET",
-      path: "/v1/models/*name",
-      handle: (exchange, { name = "" }) => showModel(exchange, flavour, name),
-    },
+    ...openAiRoutes(flavour),
     { method: "GET", path: "/health", handle: empty },
     { method: "GET", path: "/ping", handle: empty },
     { method: "POST", path: "/ping", handle: empty },

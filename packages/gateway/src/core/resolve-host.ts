@@ -1,14 +1,8 @@
 /** From host names to addresses. */
 import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 
 /** Finds the IP addresses of a name. Rejects when there are none or they cannot be found out. */
 export type ResolveHost = (host: string) => Promise<readonly string[]>;
-
-/** True for a host that is an address already. */
-export function isIpAddress(host: string): boolean {
-  return isIP(host.replace(/%.*$/, "")) !== 0;
-}
 
 /** `10.0.0.5:8000`, `[::1]:8000`. */
 export function formatAddress(host: string, port: number): string {
