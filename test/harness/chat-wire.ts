@@ -235,7 +235,7 @@ const messageOf = (content: readonly object[], more: object): object => ({
 });
 
 /** By the path that a server is asked at. */
-export const servers: Readonly<Record<string, ServerWire>> = {
+const servers: Readonly<Record<string, ServerWire>> = {
   "/v1/chat/completions": {
     ...openAiStream,
     frames: (pieces) => ({

@@ -44,7 +44,7 @@ export interface CarriedRequest {
 }
 
 /** What became of it. */
-export class CarriedCall {
+class CarriedCall {
   /** Status of the answer; 0 before it is here. */
   status = 0;
   headers: Pairs = [];

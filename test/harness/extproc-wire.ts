@@ -10,9 +10,6 @@ const definitions = loadSync("ext_proc.proto", {
   oneofs: true,
 });
 
-/** `ProcessingRequest`, field names as in the file. */
-export type EnvoyRequest = Readonly<Record<string, unknown>>;
-
 /** Changes of headers. */
 export interface WireMutation {
   readonly set_headers?: readonly {

@@ -14,7 +14,7 @@ export function linearModel(seed: number, width = 4): Uint8Array {
 }
 
 /** What the model of that seed answers to one row. */
-export function linearAnswer(seed: number, row: readonly number[]): number[] {
+function linearAnswer(seed: number, row: readonly number[]): number[] {
   const [layer] = mlpWeights({ layers: [row.length, outputs], seed });
   return Array.from(layer!.bias, (bias, output) =>
     row.reduce((sum, value, input) => sum + value * layer!.weights[input * outputs + output]!, bias),

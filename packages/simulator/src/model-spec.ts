@@ -62,7 +62,7 @@ export function resolveModel(spec: ModelSpec | string, engine: Partial<EngineOpt
 }
 
 /** 64 hex digits that depend on the text only. */
-export function digestOf(text: string): string {
+function digestOf(text: string): string {
   let digest = "";
   for (let at = 0; at < 8; at++)
     digest += mix(hashText(text) + at * 0x9e3779b9)

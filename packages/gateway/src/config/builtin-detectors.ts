@@ -16,7 +16,7 @@ const shared = {
 } as const satisfies Partial<Detector>;
 
 /** "Which digit is this?" */
-export const whichDigit: Detector = {
+const whichDigit: Detector = {
   ...shared,
   id: "det_WhichDigitIsThis00000000000",
   name: "which-digit",
@@ -26,7 +26,7 @@ export const whichDigit: Detector = {
 };
 
 /** "Is this a seven?" */
-export const isSeven: Detector = {
+const isSeven: Detector = {
   ...shared,
   id: "det_IsThisASeven000000000000000",
   name: "is-seven",

@@ -124,7 +124,7 @@ function fromWhere(source: ConfigSource, path: Path): string {
 }
 
 /** The value as the reader of a message should see it: JSON, shortened. */
-export function show(value: unknown): string {
+function show(value: unknown): string {
   if (value === null) return "nothing";
   const text = JSON.stringify(value) ?? typeof value;
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
@@ -204,7 +204,7 @@ function keysOf(schema: z.core.$ZodTypes | undefined): string[] {
 }
 
 /** What a value should be, in words. */
-export function expectedOf(schema: z.core.$ZodTypes | undefined): string {
+function expectedOf(schema: z.core.$ZodTypes | undefined): string {
   if (schema === undefined) return "something else";
   const said = expectations.get(schema)?.expected;
   if (said !== undefined) return said;

@@ -35,7 +35,7 @@ function unknownType(type: string, registry: PluginRegistry): string {
 }
 
 /** What a plugin does not take of its parameters. */
-export function findParameterProblems(
+function findParameterProblems(
   { type, parameters: schema }: Pick<PluginDefinition, "type" | "parameters">,
   parameters: unknown,
   path: readonly PropertyKey[],

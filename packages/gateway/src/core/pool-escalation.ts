@@ -1,7 +1,7 @@
 /** Why requests of a route go to its second place, and how that ends. Closed unions: the values are metric labels. */
 
 /** Why a request goes to the place that its route escalates to. */
-export const poolEscalationReasons = [
+const poolEscalationReasons = [
   /** The caller asks for it. */
   "asked",
   /** The line is full or too long, or the servers say that they are busy. */
@@ -20,7 +20,7 @@ export const poolEscalationReasons = [
 export type PoolEscalationReason = (typeof poolEscalationReasons)[number];
 
 /** Why a request that would have been escalated was not, or was answered here all the same. */
-export const poolWithheldReasons = [
+const poolWithheldReasons = [
   /** Its privacy tag keeps it here. */
   "privacy",
   /** As many as are allowed have been escalated. */

@@ -9,7 +9,7 @@ import type { WireAnswer } from "../core/wire-answer.ts";
 import type { QueryCall } from "./query-deps.ts";
 
 /** How long a call counts as the same, ms. A client has given up long before. */
-export const repeatedWithinMs = 300_000;
+const repeatedWithinMs = 300_000;
 
 /** A call may be in any place of its row: the oldest of a row goes. */
 const rows = 2_048;

@@ -12,7 +12,7 @@ import { askServer } from "./ask-server.ts";
 import { isSurveyFailure, surveyServer } from "./survey.ts";
 
 /** Makes that are looked for, with their usual ports. */
-export const usualPorts: readonly DiscoverySpot[] = [
+const usualPorts: readonly DiscoverySpot[] = [
   { make: "ollama", port: 11_434 },
   { make: "ollama", port: 11_435 },
   { make: "vllm", port: 8_000 },

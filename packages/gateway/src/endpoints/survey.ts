@@ -38,7 +38,7 @@ export type Ask = (question: Question) => Promise<ServerAnswer | NoAnswer>;
 export type SurveyHints = Pick<HttpPoolOptions, "dialect" | "serves" | "models">;
 
 /** Models of one server; what it lists beyond that is left out. */
-export const maxModels = 2_000;
+const maxModels = 2_000;
 /** A card that is longer as JSON is left out. */
 const maxCardLength = 32_768;
 /** Longest name of a model. */
@@ -108,7 +108,7 @@ async function surveyOllama(ask: Ask, hints: SurveyHints): Promise<Survey | Surv
 }
 
 /** The OpenAI and Anthropic addresses came with versions: responses with 0.13.3, messages with 0.14.0. */
-export function ollamaServes(version: string | undefined): readonly Operation[] {
+function ollamaServes(version: string | undefined): readonly Operation[] {
   const serves: Operation[] = ["chat", "completions", "embeddings"];
   if (isAtLeast(version, [0, 13, 3])) serves.push("responses");
   if (isAtLeast(version, [0, 14, 0])) serves.push("messages");
@@ -254,7 +254,7 @@ function readList(
 }
 
 /** True for what a server may call a model: no white space, no control characters. */
-export function isPooledName(name: string): boolean {
+function isPooledName(name: string): boolean {
   return name.length <= maxNameLength && /^[^\s\p{C}]+$/u.test(name);
 }
 

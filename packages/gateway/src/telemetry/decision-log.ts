@@ -13,7 +13,7 @@ import type { Clock } from "../core/clock.ts";
 import { explainCycle, factsPerEndpoint, step } from "./explain-cycle.ts";
 
 /** Cycles kept at most, and numbers that they take together at most: about 1.2 MB. */
-export const defaultLogBounds = { cycles: 4_096, numbers: 262_144 } as const;
+const defaultLogBounds = { cycles: 4_096, numbers: 262_144 } as const;
 
 /** Bounds of a log. */
 export interface DecisionLogOptions {

@@ -4,7 +4,7 @@ import { formatNumber } from "./exposition.ts";
 import type { ChildKind } from "./family.ts";
 
 /** Counts by bucket; what is kept is each bucket's own count, summed up only when written. */
-export class Histogram implements MetricHistogram {
+class Histogram implements MetricHistogram {
   /** One more than there are bounds: the last is `+Inf`. */
   readonly counts: Float64Array;
   sum = 0;

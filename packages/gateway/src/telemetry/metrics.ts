@@ -11,7 +11,7 @@ import { Family, type ChildKind, type MetricType } from "./family.ts";
 import { histogramKind, summaryKind, type Summary } from "./histogram.ts";
 
 /** Label sets of one family that are kept apart by default. */
-export const defaultMaxLabelSets = 1_000;
+const defaultMaxLabelSets = 1_000;
 
 /** What one family is. */
 export interface FamilyDescription extends MetricDefinition {

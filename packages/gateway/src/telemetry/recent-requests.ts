@@ -7,7 +7,7 @@ import type { InferenceRequest } from "../core/request.ts";
 import type { RuleTrace } from "../core/rule-trace.ts";
 
 /** Requests that are kept unless somebody says otherwise: some seconds of a busy gateway. */
-export const defaultKeptRequests = 4_096;
+const defaultKeptRequests = 4_096;
 
 /** The numbers of a record, in their order. */
 const numbers = [

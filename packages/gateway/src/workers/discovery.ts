@@ -212,7 +212,7 @@ async function maxBatchOf(
 }
 
 /** Metadata as the gateway sees it. Parameters that only our worker sends are optional. Throws an Error for a datatype that v2 does not have. */
-export function toServedModel(
+function toServedModel(
   metadata: inference.ModelMetadataResponse,
   /** `maxBatch` 0: rows may not share a call, whatever the shapes look like. */
   wanted: { readonly name: string; readonly version: string; readonly maxBatch: number },

@@ -27,7 +27,7 @@ import type { StatisticsRegistry } from "./statistics-registry.ts";
 import { WorkerEndpoint } from "./worker-endpoint.ts";
 
 /** Name of the pool that local workers form. */
-export const localPool = "local";
+const localPool = "local";
 
 /** What a repository needs. */
 export interface ModelRepositoryOptions {

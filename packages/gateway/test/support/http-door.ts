@@ -109,7 +109,7 @@ function unexpected(): never {
 }
 
 /** `{error, code, id}`, so that a test sees that the route's own writer was asked. */
-export function writeTestFailure({ code, message }: Failure, requestId: string): WireAnswer {
+function writeTestFailure({ code, message }: Failure, requestId: string): WireAnswer {
   const body = Buffer.from(JSON.stringify({ error: message, code, id: requestId }));
   return wireAnswer(errorTable[code].http, "application/json", [body]);
 }

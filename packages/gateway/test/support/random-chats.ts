@@ -66,7 +66,7 @@ const words = [
 ] as const;
 
 /** A text that is not empty: of characters that formats stumble over. */
-export function drawText(draw: Draw): string {
+function drawText(draw: Draw): string {
   return draw.many(1, 6, () => draw.pick(words)).join("");
 }
 
@@ -83,7 +83,7 @@ function drawImage(draw: Draw, allowsUrls: boolean): ImagePart {
 const textPart = (draw: Draw): TextPart => ({ kind: "text", text: drawText(draw) });
 
 /** JSON as `JSON.stringify` writes it. */
-export function drawArguments(draw: Draw): string {
+function drawArguments(draw: Draw): string {
   return JSON.stringify(
     Object.fromEntries(
       draw.many(0, 3, (i) => [`k${i}`, draw.pick<unknown>([1, drawText(draw), [true], {}])]),

@@ -190,7 +190,7 @@ export function isDetector(found: CloudDetector | Reply): found is CloudDetector
 }
 
 /** A detector as the API writes it. */
-export function writeDetector(detector: CloudDetector): object {
+function writeDetector(detector: CloudDetector): object {
   return {
     id: detector.id,
     type: "detector",

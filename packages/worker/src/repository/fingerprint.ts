@@ -12,7 +12,7 @@ export interface FoundFile {
 }
 
 /** Files of one version folder beyond this many are an error. */
-export const maxFilesPerVersion = 1_000;
+const maxFilesPerVersion = 1_000;
 
 const maxDepth = 4;
 

@@ -14,7 +14,7 @@ export const outputRoles = ["scores", "boxes", "classes", "count", "text"] as co
 export type OutputRole = (typeof outputRoles)[number];
 
 /** Model and group names become folder names and URL segments, so nothing that could be a path. */
-export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** True for a name that a model or a group may have. */
 export function isModelName(name: string): boolean {

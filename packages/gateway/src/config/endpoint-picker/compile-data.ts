@@ -16,7 +16,7 @@ const sourceType = "metrics-data-source";
 const extractorType = "core-metrics-extractor";
 
 /** Defaults of the router's flags `--refresh-metrics-interval` and `--metrics-staleness-threshold`. */
-export const routerMetrics: MetricsDefaults = { intervalMs: 50, staleAfterMs: 2_000 };
+const routerMetrics: MetricsDefaults = { intervalMs: 50, staleAfterMs: 2_000 };
 
 /** The data layer of a file; undefined where something is wrong, which `list` has been told. */
 export function compileData(

@@ -10,7 +10,7 @@ type FlowFile = NonNullable<EndpointPickerFile["flowControl"]>;
 type Path = readonly PropertyKey[];
 
 /** What holds where a file says nothing. */
-export const flowDefaults = {
+const flowDefaults = {
   ttlMs: 60_000,
   bandRequests: 5_000,
   bandBytes: 1e9,

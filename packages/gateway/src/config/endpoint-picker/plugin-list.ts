@@ -27,7 +27,7 @@ export interface PluginEntry {
 }
 
 /** What a slot is called for people. */
-export const kindWords: Readonly<Record<PluginKind, string>> = {
+const kindWords: Readonly<Record<PluginKind, string>> = {
   filter: "filter",
   scorer: "scorer",
   picker: "picker",

@@ -3,7 +3,7 @@ import type { PluginSpec } from "./plugin.ts";
 import type { SchedulableEndpoint } from "./scheduling.ts";
 
 /** Quantities of `ServerSignals` that a mapping can fill. */
-export const mappedSignals = [
+const mappedSignals = [
   "waiting",
   "running",
   "kvUsage",

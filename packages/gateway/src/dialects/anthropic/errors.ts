@@ -23,7 +23,7 @@ const types: Readonly<Record<number, string>> = {
 const overloaded = 529;
 
 /** The error's type for a status. */
-export function errorType(status: number): string {
+function errorType(status: number): string {
   return types[status] ?? (status >= 500 ? "api_error" : "invalid_request_error");
 }
 

@@ -21,7 +21,7 @@ export const anthropicVersion = "2023-06-01";
  * `max_tokens` where the caller sets none, since Anthropic's API does not go without: what every
  * model of theirs can give.
  */
-export const defaultMaxTokens = 4096;
+const defaultMaxTokens = 4096;
 
 /** Thinking counts towards `max_tokens`; a budget has to leave room for the answer, and be of this size. */
 const minBudgetTokens = 1024;

@@ -8,7 +8,7 @@ import { translateChatAnswer, type TranslatedAnswer } from "./translate.ts";
 import type { TranslationParts } from "./translating-stream.ts";
 
 /** Longest answer that is translated as one, bytes. */
-export const maxTranslatedBytes = 32 * 1024 * 1024;
+const maxTranslatedBytes = 32 * 1024 * 1024;
 
 /** What a translation of a whole answer is made from. */
 export interface WholeTranslationParts {

@@ -172,7 +172,7 @@ function describeBounds(min: number, max: number): string {
 }
 
 /** A value as a message shows it, cut to 60 characters. */
-export function describe(value: unknown): string {
+function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "an object";

@@ -11,7 +11,7 @@ export interface ThreadRequest {
 }
 
 /** The memory behind every typed array in a plain value, each once. */
-export function buffersIn(value: unknown, found: Set<ArrayBuffer> = new Set()): Set<ArrayBuffer> {
+function buffersIn(value: unknown, found: Set<ArrayBuffer> = new Set()): Set<ArrayBuffer> {
   if (ArrayBuffer.isView(value)) {
     // Slices of Node's shared pool must stay where they are: they are copied.
     if (value.buffer instanceof ArrayBuffer && value.buffer.byteLength > Buffer.poolSize)

@@ -28,7 +28,7 @@ export interface JsonThreadLimits extends JsonLimits {
 }
 
 /** The defaults named in `JsonThreadLimits`. */
-export const defaultJsonThreadLimits: JsonThreadLimits = {
+const defaultJsonThreadLimits: JsonThreadLimits = {
   ...defaultJsonLimits,
   parseInPlaceBytes: 256 * 1024,
   writeInPlaceBytes: 32 * 1024,

@@ -9,7 +9,7 @@ import type { FieldReader } from "../chat/field-reader.ts";
 import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
 
 /** Names of fields for failures. */
-export const ollamaFields: ChatFieldNames = {
+const ollamaFields: ChatFieldNames = {
   temperature: "options.temperature",
   topP: "options.top_p",
   topK: "options.top_k",

@@ -175,7 +175,7 @@ export function isDone(data: Uint8Array, start: number, end: number): boolean {
 }
 
 /** The error that an event tells, at its top or in its first choice; undefined for another event. */
-export function readStreamError(text: string): Failure | undefined {
+function readStreamError(text: string): Failure | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);

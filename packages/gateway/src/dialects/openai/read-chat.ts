@@ -41,7 +41,7 @@ const fields: ChatFieldNames = {
 };
 
 /** What the neutral model takes up. */
-export const chatFields: ReadonlySet<string> = new Set([
+const chatFields: ReadonlySet<string> = new Set([
   "model",
   "messages",
   "temperature",
@@ -74,7 +74,7 @@ export const chatFields: ReadonlySet<string> = new Set([
 ]);
 
 /** Hints that change no answer: dropped for servers of another dialect. */
-export const chatHints: ReadonlySet<string> = new Set([
+const chatHints: ReadonlySet<string> = new Set([
   "metadata",
   "service_tier",
   "prompt_cache_key",

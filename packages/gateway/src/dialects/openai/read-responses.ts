@@ -42,7 +42,7 @@ const fields: ChatFieldNames = {
 };
 
 /** What the neutral model takes up, or what asks for nothing when it is unset. */
-export const responsesFields: ReadonlySet<string> = new Set([
+const responsesFields: ReadonlySet<string> = new Set([
   "model",
   "input",
   "instructions",
@@ -63,7 +63,7 @@ export const responsesFields: ReadonlySet<string> = new Set([
 ]);
 
 /** Hints that change no answer: dropped where the call is translated. */
-export const responsesHints: ReadonlySet<string> = new Set([
+const responsesHints: ReadonlySet<string> = new Set([
   "include",
   "metadata",
   "service_tier",

@@ -171,7 +171,7 @@ function writeInput(content: readonly InputPart[]): string | Members[] {
 }
 
 /** Pictures travel as addresses; bytes as `data:` of their media type. */
-export function imageAddress({ source }: ImagePart): string {
+function imageAddress({ source }: ImagePart): string {
   if (source.kind === "url") return source.url;
   const type = source.mediaType ?? imageMediaType(source.data) ?? "image/jpeg";
   return `data:${type};base64,${source.data}`;

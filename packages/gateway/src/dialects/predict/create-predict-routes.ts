@@ -27,7 +27,7 @@ export function createPredictRoutes(deps: PredictDeps): Route[] {
 }
 
 /** The error table's status and `{"error": text, "code": name}`. */
-export function writePredictFailure(reason: Failure): WireAnswer {
+function writePredictFailure(reason: Failure): WireAnswer {
   return jsonAnswer(errorTable[reason.code].http, { error: reason.message, code: reason.code });
 }
 

@@ -10,7 +10,7 @@ import type { Attachments } from "../json/value-bytes.ts";
 export const bytesPerToken = 4;
 
 /** Tokens of so many bytes, rounded up. */
-export function estimateTokens(bytes: number): number {
+function estimateTokens(bytes: number): number {
   return Math.ceil(bytes / bytesPerToken);
 }
 
@@ -19,7 +19,7 @@ export function estimateTokens(bytes: number): number {
  * (platform.openai.com/docs/guides/images-vision), for Anthropic's a 750th of its pixels, about 1,600 at most
  * (docs.claude.com/en/docs/build-with-claude/vision). Finding its width would mean to decode it.
  */
-export const tokensOfPicture = 1000;
+const tokensOfPicture = 1000;
 
 /** Tokens of a prompt of so many bytes, attachments included. */
 export function estimatePrompt(bytes: number, attachments: Attachments): number {

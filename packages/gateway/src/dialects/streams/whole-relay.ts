@@ -16,7 +16,7 @@ export interface WholeRelayParts {
 }
 
 /** So much of an answer's end is looked at for usage: all dialects tell it behind the content. */
-export const tailBytes = 8192;
+const tailBytes = 8192;
 
 const json: HeaderList = [["content-type", "application/json"]];
 

@@ -37,7 +37,7 @@ function listModels(deps: TfServingDeps, { caller }: HttpCall, created: number):
 }
 
 /** The error table's status and `{"error": text}`. */
-export function writeTfServingFailure(reason: Failure): WireAnswer {
+function writeTfServingFailure(reason: Failure): WireAnswer {
   return jsonAnswer(errorTable[reason.code].http, { error: reason.message });
 }
 

@@ -2,9 +2,9 @@
 import type { WireCursor } from "./wire-cursor.ts";
 
 /** Key of the list of endpoints that may be chosen, in the namespace `envoy.lb.subset_hint`. */
-export const subsetKey = "x-gateway-destination-endpoint-subset";
+const subsetKey = "x-gateway-destination-endpoint-subset";
 /** Key of the endpoint that really answered, in the namespace `envoy.lb`. */
-export const servedKey = "x-gateway-destination-endpoint-served";
+const servedKey = "x-gateway-destination-endpoint-served";
 
 /** What was found. */
 export interface EndpointMetadata {

@@ -5,7 +5,7 @@ import { WireWriter } from "./wire-writer.ts";
 /** Header and metadata key of the endpoints chosen, the first of them and then those for retries. */
 export const destinationKey = "x-gateway-destination-endpoint";
 /** Metadata key of what the endpoints scored. */
-export const scoresKey = "x-gateway-destination-endpoint-scores";
+const scoresKey = "x-gateway-destination-endpoint-scores";
 
 /** Longest piece of a body in one message; Envoy's own bound is 64 KiB. */
 export const sliceBytes = 62_000;

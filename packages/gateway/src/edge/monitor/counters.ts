@@ -5,7 +5,7 @@
 import { escalationReasons, withheldReasons } from "../../core/detector.ts";
 
 /** Who answered, as an observation says it. */
-export const answerers = ["edge", "cloud", "later", "none"] as const;
+const answerers = ["edge", "cloud", "later", "none"] as const;
 
 /** Where an answer of the cloud came from that is compared with the edge's. */
 export const comparisonKinds = ["audit", "escalation", "label"] as const;

@@ -9,7 +9,7 @@ import type { QueryCall } from "../query-deps.ts";
 import { apiRoutes, cloudToken } from "./edge-route.ts";
 
 /** The largest picture, with its form, bytes: what the cloud takes. */
-export const maxPictureBytes = 10 * 1024 * 1024;
+const maxPictureBytes = 10 * 1024 * 1024;
 
 /** Answers a checked query; `repeatable` is the query string of a call that its client may send again under the same id. */
 export type Answering = (call: QueryCall, repeatable: string | undefined) => ReturnType<typeof answerQuery>;

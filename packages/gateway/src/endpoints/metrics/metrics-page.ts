@@ -250,7 +250,7 @@ const exactDigits = 15;
  * Reads the number that begins at `from` and ends at a blank or at `to`. NaN for what is none; `Inf`, `+Inf` and `-Inf`
  * are infinite.
  */
-export function readNumber(page: Buffer, from: number, to: number): number {
+function readNumber(page: Buffer, from: number, to: number): number {
   const isNegative = page[from] === 0x2d;
   let at = isNegative ? from + 1 : from;
   let value = 0;

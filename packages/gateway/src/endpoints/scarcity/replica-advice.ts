@@ -5,7 +5,7 @@
  */
 
 /** Share of a server that is to be in use: where `plenty` ends. */
-export const targetUse = 2 / 3;
+const targetUse = 2 / 3;
 /** So much more or less load than wanted changes nothing. */
 const tolerance = 0.1;
 /** How long advice to have fewer has to hold, ms. */

@@ -72,7 +72,7 @@ interface Program {
 }
 
 /** The policy. Work is charged as predicted when it is sent, and made good when it has ended. */
-export class LeastService implements FairnessPolicy {
+class LeastService implements FairnessPolicy {
   readonly #options: LeastServiceOptions;
   readonly #halfLifeMs: number;
   /** The one unheard of for longest first. */

@@ -6,7 +6,7 @@ import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import type { InferenceRequest } from "../../core/request.ts";
 
 /** The header by which a caller asks for the other place, or for this one. */
-export const wishHeader = "x-spillway-escalate";
+const wishHeader = "x-spillway-escalate";
 
 /** `always`: to the other place. `privacy`, `caller`: never there. `free`: as the route says. */
 export type Wish = "free" | "always" | "privacy" | "caller";

@@ -1,6 +1,5 @@
 /** What the gateway and a shadow's thread say to each other. */
 import type { SchedulingSpec } from "../../contracts/plugins/scheduling.ts";
-import type { Frame } from "./shadow-frame.ts";
 
 /** One shadow: a scheduling layer whose only profile it is. */
 export interface ShadowSpec {
@@ -19,9 +18,6 @@ export interface ShadowThreadData {
   /** One number: the index of the shadow that runs now; -1: none. Written by the thread. */
   readonly running: Int32Array<SharedArrayBuffer>;
 }
-
-/** To the thread. */
-export type ToShadows = Frame;
 
 /** What came of one shadow for the cycles of a frame. */
 export interface ShadowTally {

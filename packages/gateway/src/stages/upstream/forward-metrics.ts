@@ -92,7 +92,7 @@ export type CancelPhase = "queue" | "connect" | "first_token" | "stream" | "whol
 const maxModels = 256;
 
 /** Counters of one model of one pool. */
-export class ModelMeter {
+class ModelMeter {
   readonly duration: MetricHistogram;
   readonly firstToken: MetricHistogram;
   readonly tokenGap: MetricHistogram;

@@ -4,7 +4,7 @@ import type { AnswerSink, TokenUsage } from "../../core/forward.ts";
 import type { HeaderList } from "../../core/headers.ts";
 
 /** Bytes of an answer that are held back before it is committed to. */
-export const holdBackBytes = 65_536;
+const holdBackBytes = 65_536;
 
 /** Whose answer it is. Called synchronously. */
 export interface AnswerOwner {

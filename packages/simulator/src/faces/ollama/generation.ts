@@ -188,7 +188,7 @@ class NdjsonStream implements StreamWriter {
 }
 
 /** Fields of the last line, durations in nanoseconds. */
-export function lastFields(job: Job, answer: Answer): Record<string, unknown> {
+function lastFields(job: Job, answer: Answer): Record<string, unknown> {
   const [sequence] = job.sequences;
   const ns = (ms: number): number => (Number.isFinite(ms) ? Math.max(1, Math.round(ms * 1e6)) : 0);
   const { scheduledAt = 0, firstTokenAt = 0, lastTokenAt = 0 } = sequence ?? {};

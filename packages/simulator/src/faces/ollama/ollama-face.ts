@@ -14,7 +14,7 @@ import { readKeepAlive } from "./read-ollama.ts";
 import * as store from "./store.ts";
 
 /** The version it says it is, unless it is told another. */
-export const OLLAMA_VERSION = "0.14.2";
+const OLLAMA_VERSION = "0.14.2";
 
 const TYPES: Readonly<Record<number, string>> = { 400: "invalid_request_error", 404: "not_found_error" };
 

@@ -250,7 +250,7 @@ function piecesOf({ parts }: Answer): string[] {
 }
 
 /** Log probabilities of tokens: made up, the same for the same token, each below the one before. */
-export function logprobsOf(pieces: readonly string[], top: number): { content: unknown[] } {
+function logprobsOf(pieces: readonly string[], top: number): { content: unknown[] } {
   const entry = (token: string, logprob: number): Record<string, unknown> => ({
     token,
     logprob,

@@ -21,7 +21,7 @@ const TYPES: Readonly<Record<number, string>> = {
 const CODES: Readonly<Record<number, string>> = { 429: "rate_limit_exceeded" };
 
 /** Errors as OpenAI writes them. */
-export const openAiErrors: ErrorStyle = {
+const openAiErrors: ErrorStyle = {
   body: ({
     status,
     message,

@@ -13,7 +13,7 @@ import { responseRoutes } from "../responses/responses.ts";
 import { printMetrics } from "./print-metrics.ts";
 
 /** The version it says it is, unless it is told another. */
-export const VLLM_VERSION = "0.11.2";
+const VLLM_VERSION = "0.11.2";
 
 const TYPES: Readonly<Record<number, string>> = {
   400: "BadRequestError",
