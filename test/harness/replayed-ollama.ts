@@ -43,6 +43,23 @@ export async function startReplayedOllama(
 ): Promise<ReplayedOllama> {
   const all = recordedExchanges();
   const fixed = always.flatMap((name) => all.get(name) ?? []);
+  return startReplayed(t, { exchanges: [...all.values()], fixed, version });
+}
+
+/** What a replaying server answers with. */
+export interface Replay {
+  readonly exchanges: readonly Exchange[];
+  /** These answer their addresses whatever is asked. */
+  readonly fixed?: readonly Exchange[];
+  /** As `ReplayOptions.version`. */
+  readonly version?: string | undefined;
+}
+
+/** The same for what any other server answered. */
+export async function startReplayed(
+  t: Pick<TestContext, "after">,
+  { exchanges, fixed = [], version }: Replay,
+): Promise<ReplayedOllama> {
   const unknown: string[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { method = "", url: path = "" } = request;
@@ -51,7 +68,7 @@ export async function startReplayedOllama(
       return void response.end(JSON.stringify({ version }));
     const found =
       fixed.find(({ request: { method: given, path: at } }) => given === method && at === path) ??
-      [...all.values()].find((exchange) => isSame(exchange.request, { method, path, body: text }));
+      exchanges.find((exchange) => isSame(exchange.request, { method, path, body: text }));
     if (found === undefined) {
       unknown.push(`${method} ${path} ${text}`);
       return void response.writeHead(599).end();

@@ -29,6 +29,14 @@ test("mistakes that a real Ollama answered with 500", () => {
   assert.equal(isCallersMistake(500, Buffer.from(JSON.stringify({ error: blind }))), true);
 });
 
+test("pictures, sounds and films for a llama.cpp server whose model has no sense for them", () => {
+  for (const kind of ["image", "audio", "video"]) {
+    const message = `${kind} input is not supported - hint: if this is unexpected, you may need to provide the mmproj`;
+    const body = JSON.stringify({ error: { code: 500, message, type: "server_error" } });
+    assert.equal(isCallersMistake(500, Buffer.from(body)), true, kind);
+  }
+});
+
 test("errors of the server itself", () => {
   for (const error of [
     "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details",

@@ -107,12 +107,13 @@ function takeChat(choice: JsonObject, signals: AnswerSignals): boolean {
   return isJsonObject(logprobs);
 }
 
-/** `{token_logprobs: [], top_logprobs: [{}]}`. */
+/** `{token_logprobs: [], top_logprobs: [{}]}`; of llama.cpp's server as in chats. */
 function takeCompletion(choice: JsonObject, signals: AnswerSignals): boolean {
   const logprobs: unknown = choice["logprobs"];
   if (choice["index"] === undefined || choice["index"] === 0) {
     signals.addText(choice["text"]);
-    const { token_logprobs: tokens, top_logprobs: others } = isJsonObject(logprobs) ? logprobs : {};
+    const { token_logprobs: tokens, top_logprobs: others, content } = isJsonObject(logprobs) ? logprobs : {};
+    if (Array.isArray(content)) for (const token of content as readonly unknown[]) signals.addToken(token);
     if (Array.isArray(tokens)) for (const token of tokens as readonly unknown[]) signals.addLogprob(token);
     if (Array.isArray(others)) {
       for (const each of others as readonly unknown[]) {

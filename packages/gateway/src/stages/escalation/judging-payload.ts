@@ -63,11 +63,11 @@ export class JudgingPayload implements ForwardPayload {
   }
 
   prepare(target: AttemptTarget, cancellation: Cancellation): Promise<void> | undefined {
-    return this.#payload.prepare(target, cancellation);
+    return this.#payload.prepare(this.#judged(target), cancellation);
   }
 
   attempt(target: AttemptTarget, sink: AnswerSink): Attempt | Failure {
-    const wire = this.#payload.attempt(target, sink);
+    const wire = this.#payload.attempt(this.#judged(target), sink);
     if (isFailure(wire)) return wire;
     const words = wordsOf[wire.path];
     if (words === undefined) return wire;
@@ -87,6 +87,15 @@ export class JudgingPayload implements ForwardPayload {
       },
     });
     return { ...wire, ...sent, reader };
+  }
+
+  /**
+   * Servers of other APIs that serve `/v1/messages` tell no log-probabilities there, and take no schema: such a call is
+   * translated for their own address.
+   */
+  #judged(target: AttemptTarget): AttemptTarget {
+    if (this.operation !== "messages" || target.dialect === "anthropic") return target;
+    return { ...target, serves: target.serves.filter((operation) => operation !== "messages") };
   }
 
   /** Why the answer is not good enough; undefined: it is, or nothing is known against it. */
