@@ -9,13 +9,29 @@ export interface Random {
   id(): string;
 }
 
+/** Two digits for each byte: a number above 2³¹ is written in hex far more slowly. */
+const hexBytes: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
+
 /** Randomness of the machine. Ids are a random start per process and a counter, so that one costs no system call. */
 export function createSystemRandom(): Random {
   const prefix = randomBytes(5).toString("hex");
-  let next = randomInt(2 ** 32);
+  let high = randomInt(2 ** 16);
+  let low = randomInt(2 ** 16);
+  let beginning = prefix + high.toString(16).padStart(6, "0");
   return {
     unit: () => Math.random(),
-    id: () => prefix + (next++ % 2 ** 40).toString(16).padStart(10, "0"),
+    id() {
+      if (low === 2 ** 16) {
+        low = 0;
+        high = (high + 1) % 2 ** 24;
+        beginning = prefix + high.toString(16).padStart(6, "0");
+      }
+      const id = `${beginning}${hexBytes[low >> 8]}${hexBytes[low & 0xff]}`;
+      low++;
+      return id;
+    },
   };
 }
 

@@ -141,14 +141,15 @@ export class EndpointHealth {
 
   /** An attempt has ended. */
   attemptEnded(result: AttemptResult): void {
-    if (result.kind === "cancelled" || this.#options.clock.now() - result.durationMs < this.#since) return;
+    const now = this.#options.clock.now();
+    if (result.kind === "cancelled" || now - result.durationMs < this.#since) return;
     switch (result.kind) {
       case "ok":
-        this.#answered();
+        this.#answered(now);
         this.#endPause();
         break;
       case "refused":
-        this.#refused(result);
+        this.#refused(result, now);
         break;
       case "connect":
         this.#countUnreachable("attempt", "no connection");
@@ -175,8 +176,8 @@ export class EndpointHealth {
     this.#pauseTimer?.cancel();
   }
 
-  #refused({ status = 0, isCallersMistake = false, retryAfterMs }: AttemptResult): void {
-    if (isCallersMistake) return this.#answered();
+  #refused({ status = 0, isCallersMistake = false, retryAfterMs }: AttemptResult, now: number): void {
+    if (isCallersMistake) return this.#answered(now);
     if (status === 429 || status === 503 || status === 529) {
       // It answers, which is all that half-open asks.
       this.#closeAfterTrial();
@@ -188,16 +189,16 @@ export class EndpointHealth {
       }
     } else if (status >= 500 && status !== 501) {
       this.#countFailure(`status ${status}`);
-    } else this.#answered();
+    } else this.#answered(now);
   }
 
   /** A sign of life that puts an end to every suspicion. */
-  #answered(): void {
+  #answered(now: number): void {
     this.#failures = 0;
     this.#unreachable = 0;
     this.#forbidden = 0;
     this.#reached = true;
-    this.#window.add(this.#options.clock.now(), true);
+    this.#window.add(now, true);
     if (this.#breaker.kind === "closed") return;
     this.#close();
   }

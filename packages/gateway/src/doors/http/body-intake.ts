@@ -29,11 +29,10 @@ export class BodyIntake implements BodySink {
   #done: (body: Uint8Array | Failure) => void = ignore;
   #stopDecoding: () => void = ignore;
 
-  constructor(request: BodyRequest, bounds: BodyBounds) {
+  constructor(request: BodyRequest, bounds: BodyBounds, announced: number) {
     this.#request = request;
     this.#bounds = bounds;
-    const length = request.headers["content-length"];
-    this.announced = length === undefined ? Infinity : Number(length);
+    this.announced = announced;
   }
 
   /** What the headers alone say against the body. Ask before `read`. */
@@ -107,10 +106,13 @@ export class BodyIntake implements BodySink {
   }
 }
 
-/** True when a request announces a body. */
-export function hasBody({ headers }: BodyRequest): boolean {
+/** The body that a request announces; undefined where it has none. */
+export function intakeOf(request: BodyRequest, bounds: BodyBounds): BodyIntake | undefined {
+  const { headers } = request;
   const length = headers["content-length"];
-  return headers["transfer-encoding"] !== undefined || (length !== undefined && Number(length) > 0);
+  const announced = length === undefined ? Infinity : Number(length);
+  const isThere = headers["transfer-encoding"] !== undefined || (length !== undefined && announced > 0);
+  return isThere ? new BodyIntake(request, bounds, announced) : undefined;
 }
 
 function overloaded(): Failure {

@@ -1,5 +1,7 @@
 /** Cross-origin calls from web pages (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+import { failure, type Failure } from "../../core/errors.ts";
 import { headerValue, type HeaderList, type HeaderMap } from "../../core/headers.ts";
+import type { WireAnswer } from "../../core/request.ts";
 
 /** Seconds for which a browser may remember a preflight. */
 const preflightMaxAge = "600";
@@ -15,8 +17,19 @@ export function isPreflight(method: string, headers: HeaderMap): boolean {
   );
 }
 
+/** The answer to a preflight; a failure for an origin that is not listed. */
+export function preflightAnswer(
+  headers: HeaderMap,
+  origins: ReadonlySet<string> | undefined,
+): WireAnswer | Failure {
+  if (origins?.has(headerValue(headers, "origin") ?? "") !== true) {
+    return failure("forbidden", "Web pages of this origin may not call; list it to allow them");
+  }
+  return { status: 204, headers: preflightHeaders(headers), body: [] };
+}
+
 /** What a listed origin is told before its call. */
-export function preflightHeaders(headers: HeaderMap): HeaderList {
+function preflightHeaders(headers: HeaderMap): HeaderList {
   const asked = headerValue(headers, "access-control-request-headers");
   const list: [string, string][] = [
     ["access-control-allow-methods", "GET, HEAD, POST, PUT, DELETE"],

@@ -1,26 +1,27 @@
 /** One HTTP request from the end of its headers to the end of its answer. */
 import type { ServerResponse } from "node:http";
-import { freeMemory } from "@spillway/grpc";
 import type { Decision, Exchange, ResponseSink } from "../../contracts/pipeline.ts";
 import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import type { HttpCall, Route, RouteResult, StreamedAnswer } from "../../contracts/route.ts";
 import { Cancellation } from "../../core/cancellation.ts";
-import type { Timer } from "../../core/clock.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import { headerValue, type HeaderList } from "../../core/headers.ts";
 import { requestIdFrom } from "../../core/request-id.ts";
 import type { Caller, InferenceRequest, WireAnswer } from "../../core/request.ts";
 import type { SpentMemory } from "../../core/wire-answer.ts";
-import { BodyIntake, hasBody } from "./body-intake.ts";
+import { intakeOf, type BodyIntake } from "./body-intake.ts";
 import type { BodyRequest } from "./body-request.ts";
 import { BodyUpload, uploadRefusal } from "./body-upload.ts";
 import type { Attached, Connection } from "./connection.ts";
-import { addCorsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
+import { addCorsHeaders, isPreflight, preflightAnswer } from "./cors.ts";
 import type { DoorContext } from "./door-context.ts";
+import { failureAnswer, unroutedFailure } from "./failure-answer.ts";
+import { Linger } from "./linger.ts";
 import { answerEncoding, encodeAnswer, minEncodeBytes } from "./encode-answer.ts";
 import type { RouteMatch } from "./router.ts";
 import { StreamWriter } from "./stream-writer.ts";
-import { endWith, mayHaveBody, retryAfterSeconds, sizeOf } from "./write-answer.ts";
+import { freeWhenTaken, holdUntilTaken } from "./taken-answer.ts";
+import { endWith, mayHaveBody, sizeOf } from "./write-answer.ts";
 
 /**
  * Where a request is.
@@ -39,14 +40,8 @@ type Found = Extract<RouteMatch, { kind: "found" }>;
 /** When an answer comes before the body, a rest of the body up to this size is read and thrown away to keep the connection. */
 const skipBytes = 262_144;
 
-/** Of a larger rest so much is thrown away, for so long, before the connection ends; less long for what cannot be read. */
-const linger = { ms: 2_000, brokenMs: 250, bytes: 8_388_608 };
-
 /** Answers above this size count as held until the client has taken them. */
 const largeAnswerBytes = 65_536;
-
-/** Bodies below this size are left to the garbage collector. */
-const largeBodyBytes = 65_536;
 
 /** Requests that one connection may have under way: a client that pipelines more is told to use more connections. */
 const maxPipelined = 64;
@@ -81,7 +76,7 @@ export class HttpExchange implements ResponseSink, Attached {
   #exchange: Exchange | undefined;
   /** Of a streamed answer. */
   #writer: StreamWriter | undefined;
-  #lingerTimer: Timer | undefined;
+  #lingering: Linger | undefined;
 
   constructor(door: DoorContext, connection: Connection, request: BodyRequest, response: ServerResponse) {
     this.#door = door;
@@ -95,7 +90,7 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#query = mark < 0 ? "" : url.slice(mark + 1);
     this.#requestId = requestIdFrom(headerValue(request.headers, "x-request-id"), door.random);
     this.#receivedAt = door.clock.now();
-    this.#intake = hasBody(request) ? new BodyIntake(request, door) : undefined;
+    this.#intake = intakeOf(request, door);
     connection.lastSeenAt = this.#receivedAt;
     connection.attach(this);
     door.meters.inFlight.value++;
@@ -115,7 +110,7 @@ export class HttpExchange implements ResponseSink, Attached {
     const match = this.#door.router.match(this.#method, this.#path);
     this.#match = match;
     if (match.kind === "found") this.#admit(match);
-    else this.#answerUnrouted(match);
+    else this.fail(unroutedFailure(match, this.#method, this.#path));
   }
 
   /** The connection has ended. */
@@ -182,7 +177,11 @@ export class HttpExchange implements ResponseSink, Attached {
       this.#finish(this.#status);
       return this.#writer?.abort(this.#connection.socket);
     }
-    const answer = this.#failureAnswer(reason);
+    const answer = failureAnswer(reason, {
+      match: this.#match,
+      requestId: this.#requestId,
+      onFault: (error) => this.#log(error),
+    });
     this.#send(answer, sizeOf(answer.body));
   }
 
@@ -323,46 +322,9 @@ export class HttpExchange implements ResponseSink, Attached {
   }
 
   #answerPreflight(): void {
-    const { headers } = this.#request;
-    if (this.#door.origins?.has(headers.origin ?? "") !== true) {
-      return this.fail(failure("forbidden", "Web pages of this origin may not call; list it to allow them"));
-    }
-    this.#send({ status: 204, headers: preflightHeaders(headers), body: [] }, 0);
-  }
-
-  #answerUnrouted(match: Exclude<RouteMatch, Found>): void {
-    switch (match.kind) {
-      case "malformed":
-        return this.fail(failure("bad_request", "The path is not valid percent-encoded UTF-8"));
-      case "no_path":
-        return this.fail(failure("not_found", `Nothing is served at ${this.#path.slice(0, 200)}`));
-      case "no_method":
-        return this.fail(
-          failure("method_not_allowed", `${this.#method} is not taken here; allowed: ${match.allow}`),
-        );
-    }
-  }
-
-  #failureAnswer(reason: Failure): WireAnswer {
-    const match = this.#match;
-    const answer = this.#inDialect(reason);
-    const more = [...(reason.headers ?? [])];
-    const retryAfter = retryAfterSeconds(answer.status, reason);
-    if (retryAfter !== undefined) more.push(["retry-after", retryAfter]);
-    if (match?.kind === "no_method") more.push(["allow", match.allow]);
-    return more.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...more] };
-  }
-
-  /** In the words of the API that the request is meant for. */
-  #inDialect(reason: Failure): WireAnswer {
-    const match = this.#match;
-    const write = match?.kind === "found" ? match.compiled.route.writeFailure : match?.writeFailure;
-    try {
-      return (write ?? writePlainFailure)(reason, this.#requestId);
-    } catch (error) {
-      this.#log(error);
-      return writePlainFailure(reason);
-    }
+    const answer = preflightAnswer(this.#request.headers, this.#door.origins);
+    if (isFailure(answer)) this.fail(answer);
+    else this.#send(answer, 0);
   }
 
   #send(answer: WireAnswer, size: number, spent?: SpentMemory): void {
@@ -372,9 +334,9 @@ export class HttpExchange implements ResponseSink, Attached {
     const headers = this.#headers(answer.headers);
     if (mayHaveBody(answer.status)) headers.push("content-length", String(size));
     if (!this.#writeHead(answer.status, headers)) return;
-    if (size > largeAnswerBytes) this.#holdUntilTaken(size);
+    if (size > largeAnswerBytes) holdUntilTaken(response, this.#door.budget, size);
     if (lingers) return this.#linger(answer);
-    if (spent !== undefined) this.#freeWhenTaken(spent);
+    if (spent !== undefined) freeWhenTaken(response, spent, this.#body);
     endWith(response, answer.body, size);
     this.#finish(answer.status);
   }
@@ -413,44 +375,20 @@ export class HttpExchange implements ResponseSink, Attached {
     }
   }
 
-  /** Before the next request takes fresh memory. An answer that is not taken is left to the garbage collector. */
-  #freeWhenTaken({ answer, request }: SpentMemory): void {
-    const body = request && this.#body.length >= largeBodyBytes ? this.#body : undefined;
-    if (answer === undefined && body === undefined) return;
-    this.#response.once("finish", () => {
-      if (answer !== undefined) freeMemory(answer);
-      if (body !== undefined) freeMemory(body);
-    });
-  }
-
-  #holdUntilTaken(bytes: number): void {
-    const { budget } = this.#door;
-    budget.force(bytes);
-    this.#response.once("close", () => budget.release(bytes));
-  }
-
   /** Sends the answer but ends it, and with it the connection, only when the client has had time to read it. */
   #linger(answer: WireAnswer): void {
     this.#response.flushHeaders();
     for (const piece of answer.body) this.#response.write(piece);
     this.#settle(answer.status);
     this.#phase = "lingering";
-    const lingerMs = this.#isBroken ? linger.brokenMs : linger.ms;
-    this.#lingerTimer = this.#door.clock.after(lingerMs, () => this.#endLingering());
-    let thrownAway = 0;
-    this.#request.feed({
-      received: (piece) => {
-        thrownAway += piece.length;
-        if (thrownAway > linger.bytes) this.#endLingering();
-      },
-      receivedAll: () => this.#endLingering(),
-    });
+    const done = (): void => this.#endLingering();
+    this.#lingering = new Linger(this.#door.clock, this.#request, { isBroken: this.#isBroken, done });
   }
 
   #endLingering(): void {
     if (this.#phase !== "lingering") return;
     this.#phase = "done";
-    this.#lingerTimer?.cancel();
+    this.#lingering?.stop();
     this.#connection.detach(this);
     this.#response.end();
   }

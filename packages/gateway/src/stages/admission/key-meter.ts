@@ -85,8 +85,8 @@ export class KeyMeter implements CallerMeter {
   headers(): HeaderList {
     const now = this.#parts.clock.now();
     const list: [string, string][] = [];
-    if (this.#requests !== undefined) addHeaders(list, "requests", this.#requests, now);
-    if (this.#tokens !== undefined) addHeaders(list, "tokens", this.#tokens, now);
+    if (this.#requests !== undefined) addHeaders(list, requestHeaders, this.#requests, now);
+    if (this.#tokens !== undefined) addHeaders(list, tokenHeaders, this.#tokens, now);
     return list;
   }
 
@@ -195,12 +195,30 @@ function refusalText(reason: "requests" | "tokens" | "concurrency", id: string, 
 }
 
 /** As OpenAI names them (https://platform.openai.com/docs/guides/rate-limits): limit, what is left, time until all is back. */
-function addHeaders(list: [string, string][], what: string, bucket: TokenBucket, now: number): void {
+interface RateHeaders {
+  readonly limit: string;
+  readonly remaining: string;
+  readonly reset: string;
+}
+
+const requestHeaders: RateHeaders = {
+  limit: "x-ratelimit-limit-requests",
+  remaining: "x-ratelimit-remaining-requests",
+  reset: "x-ratelimit-reset-requests",
+};
+
+const tokenHeaders: RateHeaders = {
+  limit: "x-ratelimit-limit-tokens",
+  remaining: "x-ratelimit-remaining-tokens",
+  reset: "x-ratelimit-reset-tokens",
+};
+
+function addHeaders(list: [string, string][], names: RateHeaders, bucket: TokenBucket, now: number): void {
   const { capacity } = bucket;
   list.push(
-    [`x-ratelimit-limit-${what}`, String(capacity)],
-    [`x-ratelimit-remaining-${what}`, String(bucket.remaining(now))],
-    [`x-ratelimit-reset-${what}`, formatReset(bucket.waitFor(capacity, now))],
+    [names.limit, String(capacity)],
+    [names.remaining, String(bucket.remaining(now))],
+    [names.reset, formatReset(bucket.waitFor(capacity, now))],
   );
 }
 

@@ -112,6 +112,7 @@ function presentedKey(headers: HeaderMap): string | undefined {
 /** The scheme's name is written in any case (RFC 9110, 11.1). Other schemes count as something wrong. */
 function bearerToken(value: string | undefined): string | undefined {
   if (value === undefined || value.length < 7) return value;
+  if (value.startsWith("Bearer ")) return value.slice(7).trim();
   return value.slice(0, 7).toLowerCase() === "bearer " ? value.slice(7).trim() : value;
 }
 

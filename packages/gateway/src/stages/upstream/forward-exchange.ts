@@ -1,6 +1,5 @@
 /** One forwarded request from its decision to the end of its answer: its attempts, one after the other or two at once. */
 import type { AttemptResult, ForwardDecision, HttpEndpoint } from "../../contracts/http-endpoint.ts";
-import type { Scheduling } from "../../contracts/scheduling.ts";
 import type { Exchange, ResponseSink } from "../../contracts/sink.ts";
 import type { CancelReason } from "../../core/cancellation.ts";
 import type { Timer } from "../../core/clock.ts";
@@ -9,26 +8,13 @@ import { failure, isFailure, toFailure, type Failure } from "../../core/errors.t
 import type { Attempt, AttemptTarget, TokenUsage } from "../../core/forward.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { Outcome } from "../../core/outcome.ts";
-import type { Random } from "../../core/random.ts";
 import { answerHeaders } from "./answer-headers.ts";
 import type { AttemptEnd } from "./attempt-end.ts";
-import { ForwardAttempt, type AttemptContext, type AttemptOwner } from "./forward-attempt.ts";
-import type { CancelPhase, ForwardMeters, PoolMeter } from "./forward-metrics.ts";
-import type { ForwardRecord } from "../../contracts/request-record.ts";
-import type { Hedging } from "./hedging.ts";
-import type { RetryBudget } from "./retry-budget.ts";
-import { mayRepeat, pauseBefore } from "./retry-rules.ts";
-
-/** What all exchanges share. */
-export interface ExchangeContext extends AttemptContext {
-  readonly scheduling: Scheduling;
-  readonly random: Random;
-  readonly budget: RetryBudget;
-  readonly hedging: Hedging;
-  readonly meters: ForwardMeters;
-  /** Hears of every request that has ended. */
-  readonly onRecord: ((record: ForwardRecord) => void) | undefined;
-}
+import type { ExchangeContext } from "./exchange-context.ts";
+import { ForwardAttempt, type AttemptOwner } from "./forward-attempt.ts";
+import type { CancelPhase, PoolMeter } from "./forward-metrics.ts";
+import { planRetry } from "./plan-retry.ts";
+import { refusalAnswer } from "./refusal-answer.ts";
 
 /** An attempt that failed, and how. */
 interface Failed {
@@ -247,26 +233,15 @@ export class ForwardExchange implements Exchange, AttemptOwner {
 
   /** False where there is no further attempt. */
   #retry({ attempt, end }: Failed): boolean {
-    const { scheduling, random, clock, budget } = this.#context;
-    const { route, request } = this.#decision;
-    const { retry } = route.pool;
-    const retries = this.#attempts - 1;
-    const now = clock.now();
     if (this.#isEvicted) return false;
-    if (retries >= retry.maxRetries || now >= request.deadline || !mayRepeat(end, request.payload))
-      return false;
-    const next = scheduling.another(route, this.#tried, this.#decision);
-    if (next === undefined) return false;
-    const pauseMs = pauseBefore({ retry, end, retries, next, tried: this.#tried, now }, random);
-    if (pauseMs === undefined || now + pauseMs >= request.deadline) return false;
-    // What no server has seen does not add to their load.
-    if (end.sent && !budget.draw(now)) {
-      this.#meter.exhausted.value++;
-      return false;
-    }
+    const made = { end, tried: this.#tried, retries: this.#attempts - 1 };
+    const plan = planRetry(this.#context, this.#decision, made);
+    if (plan === "exhausted") this.#meter.exhausted.value++;
+    if (plan === undefined || plan === "exhausted") return false;
     this.#meter.retried(end.kind);
-    if (pauseMs === 0) this.#again(next);
-    else this.#timer = clock.after(pauseMs, () => this.#afterPause({ attempt, end }));
+    const { endpoint, pauseMs } = plan;
+    if (pauseMs === 0) this.#again(endpoint);
+    else this.#timer = this.#context.clock.after(pauseMs, () => this.#afterPause({ attempt, end }));
     return true;
   }
 
@@ -342,13 +317,9 @@ export class ForwardExchange implements Exchange, AttemptOwner {
   /** The last word to a caller who has seen nothing of an answer. */
   #refuse({ attempt, end }: Failed): void {
     this.#settle(end.failure.code);
-    const answer =
-      end.refused === undefined || hidesCredentials(end.refused.status)
-        ? undefined
-        : attempt.writeRefusal(end.refused);
+    const answer = refusalAnswer(attempt, end);
     if (answer === undefined) return this.#sink.fail(this.#told(end.failure));
-    const headers = withRetryAfter(answer.headers, end);
-    this.#sink.whole({ ...answer, headers: this.#headersOf(attempt, headers) });
+    this.#sink.whole({ ...answer, headers: this.#headersOf(attempt, answer.headers) });
   }
 
   #told(reason: Failure): Failure {
@@ -420,16 +391,4 @@ export class ForwardExchange implements Exchange, AttemptOwner {
       escalation: this.#decision.escalation?.story,
     });
   }
-}
-
-/** The server's refusal is of the pool's credentials, which are none of the caller's business. */
-function hidesCredentials(status: number): boolean {
-  return status === 401 || status === 403;
-}
-
-/** 429 and 503 tell when to come back, also where the server did not. */
-function withRetryAfter(headers: HeaderList, { refused, retryAfterMs = 1_000 }: AttemptEnd): HeaderList {
-  if (refused?.status !== 429 && refused?.status !== 503) return headers;
-  if (headers.some(([name]) => name === "retry-after")) return headers;
-  return [...headers, ["retry-after", String(Math.ceil(retryAfterMs / 1_000))]];
 }
