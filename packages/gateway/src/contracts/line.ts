@@ -35,7 +35,7 @@ export interface Waiter<P extends Payload = TensorPayload, B extends LineCost = 
 }
 
 /** How much may be taken at once. */
-export interface TakeLimit {
+export interface TakeLimit<P extends Payload = TensorPayload, B extends LineCost = BoundTensors> {
   /** Rows in sum; the first request is taken even when it alone is larger. */
   readonly maxRows: number;
   /** Bytes in sum; the first request is taken even when it alone is larger. Unlimited by default. */
@@ -45,6 +45,12 @@ export interface TakeLimit {
    * key and priority that wait. Without it everything fits.
    */
   readonly fits?: (shapeKey: string, priority: number) => boolean;
+  /**
+   * Where a flow's requests go first come first served, the first of the next few that this says yes to goes before its
+   * elders, each of which is overtaken a bounded number of times. Asked for requests that fit, in their order, up to the first
+   * yes. Without it, and where it says no to all of them, the first goes.
+   */
+  readonly suits?: (waiter: Waiter<P, B>) => boolean;
 }
 
 /**
@@ -64,7 +70,7 @@ export interface Line<P extends Payload = TensorPayload, B extends LineCost = Bo
   /** Puts a request in line, or refuses it at once: line full, deadline passed, already called off. */
   join(entry: LineEntry<P, B>): void;
   /** Removes the next requests in order, all with one shape key. Empty when nothing waits. */
-  take(limit: TakeLimit): Waiter<P, B>[];
+  take(limit: TakeLimit<P, B>): Waiter<P, B>[];
   /** The owner's ear: called synchronously whenever a request joins. One listener. */
   onArrival(listener: () => void): void;
   /** Refuses everything that waits. */

@@ -46,7 +46,7 @@ export interface FairnessPolicy {
   joined?(flow: Flow): void;
   /** Nothing of the flow waits any more. */
   left?(flow: Flow): void;
-  /** The head of the flow was given its place. */
+  /** A request of the flow was given its place: its head, or one close behind it that suits the server with room. */
   dispatched?(flow: Flow, item: WaitingItem, now: number): void;
   /**
    * What a request of this priority really used, once it has ended; also of those that never waited. `flow`: that of

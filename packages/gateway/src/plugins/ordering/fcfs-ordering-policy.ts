@@ -10,7 +10,8 @@ const firstCome: OrderingPolicy = { keepsArrivalOrder: true, rank: () => 0 };
 export const fcfsOrderingPolicy = definePlugin({
   type: "fcfs-ordering-policy",
   kinds: ["ordering"],
-  summary: "Within a flow, first come first served.",
+  summary:
+    "Within a flow, first come first served; one whose best server has room may go before some whose best server is full.",
   parameters: z.strictObject({}),
   create: () => firstCome,
 });

@@ -63,8 +63,13 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     return this.#heads.read(this.#flows, this.#opensOthers());
   }
 
-  /** The request that goes next of those that may; undefined where none may. */
-  next(now: number): Waiting<P, B> | undefined {
+  /** The request that goes next of those that may; undefined where none may. `suits`: as in `TakeLimit`. */
+  next(now: number, suits?: (waiter: Waiting<P, B>) => boolean): Waiting<P, B> | undefined {
+    const first = this.#first(now);
+    return suits === undefined ? first : first?.lane?.suited(suits);
+  }
+
+  #first(now: number): Waiting<P, B> | undefined {
     if (this.length === 0) return undefined;
     if (this.#only !== undefined) return this.#only.head();
     if (!this.#anyOpen()) return undefined;
@@ -92,6 +97,7 @@ export class Band<P extends Payload, B extends LineCost> implements FlowSet {
     const { lane } = waiter;
     if (lane === undefined) throw new TypeError("a request that is not in line");
     const { flow, key } = lane;
+    if (why === "chosen") lane.countOvertaken(waiter);
     if (why === "chosen" && this.#only === undefined) this.rules.fairness?.dispatched?.(flow, waiter, now);
     flow.remove(waiter, lane);
     waiter.lane = undefined;

@@ -10,6 +10,15 @@ import type { WaitingRequest } from "./waiting-request.ts";
 export type Waiting<P extends Payload, B extends LineCost> = WaitingRequest<P, B, Lane<P, B>>;
 
 /**
+ * So many requests of a lane are looked through for one that suits better than the first. With eight servers one of 64 is
+ * for whichever has room nearly always (docs/decisions/0012).
+ */
+export const lookAhead = 64;
+
+/** How many may go before a request that came later than it, where requests go first come first served. */
+export const maxOvertaken = 128;
+
+/**
  * The requests of one flow that have one shape key: one model, or tensors that fit one call. It goes where its first
  * request goes: it has that one's rank and sequence number.
  */
@@ -69,6 +78,23 @@ export class Lane<P extends Payload, B extends LineCost> implements Ranked {
     if (this.#ranked !== undefined) this.#ranked.remove(waiter);
     else this.#unlink(waiter);
     return this.#follow();
+  }
+
+  /** The first of the next few that suits; the first of all where none does. */
+  suited(suits: (waiter: Waiting<P, B>) => boolean): Waiting<P, B> | undefined {
+    let seen = 0;
+    for (let next = this.#first; next !== undefined && seen < lookAhead; next = next.next) {
+      if (suits(next)) return next;
+      // Nobody overtakes it any more.
+      if (next.overtaken >= maxOvertaken) break;
+      seen++;
+    }
+    return this.head;
+  }
+
+  /** The request goes: those that have waited longer are overtaken. */
+  countOvertaken({ previous }: Waiting<P, B>): void {
+    for (let elder = previous; elder !== undefined; elder = elder.previous) elder.overtaken++;
   }
 
   #unlink(waiter: Waiting<P, B>): void {

@@ -280,7 +280,11 @@ function interleave(seed: number, band: { readonly fairness: string; readonly or
       });
     } else if (dice < 13) {
       const closed = below(4);
-      const [waiter] = rig.line.take({ maxRows: 1, fits: (model) => model !== `m${closed}` });
+      const fits = (model: string): boolean => model !== `m${closed}`;
+      const suits = below(2) === 0 ? undefined : (): boolean => below(4) === 0;
+      const [waiter] = rig.line.take(
+        suits === undefined ? { maxRows: 1, fits } : { maxRows: 1, fits, suits },
+      );
       if (waiter !== undefined) {
         assert.notEqual(waiter.bound.shapeKey, `m${closed}`);
         const { request } = waiter;

@@ -147,7 +147,7 @@ export class RequestLine<P extends Payload = TensorPayload, B extends LineCost =
     this.#listener?.();
   }
 
-  take(limit: TakeLimit): Waiter<P, B>[] {
+  take(limit: TakeLimit<P, B>): Waiter<P, B>[] {
     const now = this.#clock.now();
     const taken: Waiting<P, B>[] = [];
     const late: Leaver<P, B>[] = [];
@@ -183,7 +183,7 @@ export class RequestLine<P extends Payload = TensorPayload, B extends LineCost =
   }
 
   #choose(
-    { maxRows, maxBytes = Infinity }: TakeLimit,
+    { maxRows, maxBytes = Infinity, suits }: TakeLimit<P, B>,
     now: number,
     taken: Waiting<P, B>[],
     late: Leaver<P, B>[],
@@ -191,7 +191,7 @@ export class RequestLine<P extends Payload = TensorPayload, B extends LineCost =
     let rows = 0;
     let bytes = 0;
     for (const band of this.#bands) {
-      for (let waiter = band.next(now); waiter !== undefined; waiter = band.next(now)) {
+      for (let waiter = band.next(now, suits); waiter !== undefined; waiter = band.next(now, suits)) {
         if (this.#expiresAt(waiter, band) <= now) {
           late.push(this.#takeOut(waiter, band, this.#expiryCause(waiter, now)));
           continue;

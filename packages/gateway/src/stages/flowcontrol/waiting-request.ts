@@ -27,6 +27,8 @@ export class WaitingRequest<P extends Payload, B extends LineCost, L>
   /** Its neighbours in a lane without ranks. */
   previous: WaitingRequest<P, B, L> | undefined = undefined;
   next: WaitingRequest<P, B, L> | undefined = undefined;
+  /** How many have gone before it that came later, where requests go first come first served. */
+  overtaken = 0;
   /** Requests that go before it when it joins, and how many had left from before it by then. */
   ahead = 0;
   departedBefore = 0;

@@ -1,4 +1,5 @@
 /** A forwarded request as plugins and the line see it. */
+import type { HttpEndpoint } from "../../contracts/http-endpoint.ts";
 import type { LineCost } from "../../contracts/line.ts";
 import type { InflightTokens } from "../../contracts/plugins/data-keys.ts";
 import type { ScheduledRequest, SchedulableEndpoint } from "../../contracts/plugins/scheduling.ts";
@@ -32,6 +33,9 @@ export class AskedRequest implements ScheduledRequest, LineCost {
   preparing: Promise<void> | undefined;
   /** The layer that `data` is of. */
   readonly wired: WiredScheduling;
+  /** While it waits: the server that it would go to if all had room, and until when that is taken for so, on the clock. */
+  preferred: HttpEndpoint | undefined;
+  preferredUntil = -Infinity;
   #promptBytes: readonly Uint8Array[] | undefined;
 
   constructor(request: InferenceRequest<ForwardPayload>, model: string, wired: WiredScheduling) {

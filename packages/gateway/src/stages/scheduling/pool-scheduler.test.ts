@@ -265,6 +265,29 @@ describe("profiles of a pool", () => {
     end(decision);
   });
 
+  test("send from the line who suits the server with room, and whom they have passed over before long", () => {
+    const { ask, pool } = setUp({ servers: 2, spec: prefixSpec });
+    const [one, two] = pool.endpoints;
+    assert.ok(one !== undefined && two !== undefined);
+    const [a, b] = [prompting("a".repeat(2_560)), prompting("b".repeat(2_560))];
+    two.capacity = 0;
+    const first = decisionOf(ask(a));
+    two.capacity = 1;
+    one.capacity = 1;
+    const second = decisionOf(ask(b));
+    assert.deepEqual([first.endpoints[0], second.endpoints[0]], [one, two]);
+    const waiting = [ask(a), ask(b), ask(a)];
+    end(second);
+    assert.equal(decisionOf(waiting[1] ?? assert.fail()).endpoints[0], two);
+    assert.deepEqual([waiting[0]?.value, waiting[2]?.value], [undefined, undefined]);
+    end(decisionOf(waiting[1] ?? assert.fail()));
+    assert.equal(decisionOf(waiting[0] ?? assert.fail()).endpoints[0], two, "nobody else waits for it");
+    end(first);
+    assert.equal(decisionOf(waiting[2] ?? assert.fail()).endpoints[0], one);
+    for (const each of [waiting[0], waiting[2]]) end(decisionOf(each ?? assert.fail()));
+    assert.deepEqual([one.inFlight, two.inFlight, pool.line.length], [0, 0, 0]);
+  });
+
   test("of two models tell their prompts apart", () => {
     const { ask } = setUp({ servers: 2, spec: prefixSpec });
     const text = "x".repeat(2_560);

@@ -32,6 +32,9 @@ export interface PoolSchedulerOptions {
 /** Requests at an endpoint, in multiples of its capacity, beyond which none is sent that no other endpoint may take. */
 const overflow = 2;
 
+/** How long a request in line is held to prefer the same server, ms: a look at its prompt and all servers is not free. */
+const preferenceMs = 100;
+
 /** One pool's part of the stage. */
 export class PoolScheduler {
   readonly #pool: HttpPool;
@@ -44,6 +47,7 @@ export class PoolScheduler {
   #last: AskedRequest | undefined;
   #isDraining = false;
   #drainAgain = false;
+  readonly #suits = (waiter: Waiter<ForwardPayload, LineCost>): boolean => this.#suitsRoom(waiter);
   readonly #fits = (shapeKey: string, priority: number): boolean => this.#mayGo(shapeKey, priority);
 
   constructor({ pool, engine, clock, onFault }: PoolSchedulerOptions) {
@@ -164,7 +168,7 @@ export class PoolScheduler {
   #serveAll(): void {
     const { line } = this.#pool;
     while (line.length > 0) {
-      const [waiter] = line.take({ maxRows: 1, fits: this.#fits });
+      const [waiter] = line.take({ maxRows: 1, fits: this.#fits, suits: this.#suits });
       if (waiter === undefined) return;
       this.#serve(waiter);
     }
@@ -235,6 +239,22 @@ export class PoolScheduler {
   #mayGo(shapeKey: string, priority: number): boolean {
     const shape = readShape(shapeKey);
     return this.#hasRoom(shape) && this.#pool.gate?.mayDispatch(shape.model, priority) !== false;
+  }
+
+  /** Whether the server with room, where others are full, is the one that the request would go to if all had room. */
+  #suitsRoom({ bound }: Waiter<ForwardPayload, LineCost>): boolean {
+    if (!(bound instanceof AskedRequest)) return true;
+    const now = this.#clock.now();
+    if (now >= bound.preferredUntil) {
+      const candidates = admitted(this.#pool.candidatesFor(bound.model), bound.request.only);
+      if (this.#withRoom(candidates) === candidates) return true;
+      bound.endpoints = candidates;
+      // The engine chooses among these very objects.
+      bound.preferred = this.#engine.preview(bound, candidates) as HttpEndpoint | undefined;
+      bound.preferredUntil = now + preferenceMs;
+    }
+    const { preferred } = bound;
+    return preferred === undefined || preferred.inFlight < preferred.capacity;
   }
 
   #hasRoom({ model, only }: WaitingShape): boolean {

@@ -49,6 +49,8 @@ export interface EngineOptions {
 export class ProfileEngine {
   readonly wired: WiredScheduling;
   readonly #options: EngineOptions;
+  /** Undefined while nobody is to hear of a cycle. */
+  #tracer: CycleTracer | undefined;
   readonly #names: readonly string[];
   readonly #profiles: ReadonlyMap<string, WiredProfile>;
   readonly #field = new Field();
@@ -61,6 +63,7 @@ export class ProfileEngine {
   constructor(wired: WiredScheduling, options: EngineOptions) {
     this.wired = wired;
     this.#options = options;
+    this.#tracer = options.tracer;
     this.#names = wired.profiles.map(({ name }) => name);
     this.#profiles = new Map(wired.profiles.map((profile) => [profile.name, profile]));
   }
@@ -93,7 +96,7 @@ export class ProfileEngine {
    * nobody (`saturated`) or the handler names a profile that there is not (`bad_request`).
    */
   run(request: ScheduledRequest, endpoints: readonly SchedulableEndpoint[]): ProfileResult | Failure {
-    const { tracer } = this.#options;
+    const tracer = this.#tracer;
     this.#grow(endpoints.length);
     // A map that is emptied keeps its old table pointing to the new one: those of all cycles would hang together, and live
     // through every collection of the young generation once the first has grown old.
@@ -106,6 +109,17 @@ export class ProfileEngine {
     const result = this.#cycle(request, endpoints);
     tracer?.end(request, "code" in result ? [] : result.endpoints);
     return result;
+  }
+
+  /** The endpoint that `run` would choose, if it were asked; no tracer hears of it. Undefined where it would refuse. */
+  preview(
+    request: ScheduledRequest,
+    endpoints: readonly SchedulableEndpoint[],
+  ): SchedulableEndpoint | undefined {
+    this.#tracer = undefined;
+    const result = this.run(request, endpoints);
+    this.#tracer = this.#options.tracer;
+    return "code" in result ? undefined : result.endpoints[0];
   }
 
   #cycle(request: ScheduledRequest, endpoints: readonly SchedulableEndpoint[]): ProfileResult | Failure {
@@ -151,7 +165,7 @@ export class ProfileEngine {
     endpoints: readonly SchedulableEndpoint[],
   ): ProfileResult | undefined {
     const field = this.#field;
-    const { tracer } = this.#options;
+    const tracer = this.#tracer;
     field.fill(endpoints);
     tracer?.profile(profile.name);
     this.#filter(profile, request);
@@ -181,12 +195,12 @@ export class ProfileEngine {
         field.count = count;
         this.#options.onFault(filter.name, error);
       }
-      this.#options.tracer?.filtered(filter.name, field);
+      this.#tracer?.filtered(filter.name, field);
     }
   }
 
   #score({ scorers }: WiredProfile, request: ScheduledRequest): void {
-    const { tracer } = this.#options;
+    const tracer = this.#tracer;
     const field = this.#field;
     const { count } = field;
     const scores = this.#scores;
