@@ -175,6 +175,10 @@ export const responsesExamples = {
       value: [{ ...responsesTool, strict: true }],
       without: [responsesTool],
     },
+    {
+      label: "groups of functions (`namespace`)",
+      value: [{ type: "namespace", name: "g", description: "x", tools: [responsesTool] }],
+    },
     { label: "OpenAI's own tools, custom tools", value: [{ type: "web_search" }] },
   ],
   tool_choice: [
@@ -215,6 +219,7 @@ export const responsesExamples = {
   access_programs: just({}),
   image: just({}),
   moderation: just({}),
+  client_metadata: just({ a: "b" }),
   metadata: just({ a: "b" }),
   service_tier: just("flex"),
   prompt_cache_key: just("k"),

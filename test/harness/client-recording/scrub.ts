@@ -11,12 +11,20 @@ export interface RecordedCall {
 }
 
 /** Headers that say how a client speaks its API, by their beginning. */
-const kept = ["accept", "content-type", "anthropic-", "openai-", "user-agent", "x-app"] as const;
+const kept = [
+  "accept",
+  "content-type",
+  "anthropic-",
+  "openai-",
+  "user-agent",
+  "originator",
+  "x-app",
+] as const;
 const dropped = new Set(["accept-encoding", "openai-organization", "openai-project"]);
 
 /** Longest text that is kept, characters: long enough for names and words of the API. */
 const keptLength = 48;
-const texts = new Set(["description", "instructions", "title", "user_id", "device_id"]);
+const texts = new Set(["description", "instructions", "title", "user_id", "device_id", "prompt_cache_key"]);
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
 /** The call without what is somebody's. */
@@ -31,6 +39,8 @@ function scrubbed(value: unknown, name: string): unknown {
   if (typeof value === "string") return scrubText(value, name);
   if (Array.isArray(value)) return value.map((each: unknown) => scrubbed(each, name));
   if (typeof value !== "object" || value === null) return value;
+  // What a client says of itself there is a name and a text.
+  if (name === "client_metadata") return Object.fromEntries(Object.keys(value).map((key) => [key, "x"]));
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, scrubbed(each, key)]));
 }
 

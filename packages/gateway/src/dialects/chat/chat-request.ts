@@ -88,6 +88,8 @@ export interface ToolDefinition {
   readonly parameters: JsonObject | undefined;
   /** The arguments must fit the schema exactly; undefined: the server's choice. */
   readonly strict: boolean | undefined;
+  /** The group that callers of `/v1/responses` put it in: told back to them with each call. */
+  readonly namespace?: string;
 }
 
 /** Whether tools are to be called. */

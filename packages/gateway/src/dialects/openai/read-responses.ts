@@ -66,6 +66,7 @@ const responsesFields: ReadonlySet<string> = new Set([
 const responsesHints: ReadonlySet<string> = new Set([
   "include",
   "metadata",
+  "client_metadata",
   "service_tier",
   "stream_options",
   "prompt_cache_key",
@@ -223,10 +224,25 @@ function readParts(content: unknown, name: string, reader: FieldReader): InputPa
 }
 
 function readTools(value: unknown, reader: FieldReader): ToolDefinition[] {
-  return reader.objects(value, "tools").flatMap((tool, i) => {
-    const name = `tools[${i}]`;
-    if (tool["type"] === "function") return readFunction(tool, name, reader);
+  const tools = reader.objects(value, "tools").flatMap((tool, i) => readTool(tool, `tools[${i}]`, reader));
+  const names = new Set(tools.map((tool) => tool.name));
+  const hasGroups = tools.some((tool) => tool.namespace !== undefined);
+  if (hasGroups && names.size < tools.length) reader.refuse("tools", "two have the same name");
+  return tools;
+}
+
+/** Functions of a group stand beside the others: no other API has groups. */
+function readTool(tool: JsonObject, name: string, reader: FieldReader): ToolDefinition[] {
+  if (tool["type"] === "function") return [readFunction(tool, name, reader)];
+  if (tool["type"] !== "namespace") {
     reader.refuse(name, `its type is ${String(tool["type"])}`);
+    return [];
+  }
+  const namespace = reader.required(tool["name"], `${name}.name`);
+  return reader.objects(tool["tools"], `${name}.tools`).flatMap((each, i) => {
+    const at = `${name}.tools[${i}]`;
+    if (each["type"] === "function") return { ...readFunction(each, at, reader), namespace };
+    reader.refuse(at, `its type is ${String(each["type"])}`);
     return [];
   });
 }

@@ -64,11 +64,19 @@ export function incompleteReason({ reason }: ChatFinish): string | undefined {
   return reason === "content_filter" ? "content_filter" : undefined;
 }
 
+/** What else an item tells. */
+export interface ItemDetails {
+  readonly status: ItemStatus;
+  readonly logprobs?: readonly TokenLogprob[];
+  /** Says which group of tools a call belongs to. */
+  readonly request: AnsweredRequest;
+}
+
 /** An item of the output. */
 export function outputItem(
   part: OutputPart,
   id: string,
-  { status, logprobs = [] }: { readonly status: ItemStatus; readonly logprobs?: readonly TokenLogprob[] },
+  { status, logprobs = [], request }: ItemDetails,
 ): JsonObject {
   switch (part.kind) {
     case "text": {
@@ -86,9 +94,15 @@ export function outputItem(
         status,
         call_id: part.id,
         name: part.name,
+        ...groupOf(part.name, request),
         arguments: part.arguments,
       };
   }
+}
+
+function groupOf(name: string, { tools }: AnsweredRequest): JsonObject {
+  const namespace = tools.find((tool) => tool.name === name)?.namespace;
+  return namespace === undefined ? {} : { namespace };
 }
 
 /** The id of the item at this place of the output. */

@@ -34,6 +34,7 @@ export function writeResponsesAnswer(
   const output = answer.content.map((part, index) =>
     outputItem(part, itemId(part.kind, context, index), {
       status: "completed",
+      request,
       ...(logprobs === undefined ? {} : { logprobs }),
     }),
   );
@@ -125,7 +126,7 @@ export class ResponsesStreamWriter implements ChatStreamWriter {
     const index = this.#output.length;
     const item = { id: itemId(part.kind, this.#context, index), index, part, logprobs: [] };
     this.#item = item;
-    const shown = outputItem(part, item.id, { status: "in_progress" });
+    const shown = outputItem(part, item.id, { status: "in_progress", request: this.#request });
     this.#tell("response.output_item.added", { output_index: index, item: shown });
     if (part.kind === "text")
       this.#tell("response.content_part.added", { ...place(item), content_index: 0, part: textPart("", []) });
@@ -138,7 +139,7 @@ export class ResponsesStreamWriter implements ChatStreamWriter {
     this.#item = undefined;
     this.#tellDone(item);
     const { part, id, index, logprobs } = item;
-    const done = outputItem(part, id, { status: "completed", logprobs });
+    const done = outputItem(part, id, { status: "completed", logprobs, request: this.#request });
     this.#output.push(done);
     this.#tell("response.output_item.done", { output_index: index, item: done });
   }
