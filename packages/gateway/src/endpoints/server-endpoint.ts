@@ -6,7 +6,6 @@ import type { HttpPoolOptions } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { AttemptTarget, ChatDialect } from "../core/forward.ts";
-import { otherName } from "../core/model-name.ts";
 import type { Random } from "../core/random.ts";
 import { createLoad, createSignals } from "../core/server-signals.ts";
 import { askServer } from "./ask-server.ts";
@@ -22,6 +21,7 @@ import {
 import { giveSlotBack, takeSlot } from "./endpoint-slots.ts";
 import type { ScrapeFailure } from "./metrics/endpoint-scraper.ts";
 import type { ScrapedServer } from "./metrics/pool-metrics.ts";
+import { servedBy, spokenDialect, takesAnyModel, type ServerModels } from "./server-models.ts";
 import { showPlace, showSignals } from "./show-endpoint.ts";
 import { SpeedMeter } from "./speed-meter.ts";
 
@@ -72,11 +72,8 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
   readonly #health: EndpointHealth;
   readonly #speed = new SpeedMeter();
   readonly #connection: ServerConnection;
-  /** Targets by every name that the server answers to. */
-  #targets = new Map<string, AttemptTarget>();
+  #serves: ServerModels;
   #survey: Survey | undefined;
-  /** What every target has in common. */
-  #said: Pick<AttemptTarget, "dialect" | "serves"> = { dialect: "openai", serves: [] };
   #place: EndpointPlace | undefined;
   readonly signals = createSignals();
   readonly load = createLoad();
@@ -119,7 +116,7 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
         probeWanted: () => this.#probeSoon(),
       },
     });
-    this.#learn(undefined);
+    this.#serves = servedBy(pool, undefined);
   }
 
   get state(): HttpEndpointState {
@@ -201,19 +198,19 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
 
   /** Targets by every name that it answers to, aliases included. */
   get targets(): ReadonlyMap<string, AttemptTarget> {
-    return this.#targets;
+    return this.#serves.targets;
   }
 
   targetFor(model: string): AttemptTarget | undefined {
-    const target = this.#targets.get(model);
+    const target = this.#serves.targets.get(model);
     if (target !== undefined || !takesAnyModel(this.#options.pool)) return target;
-    return { ...this.#said, model };
+    return { ...this.#serves.common, model };
   }
 
   isLoaded(model: string): boolean {
     const running = this.#survey?.running;
     if (running === undefined) return true;
-    const target = this.#targets.get(model);
+    const target = this.#serves.targets.get(model);
     return target !== undefined && running.has(target.model);
   }
 
@@ -289,7 +286,7 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
   inspect(): Snapshot {
     const { state, inFlight, capacity, speed, address } = this;
     const { make = null, version = null, dialect = null, serves = [], running } = this.#survey ?? {};
-    const models = [...this.#targets.keys()];
+    const models = [...this.#serves.targets.keys()];
     return {
       address,
       ...showPlace(this.#place),
@@ -360,65 +357,15 @@ export class ServerEndpoint implements HttpEndpoint, ScrapedServer {
 
   /** Keeps what the server said, and makes the targets from it and from what is configured. */
   #learn(survey: Survey | undefined): void {
-    const { pool } = this.#options;
-    const dialect = survey?.dialect ?? spokenDialect(pool);
     this.#survey = survey;
-    const targets = new Map<string, AttemptTarget>();
-    if (dialect !== undefined) {
-      const serves = survey?.serves ?? pool.serves ?? [];
-      const offered = offeredNames(pool.models, survey, dialect);
-      const known = survey === undefined ? { dialect, serves } : { dialect, serves, make: survey.make };
-      this.#said = known;
-      for (const model of offered) targets.set(model, { ...known, model });
-      if (dialect === "ollama") addLatest(targets);
-    }
-    this.#targets = targets;
+    this.#serves = servedBy(this.#options.pool, survey);
   }
 }
 
 const noLabels: Readonly<Record<string, string>> = {};
 
-/** What the pool's servers speak as far as that is configured. Those that are not asked speak OpenAI's where it is not. */
-function spokenDialect({ dialect, passthrough }: HttpPoolOptions): ChatDialect | undefined {
-  if (dialect !== "auto") return dialect;
-  return passthrough === true ? "openai" : undefined;
-}
-
-/** True where requests for whatever model may go to each server of the pool. */
-export function takesAnyModel({ passthrough, models }: HttpPoolOptions): boolean {
-  return passthrough === true && models.length === 0;
-}
-
 /** Names in a snapshot. */
 const maxShown = 20;
-
-/**
- * What is both configured and there; all that is there where nothing is configured. What is configured
- * counts as there before the server has answered, and where a server lists nothing.
- */
-function offeredNames(
-  configured: readonly string[],
-  survey: Survey | undefined,
-  dialect: string,
-): Iterable<string> {
-  if (configured.length === 0) return survey?.models.keys() ?? [];
-  if (survey === undefined || survey.models.size === 0) return configured;
-  const { models } = survey;
-  return configured.flatMap((name) => {
-    if (models.has(name)) return [name];
-    const other = dialect === "ollama" ? otherName(name) : undefined;
-    return other !== undefined && models.has(other) ? [other] : [];
-  });
-}
-
-/** For Ollama `name` and `name:latest` are one. */
-function addLatest(targets: Map<string, AttemptTarget>): void {
-  const listed = [...targets];
-  for (const [name, target] of listed) {
-    const other = otherName(name);
-    if (other !== undefined && !targets.has(other)) targets.set(other, target);
-  }
-}
 
 /** The end of what was warned of is told as loudly: a log of warnings alone must not leave a server away for ever. */
 function isWorthWarning(state: HttpEndpointState, previous: HttpEndpointState): boolean {

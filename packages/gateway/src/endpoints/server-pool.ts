@@ -22,13 +22,14 @@ import type { Random } from "../core/random.ts";
 import { resolveHost, type ResolveHost } from "../core/resolve-host.ts";
 import { AddressBook, type PlacedAddress } from "./address-book.ts";
 import type { EndpointMetrics } from "./endpoint-metrics.ts";
-import { listModels } from "./list-models.ts";
 import { PoolMetrics, type Scraping } from "./metrics/pool-metrics.ts";
+import { PoolModels } from "./pool-models.ts";
 import { measuredPool } from "./scarcity/measured-pool.ts";
-import { anyModel, PoolScarcity } from "./scarcity/pool-scarcity.ts";
+import { PoolScarcity } from "./scarcity/pool-scarcity.ts";
 import type { ScarcityGauges } from "./scarcity/scarcity-metrics.ts";
 import { metricsAccess, readPoolAccess, serverAccess, type PoolAccess } from "./server-access.ts";
-import { ServerEndpoint, takesAnyModel, type ServerListener } from "./server-endpoint.ts";
+import { ServerEndpoint, type ServerListener } from "./server-endpoint.ts";
+import { takesAnyModel } from "./server-models.ts";
 
 /** What a pool needs. */
 export interface ServerPoolOptions {
@@ -75,23 +76,12 @@ export interface ServerPool extends HttpPool {
   close(): void;
 }
 
-/** Pause named to callers where it is not known when a server can be asked again, ms. */
-const usualRetryMs = 2_000;
-/** A wait that is longer than this is told to the caller rather than waited for, ms. */
-const patienceMs = 10_000;
-
 /** Makes a pool. Throws a `GatewayError` for credentials or authorities that cannot be read. */
 export function createServerPool(options: ServerPoolOptions): ServerPool {
   return new Pool(options);
 }
 
 const none: readonly ServerEndpoint[] = [];
-
-/** Endpoints of one model. */
-interface Served {
-  readonly all: readonly ServerEndpoint[];
-  readonly candidates: readonly ServerEndpoint[];
-}
 
 class Pool implements ServerPool {
   readonly name: string;
@@ -110,9 +100,7 @@ class Pool implements ServerPool {
   /** Left the book and finish what they have. */
   readonly #draining = new Map<string, ServerEndpoint>();
   #endpoints: readonly ServerEndpoint[] = [];
-  /** By model, made anew after each change; holds only names that a server answers to. */
-  #served: Map<string, Served> | undefined;
-  #models: readonly PooledModel[] | undefined;
+  readonly #models: PoolModels;
   #looked = false;
   #closed = false;
   #onRoom: () => void = () => {};
@@ -128,6 +116,7 @@ class Pool implements ServerPool {
     this.line = line;
     this.scheduling = parts.scheduling;
     this.gate = parts.gate;
+    this.#models = new PoolModels(pool, clock);
     this.#access = readPoolAccess(pool);
     this.#metrics = poolMetrics(parts, () => this.gate?.changed());
     const isFollowed = parts.scarcityGauges !== undefined && (pool.data ?? pool.flow) !== undefined;
@@ -183,11 +172,11 @@ class Pool implements ServerPool {
   }
 
   endpointsFor(model: string): readonly ServerEndpoint[] {
-    return this.#servedBy(model)?.all ?? none;
+    return this.#models.of(model)?.all ?? none;
   }
 
   candidatesFor(model: string): readonly ServerEndpoint[] {
-    return this.#servedBy(model)?.candidates ?? none;
+    return this.#models.of(model)?.candidates ?? none;
   }
 
   awaits(model?: string): boolean {
@@ -196,20 +185,11 @@ class Pool implements ServerPool {
   }
 
   refusalFor(model: string): Failure | undefined {
-    const { all = none, candidates = none } = this.#servedBy(model) ?? {};
-    if (candidates.length > 0) return undefined;
-    const states = new Set(all.map(({ state }) => state));
-    if (states.has("loading")) return undefined;
-    if (states.has("busy") || states.has("rate-limited")) return this.#refusePaused(model, all);
-    const about = states.has("misconfigured")
-      ? "refuse the gateway's requests: their credentials or dialect are not what it was told"
-      : "cannot be asked for this model now";
-    return failure("model_unavailable", `The servers of pool ${this.name} ${about}`, usualRetryMs);
+    return this.#models.refusalFor(model);
   }
 
   models(): readonly PooledModel[] {
-    this.#models ??= listModels(this.name, this.#endpoints);
-    return this.#models;
+    return this.#models.list();
   }
 
   onRoom(listener: () => void): void {
@@ -233,7 +213,7 @@ class Pool implements ServerPool {
     this.#servers.clear();
     this.#draining.clear();
     this.#endpoints = [];
-    this.#forget();
+    this.#models.changed(this.#endpoints);
     this.#parts.metrics.closed(this);
     this.line.flush(failure("draining"));
   }
@@ -263,28 +243,6 @@ class Pool implements ServerPool {
       found: (endpoints) => this.#book.setDiscovered(endpoints),
       failed: (reason) => logger.warn("pool_discovery_failed", { pool: this.name, reason }),
     });
-  }
-
-  /** Short pauses are waited for in line; of a long one the caller is told. */
-  #refusePaused(model: string, all: readonly ServerEndpoint[]): Failure | undefined {
-    const now = this.#parts.clock.now();
-    const waits = all.flatMap(({ resumesAt }) => (resumesAt === undefined ? [] : [resumesAt - now]));
-    const wait = Math.min(...waits);
-    if (!(wait > patienceMs) || waits.length === 0) return undefined;
-    const text = `The servers of pool ${this.name} that have ${JSON.stringify(model)} ask to be left alone for a while`;
-    return failure("model_unavailable", text, wait);
-  }
-
-  #servedBy(asked: string): Served | undefined {
-    this.#served ??= new Map();
-    const model = this.takesAny ? anyModel : asked;
-    const known = this.#served.get(model);
-    if (known !== undefined) return known;
-    const all = this.#endpoints.filter((server) => server.targetFor(model) !== undefined);
-    if (all.length === 0) return undefined;
-    const served = { all, candidates: candidatesOf(all) };
-    this.#served.set(model, served);
-    return served;
   }
 
   #place(placed: readonly PlacedAddress[]): void {
@@ -367,13 +325,8 @@ class Pool implements ServerPool {
     this.#onGone(server);
   }
 
-  #forget(): void {
-    this.#served = undefined;
-    this.#models = undefined;
-  }
-
   #changed(): void {
-    this.#forget();
+    this.#models.changed(this.#endpoints);
     this.#parts.onChange();
     this.gate?.changed();
     this.#onRoom();
@@ -388,17 +341,4 @@ function poolMetrics(parts: ServerPoolOptions, onSignals: () => void): PoolMetri
   const { pool, scraping, connect, clock, random, logger } = parts;
   if (pool.data?.metrics === undefined || scraping === undefined) return undefined;
   return new PoolMetrics({ data: pool.data, scraping, connect, clock, random, logger, onSignals });
-}
-
-/**
- * Healthy servers, and those that one request may try. Where there is none, those that were ejected are
- * asked all the same: ejection never empties a pool. Servers that asked for a pause are left alone even then.
- */
-function candidatesOf(all: readonly ServerEndpoint[]): readonly ServerEndpoint[] {
-  const well = all.filter((server) => server.state === "ready" || server.halfOpen);
-  if (well.some((server) => server.state === "ready")) return well;
-  const waited = all.some(({ state }) => state === "busy" || state === "rate-limited" || state === "loading");
-  if (waited) return well;
-  const ejected = all.filter(({ state }) => state === "unhealthy");
-  return ejected.length > 0 ? ejected : well;
 }
