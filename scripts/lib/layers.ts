@@ -31,7 +31,7 @@ export const layerRows: readonly LayerRow[] = [
   },
   { layer: 3, folders: ["stages/upstream", "stages/escalation"], upTo: 1, also: ["dialects"] },
   { layer: 4, folders: ["pipeline"], upTo: 3 },
-  { layer: 4, folders: ["doors/*", "edge", "jobs", "admin"], upTo: 2 },
+  { layer: 4, folders: ["doors/*", "edge", "admin"], upTo: 2 },
   { layer: 5, folders: ["config"], upTo: 1, also: ["plugins"] },
   { layer: 6, folders: ["app", "cli"], upTo: 6 },
 ];
@@ -74,7 +74,6 @@ export const packageImports: Readonly<Record<string, readonly string[]>> = {
   worker: ["grpc", "protocol"],
   gateway: ["grpc", "protocol", "simulator", "worker"],
   simulator: ["grpc", "protocol"],
-  console: [],
 };
 
 /** The row a folder belongs to, undefined for a folder the table does not know. */
