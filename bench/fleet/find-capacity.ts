@@ -6,15 +6,8 @@ import { runCase } from "./run-case.ts";
 import type { ServerSettings } from "./settings.ts";
 import { mean } from "./statistics.ts";
 
-/** Highest rate, within 2 %, at which round robin's queue wait p99 stays under the bound, as the mean over the seeds. */
-export function findCapacity(load: LoadCase, workload: LoadsWorkload, settings: ServerSettings): number {
-  const bound = parameterOf(workload, "queueWaitP99Ms");
-  const waitAt = (ratePerSecond: number): number =>
-    mean(
-      workload.seeds.map(
-        (seed) => runCase({ workload, settings, load, router: roundRobin, ratePerSecond, seed }).waitP99,
-      ),
-    );
+/** Highest rate, within 2 %, at which the wait stays under the bound; `waitAt` grows with the rate. */
+export function highestRate(waitAt: (ratePerSecond: number) => number, bound: number): number {
   let low = 1;
   while (waitAt(low * 2) < bound) low *= 2;
   let high = low * 2;
@@ -24,4 +17,15 @@ export function findCapacity(load: LoadCase, workload: LoadsWorkload, settings: 
     else high = middle;
   }
   return low;
+}
+
+/** Highest rate at which round robin's queue wait p99 stays under the bound, as the mean over the seeds. */
+export function findCapacity(load: LoadCase, workload: LoadsWorkload, settings: ServerSettings): number {
+  const waitAt = (ratePerSecond: number): number =>
+    mean(
+      workload.seeds.map(
+        (seed) => runCase({ workload, settings, load, router: roundRobin, ratePerSecond, seed }).waitP99,
+      ),
+    );
+  return highestRate(waitAt, parameterOf(workload, "queueWaitP99Ms"));
 }

@@ -3,6 +3,7 @@ import type { FlowSpec } from "../../packages/gateway/src/contracts/plugins/flow
 import { cacheAwareScheduling } from "../../packages/gateway/src/plugins/default-scheduling.ts";
 import { parameterOf, readWorkload } from "../harness/workload.ts";
 import type { Workload } from "../harness/workload.ts";
+import { highestRate } from "./find-capacity.ts";
 import type { FleetRequest } from "./fleet-request.ts";
 import { gatewayRouter } from "./gateway-router.ts";
 import { startLoad } from "./load-case.ts";
@@ -114,7 +115,7 @@ export function runUnloaded(bench: OverloadBench): OverloadResult {
   return run(bench, overloadRouter(workload), [{ load: urgentOf(workload), rate }]);
 }
 
-/** Highest rate of the mix, within 2 %, at which round robin's queue wait p99 stays under the bound. */
+/** Highest rate of the mix at which round robin's queue wait p99 stays under the bound. */
 export function findMixCapacity(workload: OverloadWorkload, settings: ServerSettings): number {
   const urgent = parameterOf(workload, "urgentShare");
   const waitAt = (rate: number): number =>
@@ -127,14 +128,7 @@ export function findMixCapacity(workload: OverloadWorkload, settings: ServerSett
         ]).waitP99;
       }),
     );
-  let low = 1;
-  let high = 256;
-  while (high / low > 1.02) {
-    const middle = Math.sqrt(low * high);
-    if (waitAt(middle) < parameterOf(workload, "queueWaitP99Ms")) low = middle;
-    else high = middle;
-  }
-  return low;
+  return highestRate(waitAt, parameterOf(workload, "queueWaitP99Ms"));
 }
 
 /** Tokens of answers a second at capacity. */
