@@ -84,6 +84,8 @@ export interface Rig {
   /** Resolves once the detector is so. */
   until(id: string, state: string, content?: string): Promise<Row>;
   restart(): Promise<Rig>;
+  /** Makes the updater's clock jump ahead; its timers fire when they would have. */
+  skip(ms: number): void;
 }
 
 /** A detector of `inspect()`. */
@@ -140,8 +142,14 @@ export async function rigOver(
     },
   };
   const url = `${server.url}/index.json`;
+  let skippedMs = 0;
+  const clock: Clock = {
+    now: () => quick.now() + skippedMs,
+    wallNow: () => quick.wallNow() + skippedMs,
+    after: (delayMs, action) => quick.after(delayMs, action),
+  };
   const updater = new ModelUpdater({
-    clock: quick,
+    clock,
     random: createSystemRandom(),
     logger: quiet,
     models,
@@ -200,6 +208,7 @@ export async function rigOver(
       await updater.close();
       return rigOver(test, folder, server, options);
     },
+    skip: (ms) => void (skippedMs += ms),
   };
 }
 

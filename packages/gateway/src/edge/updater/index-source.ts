@@ -102,6 +102,8 @@ function offerOf({ version, url, sha256, bytes, labels }: Entry, base: string): 
   };
 }
 
+const tooLate = transferFailure(`no answer within ${timeoutMs} ms`);
+
 class IndexReader {
   readonly #options: IndexSourceOptions;
   #reading: Promise<Models | TransferFailure> | undefined;
@@ -130,9 +132,7 @@ class IndexReader {
         ? parseIndex(await readLocal(url))
         : await this.#get(url, controller.signal);
     } catch (error) {
-      return transferFailure(
-        controller.signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error),
-      );
+      return controller.signal.aborted ? tooLate : transferFailure(reasonOf(error));
     } finally {
       timer.cancel();
     }
@@ -144,7 +144,7 @@ class IndexReader {
       ...(this.#kept !== undefined && { "if-none-match": this.#kept.etag }),
     };
     const answer = await httpGet({ url, headers, ca: this.#options.ca, stallMs: timeoutMs, signal });
-    if (isTransferFailure(answer)) return answer;
+    if (isTransferFailure(answer)) return signal.aborted ? tooLate : answer;
     if (answer.status === 304 && this.#kept !== undefined) {
       answer.body.destroy();
       return this.#kept.models;

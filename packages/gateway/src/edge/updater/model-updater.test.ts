@@ -1,6 +1,8 @@
 /** Updates from a real HTTP index to the swap, and back. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -24,7 +26,7 @@ import {
 describe("updates from an index", () => {
   it("serves the newest version, swaps to a newer one, and keeps two on the disk", async (test) => {
     const rig = await startRig(test);
-    // On a busy machine the first look may be called off before the server answers.
+    // On a busy machine the first look may be given up before the server answers.
     const missing = `the index of models cannot be read: ${new URL(rig.server.url).host} answered 404`;
     await until("it is told", () => rig.row("det_A").reason === missing);
     rig.offer("det_a", "one");
@@ -127,6 +129,21 @@ describe("updates from an index", () => {
       rig.server.files.set("/index.json", { bytes, etag: "" });
       await until("it is told", () => reason.test(rig.row("det_A").reason));
     });
+});
+
+describe("an index that does not answer", () => {
+  it("is told of by the time it was given", async (test) => {
+    const silent = createServer().listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    test.after(() => void silent.close());
+    const { port } = silent.address() as AddressInfo;
+    const url = `http://127.0.0.1:${port}/index.json`;
+    const rig = await startRig(test, {
+      sources: () => [createIndexSource({ url, ca: undefined, clock: quick })],
+    });
+    const { reason } = await rig.until("det_A", "failed");
+    assert.equal(reason, "the index of models cannot be read: no answer within 10000 ms");
+  });
 });
 
 describe("bad versions", () => {
@@ -365,7 +382,8 @@ describe("many detectors", () => {
   });
 
   it("that are gone end their processes, and their files go after a while", async (test) => {
-    const rig = await startRig(test, { limits: { unusedMs: 1_000 } });
+    const unusedMs = 86_400_000;
+    const rig = await startRig(test, { limits: { unusedMs } });
     rig.offer("det_A", "one");
     await rig.until("det_A", "serving", "one");
     rig.inUse.length = 0;
@@ -382,6 +400,9 @@ describe("many detectors", () => {
       "it is still there",
     );
     rig.inUse.length = 0;
+    await until("it is unloaded again", () => rig.choices.get("det_a")?.versions.length === 0);
+    assert.ok(existsSync(join(rig.folder, "det_a/1/model.onnx")));
+    rig.skip(unusedMs + 1);
     await until("its files are gone", () => !existsSync(join(rig.folder, "det_a")));
   });
 
