@@ -77,7 +77,9 @@ async function askOver(client: RawHttpClient): Promise<RawAnswer> {
 /** What the metrics say, asked over a connection that is there. */
 async function sampleOver(client: RawHttpClient, name: string): Promise<number> {
   client.write("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n");
-  const lines = (await client.answer()).body.toString().split("\n");
+  const { status, body: page } = await client.answer();
+  assert.equal(status, 200, page.toString());
+  const lines = page.toString().split("\n");
   return Number(lines.find((line) => line.startsWith(`${name}{`))?.split(" ")[1]);
 }
 

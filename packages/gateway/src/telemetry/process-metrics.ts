@@ -86,7 +86,8 @@ function exposeMemory(metrics: MetricRegistry): void {
   const heapTotal = metrics.gauge(processMetrics.heapTotal).with();
   const external = metrics.gauge(processMetrics.external).with();
   metrics.onCollect(() => {
-    const memory = process.memoryUsage();
+    const memory = ifReadable(() => process.memoryUsage());
+    if (memory === undefined) return;
     resident.value = memory.rss;
     heapUsed.value = memory.heapUsed;
     heapTotal.value = memory.heapTotal;
@@ -97,11 +98,21 @@ function exposeMemory(metrics: MetricRegistry): void {
 function exposeFileDescriptors(metrics: MetricRegistry): void {
   if (process.platform !== "linux") return;
   const open = metrics.gauge(processMetrics.openFds).with();
-  metrics.onCollect(() => {
-    open.value = readdirSync("/proc/self/fd").length - 1; // listing the folder opens it
-  });
   const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
   if (soft !== undefined) metrics.gauge(processMetrics.maxFds).with().value = Number(soft);
+  metrics.onCollect(() => {
+    // Listing the folder opens it. Where that cannot be done, all there may be are open.
+    open.value = ifReadable(() => readdirSync("/proc/self/fd").length - 1) ?? Number(soft ?? open.value);
+  });
+}
+
+/** What the system tells of the process; undefined where no descriptor is left to read it with: the page is wanted most then. */
+function ifReadable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 function exposeLoopDelay(metrics: MetricRegistry, clock: Clock): { close(): void } {
