@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import path from "node:path";
-import { UsageError, planOf, usage } from "./lib/steps.ts";
+import { UsageError, testEnvironment, planOf, usage } from "./lib/steps.ts";
 import type { Plan } from "./lib/steps.ts";
 import { root } from "./lib/paths.ts";
 
@@ -66,7 +66,10 @@ function run(
 ): Promise<Ended> {
   const start = performance.now();
   const bin = path.join(root, "node_modules", ".bin");
-  const env = { ...process.env, PATH: `${bin}${path.delimiter}${process.env["PATH"] ?? ""}` };
+  const env = {
+    ...testEnvironment(process.env),
+    PATH: `${bin}${path.delimiter}${process.env["PATH"] ?? ""}`,
+  };
   const child = spawn(program, args, {
     cwd: root,
     env,

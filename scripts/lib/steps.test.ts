@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
 import { root } from "./paths.ts";
-import { UsageError, planOf } from "./steps.ts";
+import { UsageError, testEnvironment, planOf } from "./steps.ts";
 
 const names = (plan: ReturnType<typeof planOf>): string[] => plan!.checks.map((check) => check.name);
 
@@ -40,4 +40,17 @@ test("mistakes are told", () => {
   const mistakes = [["--only", "lnit"], ["--nope"], ["no/such.test.ts"], [path.join(root, "config")]];
   for (const args of mistakes) assert.throws(() => planOf(args), UsageError, args.join(" "));
   assert.equal(planOf(["--help"]), undefined);
+});
+
+test("a proxy of the machine is not asked for the machine itself", () => {
+  const environment = { HTTPS_PROXY: "http://proxy.test:3128", NO_PROXY: "inner.test" };
+  const direct = "inner.test,localhost,127.0.0.1,::1";
+  assert.deepEqual(testEnvironment(environment), { ...environment, NO_PROXY: direct, no_proxy: direct });
+  assert.equal(testEnvironment({})["no_proxy"], "localhost,127.0.0.1,::1");
+});
+
+test("a temporary folder whose name is too long for sockets is not used", () => {
+  assert.equal(testEnvironment({ TMPDIR: "/var/tmp/mine" })["TMPDIR"], "/var/tmp/mine");
+  assert.equal(testEnvironment({ TMPDIR: `/home/${"x".repeat(60)}` })["TMPDIR"], "/tmp");
+  assert.ok(!("TMPDIR" in testEnvironment({})));
 });

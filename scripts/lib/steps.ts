@@ -55,6 +55,20 @@ function allChecks(): Check[] {
   return checks;
 }
 
+/** Tests put Unix sockets below the temporary folder, whose whole paths may have 107 bytes. */
+const maxTemporaryBytes = 64;
+
+/**
+ * An environment for tests. This machine is asked directly, whatever proxy is set for the network: curl and clients of gRPC
+ * would send a test's own requests there. A temporary folder whose name is too long for sockets is not used.
+ */
+export function testEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const told = environment["no_proxy"] ?? environment["NO_PROXY"] ?? "";
+  const direct = [told, "localhost", "127.0.0.1", "::1"].filter(Boolean).join(",");
+  const isLong = Buffer.byteLength(environment["TMPDIR"] ?? "") > maxTemporaryBytes;
+  return { ...environment, no_proxy: direct, NO_PROXY: direct, ...(isLong && { TMPDIR: "/tmp" }) };
+}
+
 /** Reads the arguments of `npm test`. Undefined when help was asked for. Throws UsageError. */
 export function planOf(args: readonly string[]): Plan | undefined {
   const { values, positionals } = readArguments(args);

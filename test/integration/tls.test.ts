@@ -179,10 +179,9 @@ describe("a certificate that changes", () => {
     });
     const renewals = () => gateway.events.filter(({ event }) => event === "certificate_renewed").length;
     place(authority.issue("localhost"));
-    await until("both doors have it", () => renewals() === 2);
+    await until("both doors have it, and enough was asked", () => renewals() === 2 && answered > 50);
     running = false;
     await Promise.all(load);
-    assert.ok(answered > 50, String(answered));
     assert.notEqual(await serialOf(), first);
     assert.equal(await handshake(grpc, { ca, ALPNProtocols: ["h2"] }), "open");
   });
