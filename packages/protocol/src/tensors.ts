@@ -88,7 +88,7 @@ export function countBytesElements(data: Uint8Array): number | undefined {
 export function encodeBytesElements(elements: readonly Uint8Array[]): Uint8Array {
   let size = 0;
   for (const element of elements) size += 4 + element.length;
-  const data = new Uint8Array(size);
+  const data = unwritten(size);
   const view = new DataView(data.buffer);
   let offset = 0;
   for (const element of elements) {
@@ -97,4 +97,9 @@ export function encodeBytesElements(elements: readonly Uint8Array[]): Uint8Array
     offset += 4 + element.length;
   }
   return data;
+}
+
+/** Memory of its own for bytes that are all written next: zeros before them would cost as much as the bytes. */
+function unwritten(bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 }

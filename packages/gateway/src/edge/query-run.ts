@@ -92,8 +92,7 @@ export class QueryRun {
       const outcome = await this.#askLocal();
       await this.#act(decide(this.#situation(outcome)));
     } catch (error) {
-      const text = error instanceof Error ? error.stack : String(error);
-      this.#deps.logger.error("edge_query_failed", { queryId: this.#id, error: text });
+      this.#logError("edge_query_failed", error);
     }
   }
 
@@ -255,6 +254,7 @@ export class QueryRun {
         return this.#queueUnanswered(reason, problem);
       case "relay":
         this.#observe(
+          this.#facts,
           { answeredBy: "none", escalation: { reason, how: "asked" }, withheld: "cloud_failed" },
           "bad_upstream_answer",
         );
@@ -306,17 +306,38 @@ export class QueryRun {
     void store.spend({ detectorId: this.#known.detector.id, period, escalations: 1, lastAt: at });
   }
 
-  /** Keeps and tells an answer that promises nothing. */
+  /** Tells an answer that promises nothing, and keeps it. A caller who waits does not wait for that: the answer is written first. */
   #end(ending: Ending): WireAnswer {
-    const query = imageQueryOf(this.#facts, ending);
+    const facts = this.#facts;
+    const query = imageQueryOf(facts, ending);
+    if (this.#isLater) this.#keep(facts, query, ending);
+    else setImmediate(() => this.#keep(facts, query, ending));
+    return this.#written(query, ending);
+  }
+
+  #keep(facts: QueryFacts, query: ImageQuery, ending: Ending): void {
     const { picture, mediaType } = this.#call;
-    this.#deps.store.keepQuery(storedQueryOf(this.#facts, query, ending));
-    if (!this.#isLater) this.#deps.store.offerPicture(query.id, { bytes: picture, mediaType });
-    return this.#tell(query, ending);
+    const { store } = this.#deps;
+    try {
+      store.keepQuery(storedQueryOf(facts, query, ending));
+      if (!this.#isLater) store.offerPicture(query.id, { bytes: picture, mediaType });
+      this.#observe(facts, ending, this.#localFailure?.code);
+    } catch (error) {
+      this.#logError("edge_query_not_kept", error);
+    }
+  }
+
+  #logError(event: string, error: unknown): void {
+    const text = error instanceof Error ? error.stack : String(error);
+    this.#deps.logger.error(event, { queryId: this.#id, error: text });
   }
 
   #tell(query: ImageQuery, ending: Ending): WireAnswer {
-    this.#observe(ending, this.#localFailure?.code);
+    this.#observe(this.#facts, ending, this.#localFailure?.code);
+    return this.#written(query, ending);
+  }
+
+  #written(query: ImageQuery, ending: Ending): WireAnswer {
     const { answeredBy, escalation, withheld } = ending;
     return writeQueryAnswer(query, {
       answeredBy,
@@ -340,12 +361,16 @@ export class QueryRun {
   }
 
   #failed(reason: Failure): Failure {
-    this.#observe({ answeredBy: "none", escalation: undefined, withheld: undefined }, reason.code);
+    const ended = { answeredBy: "none", escalation: undefined, withheld: undefined } as const;
+    this.#observe(this.#facts, ended, reason.code);
     return reason;
   }
 
-  #observe(ended: Pick<QueryObservation, "answeredBy" | "escalation" | "withheld">, code?: ErrorCode): void {
-    const facts = this.#facts;
+  #observe(
+    facts: QueryFacts,
+    ended: Pick<QueryObservation, "answeredBy" | "escalation" | "withheld">,
+    code?: ErrorCode,
+  ): void {
     const { latencyMs } = facts;
     this.#deps.observer.answered(observationOf(facts, { ...ended, failure: code, latencyMs }));
   }

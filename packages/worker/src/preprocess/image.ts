@@ -123,10 +123,11 @@ async function decodeOne(sharp: SharpFactory, picture: Uint8Array, config: Image
   if (picture.length === 0) throw new Error("is empty; expected a JPEG, PNG or WebP file");
   if (!isKnownFormat(picture)) throw new Error("is not an image; expected a JPEG, PNG or WebP file");
   const { width, height, fit, channels, maxPixels } = config;
+  // Transparency and bars become black, sharp's own default: a colour that is named would be parsed for each picture.
   const upright = sharp(picture, { failOn: "error", limitInputPixels: maxPixels, sequentialRead: true })
     .autoOrient()
-    .flatten({ background: "#000" })
-    .resize(width, height, { fit, background: "#000" });
+    .flatten()
+    .resize(width, height, { fit });
   const coloured = channels === 1 ? upright.greyscale().toColourspace("b-w") : upright.toColourspace("srgb");
   try {
     const { data, info } = await coloured.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });

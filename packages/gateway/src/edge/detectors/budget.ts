@@ -1,8 +1,18 @@
 /** What a detector, or all of them, may still send to the cloud this month. */
 
+const dayMs = 86_400_000;
+
+/** The month of the day that was asked for last: it is asked for with every query. */
+const last = { day: Number.NaN, month: "" };
+
 /** Such as `2026-01`, UTC. */
 export function monthOf(epochMs: number): string {
-  return new Date(epochMs).toISOString().slice(0, 7);
+  const day = Math.floor(epochMs / dayMs);
+  if (day !== last.day) {
+    last.month = new Date(epochMs).toISOString().slice(0, 7);
+    last.day = day;
+  }
+  return last.month;
 }
 
 /** Counts escalations and audits of a calendar month. */

@@ -8,6 +8,7 @@ import { Cancellation, type CancelReason } from "../../core/cancellation.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { failure, isFailure, toFailure, type Failure } from "../../core/errors.ts";
 import type { ServedModel } from "../../core/model.ts";
+import type { SpentMemory } from "../../core/wire-answer.ts";
 import type {
   BoundTensors,
   InferenceRequest,
@@ -37,6 +38,8 @@ export class PictureQuestion implements TensorPayload, ResponseSink {
   readonly #cancellation = new Cancellation();
   #exchange: Exchange | undefined;
   #answer: TensorAnswer | undefined;
+  /** The picture as it was sent: a copy that nobody else has. */
+  #sent: Uint8Array | undefined;
   #isDone = false;
 
   constructor(parts: PictureQuestionParts) {
@@ -81,7 +84,9 @@ export class PictureQuestion implements TensorPayload, ResponseSink {
     const { picture, mediaType } = this.#parts.question;
     if (pictureType(picture) === undefined) return notTaken(mediaType);
     const tensor = plainTensor(model, { kind: "image", bytes: picture });
-    return isFailure(tensor) ? tensor : bindTensors(model, { inputs: [tensor], outputs: undefined });
+    if (isFailure(tensor)) return tensor;
+    this.#sent = tensor.data;
+    return bindTensors(model, { inputs: [tensor], outputs: undefined });
   }
 
   write(answer: TensorAnswer): WireAnswer {
@@ -89,8 +94,15 @@ export class PictureQuestion implements TensorPayload, ResponseSink {
     return nothing;
   }
 
-  whole(): void {
+  whole(_: WireAnswer, spent?: SpentMemory): void {
+    if (spent?.request === true) this.#freeSent();
     this.#settle(this.#answer ?? failure("bad_upstream_answer"));
+  }
+
+  /** Before the next picture takes fresh memory, which is slower than what was just in use. */
+  #freeSent(): void {
+    const buffer = this.#sent?.buffer;
+    if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
   }
 
   fail(reason: Failure): void {
