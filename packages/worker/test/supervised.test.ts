@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { getPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -81,6 +82,11 @@ function inferRequest(name: string, ...values: number[]) {
 }
 
 const mlp = buildMlp({ layers: [2, 2], seed: 1 });
+
+test("leaves the processor to its gateway where both want it", async (context) => {
+  const { child } = await start(context, { "mlp/1/model.onnx": mlp });
+  assert.equal(getPriority(child.pid), Math.min(19, getPriority() + 5));
+});
 
 for (const passConfig of ["config", "no config"] as const) {
   test(`serves what loads and says why the rest does not (${passConfig} in its spec)`, async (context) => {
