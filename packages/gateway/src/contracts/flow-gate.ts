@@ -18,6 +18,11 @@ export interface FlowGate {
   readonly waitsForEndpoints: boolean;
   /** False: requests of this priority wait, even while an endpoint has room. */
   mayDispatch(model: string, priority: number): boolean;
+  /**
+   * How full one server is by the configured saturation signal: 0 idle, 1 full. Undefined: its metrics are too old to say; flow
+   * control holds it where it was, which does not mean that it is full. Absent: nothing is configured.
+   */
+  fullnessOf?(endpoint: SchedulableEndpoint): number | undefined;
   /** The request has its place. */
   granted(grant: FlowGrant): FlowHold;
   /** Something has changed that the gate cannot see: a page of metrics, endpoints that came or went. */

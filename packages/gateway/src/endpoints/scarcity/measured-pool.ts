@@ -1,4 +1,5 @@
 /** A pool as its scarcity looks at it. */
+import type { FlowGate } from "../../contracts/flow-gate.ts";
 import type { PooledModel } from "../../contracts/http-endpoint.ts";
 import type { Line, LineCost } from "../../contracts/line.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -10,6 +11,7 @@ export interface ScarcitySource {
   readonly name: string;
   /** Its servers take whatever model. */
   readonly takesAny: boolean;
+  readonly gate?: Pick<FlowGate, "fullnessOf"> | undefined;
   readonly line: Pick<Line<ForwardPayload, LineCost>, "length" | "oldestAt" | "eachShape">;
   models(): readonly PooledModel[];
   endpointsFor(model: string): readonly MeasuredServer[];
@@ -22,6 +24,7 @@ export function measuredPool(pool: ScarcitySource, clock: Clock): MeasuredPool {
     name,
     modelNames: () => (takesAny ? [anyModel] : pool.models().map((model) => model.name)),
     serversFor: (model) => pool.endpointsFor(model),
+    fullnessOf: (server) => pool.gate?.fullnessOf?.(server),
     lineFor(model) {
       const waiting = takesAny ? line.length : waitingFor(line, model);
       const { oldestAt } = line;

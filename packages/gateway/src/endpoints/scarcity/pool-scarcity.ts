@@ -21,6 +21,8 @@ export interface MeasuredPool {
   /** Every model once; `anyModel` where servers take whatever is asked. */
   modelNames(): readonly string[];
   serversFor(model: string): readonly MeasuredServer[];
+  /** How full a server is by what the configuration says that this means; absent or undefined: `fullnessOf`. */
+  fullnessOf?(server: SchedulableEndpoint): number | undefined;
   /** Requests in line for the model, and how long the first has waited, ms. */
   lineFor(model: string): { readonly waiting: number; readonly oldestMs: number };
 }
@@ -102,7 +104,7 @@ export class PoolScarcity implements Scarcity {
     for (const server of this.#pool.serversFor(model)) {
       seen.answered += server.answered;
       if (!canBeAsked(server.state)) continue;
-      const fullness = fullnessOf(server);
+      const fullness = this.#pool.fullnessOf?.(server) ?? fullnessOf(server);
       const weight = Number.isFinite(server.capacity) ? server.capacity : 1;
       seen.replicas++;
       seen.weights += weight;

@@ -7,6 +7,7 @@ import { createMetrics } from "../../index.ts";
 import { parseExposition } from "../../../../../test/harness/exposition.ts";
 import { LoadTrend } from "./load-trend.ts";
 import { ModelScarcity, type ScarcitySample } from "./model-scarcity.ts";
+import { measuredPool } from "./measured-pool.ts";
 import { PoolScarcity, type MeasuredPool, type MeasuredServer } from "./pool-scarcity.ts";
 import { RegimeSwitch } from "./regime-switch.ts";
 import { ReplicaAdvice } from "./replica-advice.ts";
@@ -281,6 +282,32 @@ describe("a pool", () => {
     assert.ok(Math.abs((hot?.saturation ?? 0) - 1) < 0.01);
     scarcity.close();
     assert.equal(clock.dueInMs(), undefined);
+  });
+
+  test("its servers are as full as the configured signal says; where that cannot say, as the usual one does", () => {
+    const clock = createManualClock();
+    const told = new Map([["a", 0.9]]);
+    const scarcity = new PoolScarcity(
+      measuredPool(
+        {
+          name: "p",
+          takesAny: true,
+          gate: { fullnessOf: ({ id }) => told.get(id.slice("p/".length)) },
+          line: { length: 0, oldestAt: undefined },
+          models: () => [],
+          endpointsFor: () => [server("a"), server("b", { load: { ...createLoad(), requests: 5 } })],
+        },
+        clock,
+      ),
+      clock,
+    );
+    scarcity.start();
+    clock.advance(10_000);
+    assert.ok(Math.abs((scarcity.readings()[0]?.saturation ?? 0) - 0.7) < 0.01);
+    told.set("b", 1.3);
+    clock.advance(10_000);
+    assert.equal(scarcity.regimeOf("m"), "scarce");
+    scarcity.close();
   });
 
   test("a large server weighs more than a small one", () => {

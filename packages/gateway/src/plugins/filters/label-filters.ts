@@ -1,6 +1,7 @@
 /** Filters by what labels endpoints have. */
 import { z } from "zod";
 import type { Filter, SchedulableEndpoint } from "../../contracts/plugins/scheduling.ts";
+import { roleLabel } from "../../core/serving-stages.ts";
 import { definePlugin } from "../define-plugin.ts";
 import { keepWhere } from "../keep-where.ts";
 import { labelSelector, selects, valueOf } from "../label-selector.ts";
@@ -41,9 +42,6 @@ export const byLabelFilter = definePlugin({
     });
   },
 });
-
-/** Label that tells what part of a request a server computes. */
-const roleLabel = "llm-d.ai/role";
 
 function roleFilter(role: "prefill" | "decode" | "encode", roles: readonly string[], allowsNoLabel: boolean) {
   return definePlugin({

@@ -55,6 +55,36 @@ describe("the gate of a pool", () => {
     assert.equal(rig.gate.underWay, 1, "only the first end counts");
   });
 
+  it("opens only where servers for prompts and servers for answers both have room, and calls off at the fuller", () => {
+    const at = (slot: number, role: string): Loaded => ({
+      ...loaded(slot, 2),
+      labels: { "llm-d.ai/role": role },
+    });
+    const [prefill, decode] = [at(0, "prefill"), at(1, "decode")];
+    const rig = new FlowRig({
+      spec: { eviction: "sheddable-eviction-filter" },
+      endpoints: [prefill, decode, at(2, "encode")],
+    });
+    const idle = run(rig, prefill, -1);
+    const all = [run(rig, decode, -1), run(rig, decode, -1)];
+    assert.equal(rig.gate.saturation, 1);
+    assert.equal(rig.gate.mayDispatch("m", 0), false, "a third of all places is taken, and all of one kind");
+    rig.clock.advance(1);
+    assert.deepEqual([idle.off.length, all.flatMap(({ off }) => off).length], [0, 1]);
+    rig.clock.advance(20);
+    assert.equal(rig.gate.mayDispatch("m", 0), true);
+    assert.equal(rig.gate.saturation, 0.5);
+  });
+
+  it("says how full one server is, unless its metrics are too old", () => {
+    const server = loaded(0, 2);
+    const rig = new FlowRig({ endpoints: [server] });
+    run(rig, server);
+    assert.equal(rig.gate.fullnessOf(server), 0.5);
+    const told = new FlowRig({ spec: { saturation: "utilization-detector" }, endpoints: [server] });
+    assert.equal(told.gate.fullnessOf(server), undefined);
+  });
+
   it("sees what was just sent: ten requests of one turn do not all go for two places", () => {
     const server = loaded(0, 2);
     const rig = new FlowRig({ endpoints: [server] });

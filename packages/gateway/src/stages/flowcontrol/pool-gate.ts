@@ -9,6 +9,7 @@ import type { Clock, Timer } from "../../core/clock.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { ForwardPayload, TokenUsage } from "../../core/forward.ts";
 import type { InferenceRequest } from "../../core/request.ts";
+import { servingStages } from "../../core/serving-stages.ts";
 import type { FlowMeters } from "./flow-metrics.ts";
 import { sheddingRefusal } from "./flow-refusals.ts";
 import type { PredictedWork } from "./predicted-work.ts";
@@ -40,6 +41,10 @@ export interface PoolGateOptions {
 interface Verdict {
   model: string;
   endpoints: readonly SchedulableEndpoint[];
+  /** The same by what they compute of a request. */
+  stages: readonly (readonly SchedulableEndpoint[])[];
+  /** The stage that is fullest: its saturation is that of all. */
+  fullest: readonly SchedulableEndpoint[];
   /** Count of changes when it was made. */
   madeAt: number;
   saturation: number;
@@ -108,10 +113,18 @@ export class PoolGate implements FlowGate, RunningOwner, Inspect {
     };
   }
 
-  /** Of all the pool's servers together. */
+  /** Of all the pool's servers together: of the fullest of their stages. */
   get saturation(): number {
-    const { endpoints = [] } = this.#pool ?? {};
-    return this.#options.flow.saturation.plugin.saturation(endpoints, this.#options.clock.now());
+    const { flow, clock } = this.#options;
+    const stages = servingStages(this.#pool?.endpoints ?? []);
+    return Math.max(...stages.map((stage) => flow.saturation.plugin.saturation(stage, clock.now())));
+  }
+
+  fullnessOf(endpoint: SchedulableEndpoint): number | undefined {
+    const { flow, clock } = this.#options;
+    const now = clock.now();
+    const { plugin } = flow.saturation;
+    return (plugin.stale?.([endpoint], now) ?? 0) > 0 ? undefined : plugin.endpointSaturation(endpoint, now);
   }
 
   /** Servers whose metrics say nothing. */
@@ -206,6 +219,8 @@ export class PoolGate implements FlowGate, RunningOwner, Inspect {
     const made = {
       model,
       endpoints: [],
+      stages: [],
+      fullest: [],
       madeAt: -1,
       saturation: 1,
       priorities: [],
@@ -218,13 +233,22 @@ export class PoolGate implements FlowGate, RunningOwner, Inspect {
 
   #decide(verdict: Verdict, endpoints: readonly SchedulableEndpoint[], now: number): void {
     const { flow, priorities } = this.#options;
-    verdict.endpoints = endpoints;
+    if (verdict.endpoints !== endpoints || verdict.stages.length === 0) {
+      verdict.endpoints = endpoints;
+      verdict.stages = servingStages(endpoints);
+    }
     verdict.madeAt = this.#changes;
     verdict.priorities = priorities();
     if (verdict.ceilings.length !== verdict.priorities.length) {
       verdict.ceilings = new Float64Array(verdict.priorities.length);
     }
-    verdict.saturation = flow.saturation.plugin.saturation(endpoints, now);
+    verdict.saturation = -Infinity;
+    for (const stage of verdict.stages) {
+      const saturation = flow.saturation.plugin.saturation(stage, now);
+      if (saturation <= verdict.saturation) continue;
+      verdict.saturation = saturation;
+      verdict.fullest = stage;
+    }
     const regime = this.#pool?.scarcity?.regimeOf(verdict.model) ?? "plenty";
     flow.usageLimit.plugin.ceilings(verdict.saturation, verdict.priorities, verdict.ceilings, regime);
   }
@@ -243,7 +267,7 @@ export class PoolGate implements FlowGate, RunningOwner, Inspect {
   #shortage(model: string, priority: number): Shortage | undefined {
     const verdict = this.#verdictOf(model);
     if (verdict === undefined) return undefined;
-    const { saturation, endpoints } = verdict;
+    const { saturation, fullest: endpoints } = verdict;
     const ceiling = this.#ceilingOf(verdict, priority);
     return saturation < ceiling ? undefined : { priority, endpoints, saturation, ceiling };
   }
