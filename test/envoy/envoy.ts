@@ -99,3 +99,43 @@ test("without a picker nothing is let through, and GET requests go to any server
   await gateway.close({ graceMs: 0 });
   assert.ok((await fetch(`${envoy.url}/v1/models`)).status >= 500);
 });
+
+for (const [name, mode] of Object.entries(modes)) {
+  test(`a head that suffices is answered before its body, ${name}`, async (t) => {
+    const simulator = await startSimulator({ face: "vllm", models: ["a"] });
+    t.after(() => simulator.close());
+    const { gateway } = await startPicker(t, {
+      pools: { pool: { dialect: "openai", endpoints: [simulator.url], passthrough: true } },
+      door: { tls: "self-signed" },
+    });
+    const pickerPort = gateway.listening.extProc?.port ?? 0;
+    const envoy = await startEnvoy(t, { pickerPort, bufferBytes: 4_194_304, mode });
+    if (envoy === undefined) return;
+    const [pool] = gateway.forward.pools();
+    const underWay = (): number | undefined => pool?.endpoints[0]?.load.requests;
+    for (const hasLength of [true, false]) {
+      const text = JSON.stringify({
+        model: "a",
+        messages: [{ role: "user", content: "x".repeat(220_000) }],
+        max_tokens: 3,
+        stream: true,
+      });
+      const length = hasLength ? { "content-length": String(text.length) } : undefined;
+      const headers = { "x-gateway-model-name": "a", ...length };
+      const call = startCall(envoy.url, { path: "/v1/chat/completions", headers });
+      call.request.flushHeaders();
+      await until("it has its place", () => underWay() === 1);
+      call.request.write(text.slice(0, 100_000));
+      call.request.end(text.slice(100_000));
+      await call.ended();
+      assert.equal(call.status, 200, call.text);
+      assert.match(call.text, /data: \[DONE\]\n\n$/);
+      const came = simulator.requests.last("/v1/chat");
+      assert.equal(came?.body, text);
+      // Of a body that is streamed both ways, Envoy keeps no length.
+      const isHeld = mode["request_body_mode"] === "BUFFERED";
+      if (hasLength && isHeld) assert.equal(came.headers["content-length"], String(text.length));
+      await until("its place is given back", () => underWay() === 0);
+    }
+  });
+}

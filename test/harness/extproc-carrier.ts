@@ -30,6 +30,8 @@ export interface CarriedRequest {
   readonly headers?: Readonly<Record<string, string>> | Pairs;
   /** Bytes of a piece of the body. Default 65,536. */
   readonly pieceBytes?: number;
+  /** The body waits, piece by piece, for `CarriedCall.pass`. */
+  readonly isSlow?: boolean;
   /** Trailers come behind the body. */
   readonly trailers?: boolean;
   /** What the metadata says of endpoints that may be chosen. */
@@ -44,7 +46,7 @@ export interface CarriedRequest {
 }
 
 /** What became of it. */
-class CarriedCall {
+export class CarriedCall {
   /** Status of the answer; 0 before it is here. */
   status = 0;
   headers: Pairs = [];
@@ -70,6 +72,8 @@ class CarriedCall {
   /** Nothing more will come. */
   hasEnded = false;
   leave: () => void = () => {};
+  /** Lets so many pieces of a slow body pass; default: all that are left. */
+  pass: (pieces?: number) => void = () => {};
 
   get text(): string {
     return Buffer.concat(this.chunks).toString();
@@ -130,6 +134,11 @@ class Carried {
   #answer: IncomingMessage | undefined;
   #answerHeaders: Pairs = [];
   #requestReady = false;
+  /** Messages of the request's body that are not written yet, and how many of them may be. */
+  readonly #bodyMessages: object[] = [];
+  #mayPass = 0;
+  /** Of a body that is streamed one way: what the picker has not answered yet. */
+  #unanswered = 0;
   /** Of an answer that is not streamed both ways: what the picker has not answered yet. */
   readonly #pieces: { readonly body: Buffer; readonly last: boolean }[] = [];
 
@@ -147,6 +156,11 @@ class Carried {
       ...(this.#body === undefined ? [] : ([["content-type", "application/json"]] as const)),
       ...more,
     ];
+    this.#mayPass = asked.isSlow === true ? 0 : Infinity;
+    this.call.pass = (pieces = Infinity) => {
+      this.#mayPass += pieces;
+      this.#writeBody();
+    };
     this.call.leave = () => {
       this.#server?.destroy();
       this.#stream.cancel();
@@ -173,7 +187,7 @@ class Carried {
         ? {}
         : { protocol_config: { request_body_mode: requestMode, response_body_mode: responseMode } }),
     });
-    if (!isWhole && requestMode === "FULL_DUPLEX_STREAMED") this.#writeBody(this.#body);
+    if (!isWhole && requestMode === "FULL_DUPLEX_STREAMED") this.#queueBody(this.#body);
   }
 
   #metadata(): object {
@@ -183,13 +197,23 @@ class Carried {
     return { metadata_context: { filter_metadata: { "envoy.lb.subset_hint": value } } };
   }
 
-  #writeBody(body: Buffer): void {
+  #queueBody(body: Buffer): void {
     const { pieceBytes = 65_536, trailers = false } = this.#asked;
     for (let at = 0; at < body.length || at === 0; at += pieceBytes) {
       const last = at + pieceBytes >= body.length && !trailers;
-      this.#stream.write({ request_body: { body: body.subarray(at, at + pieceBytes), end_of_stream: last } });
+      this.#bodyMessages.push({
+        request_body: { body: body.subarray(at, at + pieceBytes), end_of_stream: last },
+      });
     }
-    if (trailers) this.#stream.write({ request_trailers: { trailers: headerMap([["x-checksum", "1"]]) } });
+    if (trailers)
+      this.#bodyMessages.push({ request_trailers: { trailers: headerMap([["x-checksum", "1"]]) } });
+    this.#writeBody();
+  }
+
+  #writeBody(): void {
+    const now = this.#bodyMessages.splice(0, this.#mayPass);
+    this.#mayPass -= now.length;
+    for (const message of now) this.#stream.write(message);
   }
 
   #reply(reply: EnvoyReply): void {
@@ -231,7 +255,14 @@ class Carried {
     this.#headers = applyMutation(this.#headers, mutation ?? {});
     const { requestMode } = this.#asked;
     if (requestMode === "BUFFERED" && this.#body !== undefined) {
-      this.#stream.write({ request_body: { body: this.#body, end_of_stream: true }, ...this.#metadata() });
+      this.#bodyMessages.push({
+        request_body: { body: this.#body, end_of_stream: true },
+        ...this.#metadata(),
+      });
+      this.#writeBody();
+    } else if (requestMode === "STREAMED" && this.#body !== undefined) {
+      this.#unanswered = Math.max(1, Math.ceil(this.#body.length / (this.#asked.pieceBytes ?? 65_536)));
+      this.#queueBody(this.#body);
     } else if (this.#body === undefined || requestMode === "NONE") this.#send();
   }
 
@@ -241,6 +272,12 @@ class Carried {
       this.#headers = applyMutation(this.#headers, headers ?? {});
       call.sentBody = mutation?.body ?? this.#body ?? Buffer.alloc(0);
       return this.#send();
+    }
+    if (this.#asked.requestMode === "STREAMED") {
+      assert.equal(mutation, undefined, "the body is as it came");
+      call.sentBody = this.#body ?? Buffer.alloc(0);
+      if (--this.#unanswered === 0) this.#send();
+      return;
     }
     const { body = Buffer.alloc(0), end_of_stream: last = false } = mutation?.streamed_response ?? {};
     call.slices.push(body.length);

@@ -94,7 +94,6 @@ describe("bodies", () => {
     const b = await bench(t, { script: ({ response }) => response.end("{}") });
     const answer = await b.carrier.ask({ path: "/tokenize", method: "POST", body: "" });
     assert.deepEqual(answer.slices, [0]);
-    assert.equal(answer.sentHeader("content-length"), "0");
     await rest(b);
   });
 

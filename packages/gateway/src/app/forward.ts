@@ -24,6 +24,7 @@ import type { FlowControl } from "../stages/flowcontrol/create-flow-control.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
 import { createRouting } from "../stages/routing/create-routing.ts";
 import { createForwardRouter } from "../stages/routing/forward-router.ts";
+import { createHeadCheck } from "../stages/routing/head-check.ts";
 import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
 import { createFaultLog } from "../stages/scheduling/fault-log.ts";
 import { createUpstream, type ForwardUpstream } from "../stages/upstream/create-upstream.ts";
@@ -175,7 +176,18 @@ function makePool(
     scraping,
   };
   const gate = flow?.control.gate;
-  const made = createServerPool({ ...parts, line, gate, clock, random, logger, metrics, onChange });
+  const flowNeedsBody = flow?.needsBody;
+  const made = createServerPool({
+    ...parts,
+    line,
+    gate,
+    flowNeedsBody,
+    clock,
+    random,
+    logger,
+    metrics,
+    onChange,
+  });
   if (flow === undefined) return made;
   flow.control.attach(made);
   flows.push(flow.control);
@@ -223,15 +235,16 @@ function createStages({
     metrics,
     onRefused: (request, reason) => records.addRefused(request, reason.code),
   });
+  const decidesByHead = createHeadCheck({ catalog, routes, rules });
   const record = recorder({ records, logger, watch });
   if (routes.every(({ escalate }) => escalate === undefined)) {
     const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord: record });
-    return { stages: { routing, scheduling, upstream }, carried: upstream.carried };
+    return { stages: { routing, decidesByHead, scheduling, upstream }, carried: upstream.carried };
   }
   const onRecord = noting(record);
   const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord });
   const escalation = createEscalation({ clock, metrics, catalog, scheduling, upstream });
-  return { stages: { routing, ...escalation }, carried: upstream.carried };
+  return { stages: { routing, decidesByHead, ...escalation }, carried: upstream.carried };
 }
 
 /** Keeps each record, counts it, and writes it to a log that is read so closely. */

@@ -11,6 +11,8 @@ import type { GatewayContext } from "./options.ts";
 export interface PoolFlow {
   readonly control: FlowControl;
   readonly signals: ReadonlySet<SignalName>;
+  /** As `WiredFlow.needsBody`. */
+  readonly needsBody: boolean;
 }
 
 /**
@@ -25,5 +27,6 @@ export function createPoolFlow(
   if (spec === undefined) return undefined;
   const flow = createFlowPolicies(spec, plugins, { clock, random, logger, metrics });
   const onFault = createFaultLog(logger, clock);
-  return { control: createFlowControl({ pool: name, flow, clock, metrics, onFault }), signals: flow.signals };
+  const control = createFlowControl({ pool: name, flow, clock, metrics, onFault });
+  return { control, signals: flow.signals, needsBody: flow.needsBody };
 }

@@ -41,9 +41,11 @@ function configure(
   };
   try {
     const read = definition.parameters.parse(parameters);
-    const { prompt = false } = definition.needsOf?.(read) ?? definition.needs ?? {};
+    const { prompt = false, body = true } = definition.needsOf?.(read) ?? definition.needs ?? {};
     const rule = definition.create(read, { ...shared, name, dataIndex }) as RoutingRule;
-    return { spec, rule, readsPrompt: prompt };
+    // Which model a body really names is not known before it is here.
+    const needsBody = prompt || body || spec.models !== undefined;
+    return { spec, rule, readsPrompt: prompt, needsBody };
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     throw new GatewayError(error.code, `rule ${name}: ${toFailure(error).message}`);

@@ -142,6 +142,11 @@ export interface HttpPool extends Inspect {
   readonly scheduling?: WiredScheduling | undefined;
   /** Absent: an endpoint with room is all that a request waits for. */
   readonly gate?: FlowGate | undefined;
+  /**
+   * Whether a request has to be here whole before an endpoint is chosen: what chooses, or who waits, depends on its body,
+   * or the pool's models are a list that it is held against. Absent: true.
+   */
+  readonly needsBody?: boolean;
   /** How scarce its servers are, model by model; absent: nobody measures it. */
   readonly scarcity?: Scarcity | undefined;
   /** All endpoints that serve the model, in whatever state; empty when none does. */

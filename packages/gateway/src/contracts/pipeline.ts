@@ -1,5 +1,6 @@
 /** The seam between everything that asks (doors, edge, jobs) and the core. */
 import type { Failure } from "../core/errors.ts";
+import type { ForwardPayload } from "../core/forward.ts";
 import type { Caller, InferenceRequest, RequestHead } from "../core/request.ts";
 import type { ModelDecision } from "./endpoint.ts";
 import type { ForwardDecision } from "./http-endpoint.ts";
@@ -14,6 +15,11 @@ export type Decision = ModelDecision | ForwardDecision;
 export interface Pipeline {
   /** Headers only, before a body byte is kept: who calls, and may they. */
   admit(head: RequestHead): Caller | Failure | Promise<Caller | Failure>;
+  /**
+   * Whether nothing on the request's way needs more than its head, so that `decide` may be asked before its body is here:
+   * for requests of `Route.fromHead`. Absent: never.
+   */
+  decidesByHead?(request: InferenceRequest<ForwardPayload>): boolean;
   /** Routing, waiting in line, scheduling. A value where no wait is needed. */
   decide(request: InferenceRequest): Decision | Failure | Promise<Decision | Failure>;
   /**

@@ -1,7 +1,8 @@
 /** What answers URLs: routes are data, so that the door owns sockets and knows no dialect. */
 import type { Failure } from "../core/errors.ts";
 import type { HeaderList, HeaderMap } from "../core/headers.ts";
-import type { Caller, InferenceRequest, RouteScope, WireAnswer } from "../core/request.ts";
+import type { ForwardPayload } from "../core/forward.ts";
+import type { Caller, InferenceRequest, RequestWith, RouteScope, WireAnswer } from "../core/request.ts";
 import type { Cancellation } from "../core/cancellation.ts";
 import type { BodyStream } from "./body-stream.ts";
 import type { Exchange, ResponseSink } from "./sink.ts";
@@ -25,6 +26,17 @@ export interface HttpCall {
   /** Monotonic, ms. */
   readonly receivedAt: number;
   readonly cancellation: Cancellation;
+}
+
+/** A call of which nothing but the head is kept. */
+export interface HeadCall extends Pick<
+  HttpCall,
+  "headers" | "caller" | "requestId" | "receivedAt" | "cancellation"
+> {
+  /** The model that its headers name. */
+  readonly model: string;
+  /** Length of its body, as far as it is known. */
+  readonly bytes: number;
 }
 
 /** What a handler gives back: an answer, a refusal, or a request for the pipeline. */
@@ -57,6 +69,8 @@ export interface Route {
   readonly writeFailure: FailureWriter;
   /** May throw a `GatewayError`; anything else thrown is answered `internal`. */
   handle(call: HttpCall): RouteResult | StreamedAnswer | Promise<RouteResult | StreamedAnswer>;
+  /** The request of a call whose body passes by unread. Absent: the address needs the body. */
+  fromHead?(call: HeadCall): RequestWith<ForwardPayload>;
 }
 
 /** One gRPC call with its message read. */

@@ -155,6 +155,11 @@ export interface ForwardPayload {
   /** Size of the caller's body; absent where it is not known. */
   readonly bytes?: number;
   /**
+   * Of a request whose body is not kept: whether it may go to the server as it is, whatever it has. Only `attempt` for such
+   * servers is no failure, and its `body` is empty. Absent: the body is here.
+   */
+  passesTo?(target: AttemptTarget): boolean;
+  /**
    * To be called before `attempt` with the same target. A promise, never rejected, where the request is so large
    * that a thread translates it: `attempt` is called once it is kept. Undefined: `attempt` may be called at once.
    * A request that is called off before its turn is not translated.

@@ -1,5 +1,5 @@
 /** Makes the pipeline's request from a call of either door. */
-import type { HttpCall, RpcCall } from "../contracts/route.ts";
+import type { HeadCall, HttpCall, RpcCall } from "../contracts/route.ts";
 import type { Payload, RequestWith } from "../core/request.ts";
 
 /** What a dialect read about a request. */
@@ -15,7 +15,7 @@ export interface RequestParts<P extends Payload> {
 
 /** The request, with its deadline counted from its arrival. */
 export function createRequest<P extends Payload>(
-  call: HttpCall | RpcCall,
+  call: HttpCall | HeadCall | RpcCall,
   parts: RequestParts<P>,
 ): RequestWith<P> {
   return {

@@ -40,6 +40,8 @@ export interface ServerPoolOptions {
   readonly line: Line<ForwardPayload, LineCost>;
   /** How an endpoint is chosen; undefined: by the stage's default. */
   readonly scheduling?: WiredScheduling | undefined;
+  /** Flow control depends on bodies. Default false. */
+  readonly flowNeedsBody?: boolean | undefined;
   /** Hears when signals are new, or endpoints come and go. */
   readonly gate?: FlowGate | undefined;
   /** Where further endpoints come from. The pool starts and closes it. */
@@ -138,6 +140,14 @@ class Pool implements ServerPool {
 
   get endpoints(): readonly ServerEndpoint[] {
     return this.#endpoints;
+  }
+
+  get needsBody(): boolean {
+    const { scheduling, options } = this;
+    if (options.models.length > 0 || this.#parts.flowNeedsBody === true || scheduling === undefined)
+      return true;
+    // Shadows read prompts from when they say so.
+    return scheduling.needsBody || scheduling.readsPrompt;
   }
 
   get takesAny(): boolean {

@@ -40,6 +40,8 @@ export interface ForwardStages {
   readonly routing: (
     request: InferenceRequest<ForwardPayload>,
   ) => ForwardRoute | Failure | Promise<ForwardRoute | Failure>;
+  /** Whether routing, waiting and scheduling need nothing but the head of the request. Absent: never. */
+  readonly decidesByHead?: (request: InferenceRequest<ForwardPayload>) => boolean;
   /** Which endpoint of the pool takes it; drains the pool's line. */
   readonly scheduling: Scheduling;
   /** Carries it there, and its answer back. */
@@ -50,6 +52,7 @@ export interface ForwardStages {
 export function createPipeline(stages: Stages): Pipeline {
   return {
     admit: stages.admission,
+    decidesByHead: (request) => decidesByHead(stages, request),
     decide: (request) => decide(stages, request),
     carry: (decision, sink) => carry(stages, decision, sink),
   };
@@ -63,6 +66,12 @@ function decide(stages: Stages, request: InferenceRequest): Decision | Failure |
   const { escalation } = stages;
   if (escalation === undefined) return decideModel(stages, request);
   return escalation.decide(request, (asked) => decideModel(stages, asked));
+}
+
+/** What a caller may use of which model, and how much, is held against its bodies. */
+function decidesByHead({ forward }: Stages, request: InferenceRequest<ForwardPayload>): boolean {
+  const { models, meter } = request.caller;
+  return models === undefined && meter === undefined && forward?.decidesByHead?.(request) === true;
 }
 
 function carry(stages: Stages, decision: Decision, sink: ResponseSink): Exchange {

@@ -26,7 +26,8 @@ export function createFlowPolicies(spec: FlowSpec, registry: PluginRegistry, hos
   const bands = new Map(spec.bands.map((band) => [band.priority, band]));
   const bandOf = (priority: number): BandSpec =>
     bands.get(priority) ?? (priority < 0 ? spec.defaultNegativeBand : spec.defaultBand);
-  for (const band of [...spec.bands, spec.defaultBand, spec.defaultNegativeBand]) plugins.check(band);
+  const all = [...spec.bands, spec.defaultBand, spec.defaultNegativeBand];
+  for (const band of all) plugins.check(band);
   return {
     mode: spec.mode ?? "wait",
     maxRequests: spec.maxRequests,
@@ -39,6 +40,7 @@ export function createFlowPolicies(spec: FlowSpec, registry: PluginRegistry, hos
     usageLimit: plugins.make<UsageLimitPolicy>(spec.usageLimit, "usage-limit"),
     eviction:
       spec.eviction === undefined ? undefined : plugins.make<EvictionPolicy>(spec.eviction, "eviction"),
+    needsBody: plugins.needBody || [spec, ...all].some(({ maxTokens }) => maxTokens !== Infinity),
     signals: plugins.signals,
   };
 }
@@ -49,6 +51,8 @@ class FlowPlugins {
   readonly #host: ProfilesHost;
   /** Of all that were asked for. */
   readonly signals = new Set<SignalName>();
+  /** Whether one of those needs requests whole. */
+  needBody = false;
 
   constructor(spec: FlowSpec, registry: PluginRegistry, host: ProfilesHost) {
     this.#registry = registry;
@@ -87,6 +91,7 @@ class FlowPlugins {
       resolvePlugin({ name, type: name, parameters: {} }, this.#registry, this.#host.logger);
     this.#resolved.set(name, plugin);
     requireKind(plugin, kind);
+    if (plugin.needs.body === true) this.needBody = true;
     return plugin;
   }
 }

@@ -54,6 +54,7 @@ export function createProfiles(
     dataSize: places.size,
     inflightIndex: places.find(inflightTokensKey) ?? -1,
     readsPrompt: plugins.some(({ needs }) => needs.prompt === true),
+    needsBody: plugins.some(({ needs }) => needs.prompt === true || needs.body === true),
     signals,
   };
 }

@@ -42,6 +42,7 @@ function needsOf(definition: PluginDefinition, parameters: unknown): PluginNeeds
     produces: [...(needs.produces ?? []), ...(more.produces ?? [])],
     signals: [...(needs.signals ?? []), ...(more.signals ?? [])],
     prompt: needs.prompt === true || more.prompt === true,
+    body: needs.body === true || more.body === true,
   };
 }
 

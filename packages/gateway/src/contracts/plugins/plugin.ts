@@ -54,6 +54,12 @@ export interface PluginNeeds {
   readonly signals?: readonly SignalName[];
   /** True where `promptBytes` of a request, or `prompt` of a rule's, is read, or the prompt is edited. */
   readonly prompt?: boolean;
+  /**
+   * True where a request must be here whole: more of its body counts than its length and the model that headers name. A
+   * request that may be decided on by its head has no prompt, no bound of tokens, and its length is the only estimate.
+   * Default: as `prompt`, and true for a rule that says nothing of either.
+   */
+  readonly body?: boolean;
 }
 
 /** What a plugin gets when it is made. */

@@ -74,4 +74,6 @@ export interface ConfiguredRule {
   readonly rule: RoutingRule;
   /** The rule reads texts of the prompt, or edits it. */
   readonly readsPrompt: boolean;
+  /** The rule looks at more than headers and caller, or may change the body: its requests are to be here whole. */
+  readonly needsBody: boolean;
 }

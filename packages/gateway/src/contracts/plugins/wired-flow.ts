@@ -36,6 +36,8 @@ export interface WiredFlow {
   readonly saturation: Named<SaturationSignal>;
   readonly usageLimit: Named<UsageLimitPolicy>;
   readonly eviction: Named<EvictionPolicy> | undefined;
+  /** Whether predicted tokens count, of which a body tells more than its length. */
+  readonly needsBody: boolean;
   /** Quantities of servers' metrics that the plugins read. */
   readonly signals: ReadonlySet<SignalName>;
 }

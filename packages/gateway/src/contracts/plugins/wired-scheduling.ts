@@ -30,6 +30,8 @@ export interface WiredScheduling {
   readonly inflightIndex: number;
   /** Whether anything reads `ScheduledRequest.promptBytes`. */
   readonly readsPrompt: boolean;
+  /** Whether anything reads more of a body than its length (`PluginNeeds.body`); true wherever `readsPrompt` is. */
+  readonly needsBody: boolean;
   /** What somebody reads of `ServerSignals`: nothing else has to be looked for. */
   readonly signals: ReadonlySet<SignalName>;
 }

@@ -2,7 +2,6 @@
 import type { Cancellation } from "../../core/cancellation.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type {
-  AnswerReader,
   AnswerSink,
   Attempt,
   AttemptTarget,
@@ -10,26 +9,21 @@ import type {
   PromptEdit,
   PromptReading,
   TokenEstimate,
-  TokenUsage,
 } from "../../core/forward.ts";
 import { nameAt } from "../../core/model-name.ts";
 import { headerValue, type HeaderMap } from "../../core/headers.ts";
-import { passRefusal } from "../chat/refusal.ts";
 import type { ChatTranslation } from "../chat/translation.ts";
 import { editBody, type Edit, type EditedBody } from "../json/replace-span.ts";
 import { EditablePrompt } from "../prompt/editable-prompt.ts";
 import { promptShapes } from "../prompt/prompt-shape.ts";
 import { renamed } from "../streams/renamed-answer.ts";
-import { StreamRelay } from "../streams/stream-relay.ts";
-import { WholeRelay } from "../streams/whole-relay.ts";
-import { writeAnthropicRefusal } from "./errors.ts";
+import { messagesReader, type MessagesOperation } from "./messages-answers.ts";
 import { promptPartsOf, type MessagesEnvelope } from "./read-envelope.ts";
-import { anthropicStream, MessagesInspector, readWholeUsage } from "./relay.ts";
 import { anthropicVersion } from "./write-messages.ts";
 
 /** What one call's payload is made from. */
 export interface MessagesPayloadParts {
-  readonly operation: "messages" | "count_tokens";
+  readonly operation: MessagesOperation;
   readonly path: string;
   /** Without the `?`. */
   readonly query: string;
@@ -39,14 +33,12 @@ export interface MessagesPayloadParts {
   readonly translate: (estimate: TokenEstimate, sent: EditedBody) => ChatTranslation;
 }
 
-const noTokens: TokenUsage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, estimated: false };
-
 /** One call. */
 export class MessagesPayload implements ForwardPayload {
   readonly kind = "forward";
   readonly dialect = "anthropic";
   readonly repeatable = true;
-  readonly operation: "messages" | "count_tokens";
+  readonly operation: MessagesOperation;
   readonly stream: boolean;
   readonly estimate: TokenEstimate;
   readonly #parts: MessagesPayloadParts;
@@ -129,7 +121,11 @@ export class MessagesPayload implements ForwardPayload {
       path: isTheirs && query !== "" ? `${path}?${query}` : path,
       headers: this.#headers(isTheirs),
       ...(edits.length === 0 ? { body } : editBody(body, edits)),
-      reader: this.#reader(renamed(out, { sent: model, told: envelope.model, isStream: this.stream })),
+      reader: messagesReader(this.operation, {
+        out: renamed(out, { sent: model, told: envelope.model, isStream: this.stream }),
+        estimate: this.estimate,
+        isStream: this.stream,
+      }),
     };
   }
 
@@ -145,17 +141,4 @@ export class MessagesPayload implements ForwardPayload {
     }
     return list;
   }
-
-  #reader(out: AnswerSink): AnswerReader {
-    const { estimate, operation } = this;
-    const shared = { out, estimate, passedHeaders: ["request-id"], refused: refuse };
-    if (this.stream) {
-      return new StreamRelay({ ...shared, words: anthropicStream, inspector: new MessagesInspector() });
-    }
-    const readUsage = (tail: Uint8Array, answerBytes: number): TokenUsage =>
-      operation === "count_tokens" ? noTokens : readWholeUsage(tail, answerBytes, estimate);
-    return new WholeRelay({ ...shared, readUsage });
-  }
 }
-
-const refuse: AnswerReader["refused"] = (answer) => passRefusal(answer, writeAnthropicRefusal);

@@ -1,14 +1,24 @@
 /** OpenAI's addresses that models answer. The listing of models is with that of predictive ones (`tfserving`). */
-import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
+import type { HeadCall, HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
+import type { AnswerSink, AttemptTarget, ForwardPayload, TokenEstimate } from "../../core/forward.ts";
+import type { RequestWith } from "../../core/request.ts";
 import type { CallerCodec, ServerCodecs } from "../chat/codec.ts";
 import { inTurns, readAtOnceBytes } from "../json/in-turns.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
+import { PassingPayload } from "../passing-payload.ts";
 import { createRequest } from "../request.ts";
 import { openAiChat, openAiResponses } from "./openai-callers.ts";
 import { writeOpenAiFailure } from "./openai-errors.ts";
-import { OpenAiPayload, openAiPaths, type OpenAiOperation } from "./openai-payload.ts";
+import {
+  openAiPaths,
+  openAiReader,
+  openAiRefused,
+  servesBytes,
+  type OpenAiOperation,
+} from "./openai-answers.ts";
+import { OpenAiPayload } from "./openai-payload.ts";
 import { readOpenAiCall, readOpenAiCallInTurns, type OpenAiCall } from "./read-call.ts";
 
 /** What the routes are built from. */
@@ -37,7 +47,27 @@ export function createOpenAiRoutes(deps: OpenAiDeps): Route[] {
     body: "bytes",
     writeFailure: writeOpenAiFailure,
     handle: (call) => handle(deps, operation, call),
+    fromHead: (call) => fromHead(deps, operation, call),
   }));
+}
+
+function fromHead(
+  { defaults }: OpenAiDeps,
+  operation: OpenAiOperation,
+  call: HeadCall,
+): RequestWith<ForwardPayload> {
+  const parts = {
+    dialect: "openai",
+    operation,
+    path: openAiPaths[operation],
+    isServed: (target: AttemptTarget) => servesBytes(operation, target),
+    createReader: (out: AnswerSink, estimate: TokenEstimate, isStream: boolean) =>
+      openAiReader(operation, { out, estimate, isStream, hidesUsage: false }),
+    refused: openAiRefused,
+  } as const;
+  const payload = new PassingPayload(parts, call);
+  const { model } = call;
+  return createRequest(call, { model, version: undefined, payload, timeoutMs: defaults.requestTimeoutMs });
 }
 
 function handle(

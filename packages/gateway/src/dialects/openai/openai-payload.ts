@@ -2,67 +2,24 @@
 import type { Cancellation } from "../../core/cancellation.ts";
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type {
-  AnswerReader,
   AnswerSink,
   Attempt,
   AttemptTarget,
   ForwardPayload,
-  Operation,
   PromptEdit,
   PromptReading,
   TokenEstimate,
-  TokenUsage,
-  RefusedAnswer,
 } from "../../core/forward.ts";
 import { nameAt } from "../../core/model-name.ts";
 import type { HeaderList } from "../../core/headers.ts";
 import type { AnswerContext, CallerCodec, ServerCodecs } from "../chat/codec.ts";
-import { passRefusal } from "../chat/refusal.ts";
 import { ChatTranslation, notOffered } from "../chat/translation.ts";
 import type { JsonThreads } from "../json/json-threads.ts";
 import { EditablePrompt } from "../prompt/editable-prompt.ts";
 import { promptShapes, type PromptShape } from "../prompt/prompt-shape.ts";
-import { estimateUsage } from "../streams/estimate-tokens.ts";
 import { renamed } from "../streams/renamed-answer.ts";
-import { SseReader } from "../streams/sse-reader.ts";
-import { StreamRelay, type StreamWords } from "../streams/stream-relay.ts";
-import { WholeRelay } from "../streams/whole-relay.ts";
-import { ChatInspector } from "./chat-inspector.ts";
-import { writeOpenAiErrorEvent, writeOpenAiRefusal } from "./openai-errors.ts";
+import { openAiPaths, openAiReader, servesBytes, type OpenAiOperation } from "./openai-answers.ts";
 import { asksForUsage, bodyFor, promptPartsOf, type OpenAiCall } from "./read-call.ts";
-import { readUsage } from "./read-usage.ts";
-import { writeResponsesErrorEvent } from "./responses-events.ts";
-import { ResponsesInspector } from "./responses-inspector.ts";
-import { sseHeaders } from "./sse-headers.ts";
-
-/** The addresses that models answer. */
-export type OpenAiOperation = Extract<Operation, "chat" | "completions" | "embeddings" | "responses">;
-
-/** Paths by operation, the same for callers and servers. */
-export const openAiPaths: Readonly<Record<OpenAiOperation, string>> = {
-  chat: "/v1/chat/completions",
-  completions: "/v1/completions",
-  embeddings: "/v1/embeddings",
-  responses: "/v1/responses",
-};
-
-/**
- * Headers of servers that go on to callers: what tells of this answer alone. Rate limits are of the
- * gateway's account, request ids and cookies of the gateway's connection; those stay.
- */
-const passedHeaders = ["openai-processing-ms", "openai-version"] as const;
-
-const streamWords: StreamWords = {
-  contentType: "text/event-stream",
-  headers: sseHeaders,
-  createReader: (handler) => new SseReader(handler),
-  writeError: writeOpenAiErrorEvent,
-};
-
-const responsesWords: StreamWords = {
-  ...streamWords,
-  writeError: (reason) => writeResponsesErrorEvent(reason, 0),
-};
 
 const jsonRequest: HeaderList = [
   ["content-type", "application/json"],
@@ -171,37 +128,12 @@ export class OpenAiPayload implements ForwardPayload {
       path: openAiPaths[this.operation],
       headers: this.stream ? streamRequest : jsonRequest,
       ...bodyFor(call, { model, addsUsage, prompt: this.#prompt?.edits }),
-      reader: this.stream ? this.#streamReader(sink, addsUsage) : this.#wholeReader(sink),
+      reader: openAiReader(this.operation, {
+        out: sink,
+        estimate: this.estimate,
+        isStream: this.stream,
+        hidesUsage: addsUsage,
+      }),
     };
   }
-
-  #streamReader(out: AnswerSink, hidesUsage: boolean): AnswerReader {
-    const isResponses = this.operation === "responses";
-    return new StreamRelay({
-      words: isResponses ? responsesWords : streamWords,
-      inspector: isResponses ? new ResponsesInspector() : new ChatInspector(hidesUsage),
-      out,
-      estimate: this.estimate,
-      passedHeaders,
-      refused,
-    });
-  }
-
-  #wholeReader(out: AnswerSink): AnswerReader {
-    const { estimate } = this;
-    const hasCompletion = this.operation !== "embeddings";
-    const read = (tail: Uint8Array, answerBytes: number): TokenUsage =>
-      readUsage(tail) ?? estimateUsage(estimate, hasCompletion ? answerBytes : 0);
-    return new WholeRelay({ out, passedHeaders, readUsage: read, refused });
-  }
-}
-
-/** Ollama has all of OpenAI's addresses but responses, which newer ones serve. */
-function servesBytes(operation: OpenAiOperation, target: AttemptTarget): boolean {
-  if (operation === "responses") return target.serves.includes("responses");
-  return target.dialect !== "anthropic";
-}
-
-function refused(answer: RefusedAnswer): ReturnType<AnswerReader["refused"]> {
-  return passRefusal(answer, writeOpenAiRefusal);
 }

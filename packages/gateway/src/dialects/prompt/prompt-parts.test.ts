@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import { isFailure } from "../../core/errors.ts";
 import { promptPartsOf as anthropicParts, readEnvelope as readMessages } from "../anthropic/read-envelope.ts";
 import { promptPartsOf as ollamaParts, readEnvelope } from "../ollama/read-envelope.ts";
-import { OpenAiPayload, type OpenAiOperation } from "../openai/openai-payload.ts";
+import type { OpenAiOperation } from "../openai/openai-answers.ts";
+import { OpenAiPayload } from "../openai/openai-payload.ts";
 import { readOpenAiCall } from "../openai/read-call.ts";
 
 function bytesOf(body: unknown, indent?: number): Uint8Array {

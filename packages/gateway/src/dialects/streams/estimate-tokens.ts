@@ -10,7 +10,7 @@ import type { Attachments } from "../json/value-bytes.ts";
 export const bytesPerToken = 4;
 
 /** Tokens of so many bytes, rounded up. */
-function estimateTokens(bytes: number): number {
+export function estimateTokens(bytes: number): number {
   return Math.ceil(bytes / bytesPerToken);
 }
 

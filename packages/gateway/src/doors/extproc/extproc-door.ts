@@ -16,6 +16,7 @@ import { OpenStreams } from "./open-streams.ts";
 import { ProcessStream } from "./process-stream.ts";
 import { RouteTable } from "./route-table.ts";
 import type { StreamContext } from "./stream-context.ts";
+import { UsualBody } from "./usual-body.ts";
 
 /** Path of the one method. */
 export const processPath = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
@@ -169,6 +170,7 @@ function contextOf({ options, metrics, routes, ...door }: ExtProcDoorOptions): S
       maxTotalBodyBytes: options.maxTotalBodyBytes,
       maxHeaders: options.maxHeaders,
     },
+    usualBody: new UsualBody(),
     subsets: options.subsets,
     clock,
     random,

@@ -39,6 +39,11 @@ export const extProcMetrics = {
     labels: [],
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
   },
+  early: {
+    name: "spillway_extproc_early_picks_total",
+    help: "Requests that were decided on by their head alone, while their body passed by unread.",
+    labels: [],
+  },
   heldBytes: {
     name: "spillway_extproc_held_bytes",
     help: "Bytes of request bodies that are held.",
@@ -53,6 +58,7 @@ export interface ExtProcMeters {
   readonly inFlight: MetricValue;
   readonly immediate: MetricFamily<MetricValue>;
   readonly pick: MetricHistogram;
+  readonly early: MetricValue;
   readonly heldBytes: MetricValue;
 }
 
@@ -69,6 +75,7 @@ export function createExtProcMeters(metrics: Metrics): ExtProcMeters {
     inFlight: metrics.gauge(extProcMetrics.inFlight).with(),
     immediate: metrics.counter(extProcMetrics.immediate),
     pick: metrics.histogram(extProcMetrics.pick).with(),
+    early: metrics.counter(extProcMetrics.early).with(),
     heldBytes: metrics.gauge(extProcMetrics.heldBytes).with(),
   };
 }

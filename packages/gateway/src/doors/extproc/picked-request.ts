@@ -41,6 +41,8 @@ export class PickedRequest {
   #status: number | undefined;
   #retryAfterMs: number | undefined;
   #ended = false;
+  /** Bytes of a body that passed by; undefined: as many as the request has. */
+  requestBytes: number | undefined;
   /** Bytes of the answer as they went to the caller. */
   answerBytes = 0;
 
@@ -127,7 +129,7 @@ export class PickedRequest {
       durationMs: clock.now() - this.#startedAt,
       firstTokenMs: this.#firstTokenMs,
       usage,
-      requestBytes: request.payload.bytes,
+      requestBytes: this.requestBytes ?? request.payload.bytes,
       responseBytes: this.answerBytes,
       escalation: escalation?.story,
       answered: this.#firstTokenMs !== undefined && (this.#status ?? 500) < 300,

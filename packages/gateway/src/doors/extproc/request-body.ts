@@ -44,6 +44,11 @@ export class RequestBody {
     return undefined;
   }
 
+  /** As they came. */
+  get pieces(): readonly Buffer[] {
+    return this.#pieces;
+  }
+
   /** All of it in one; the same each time. */
   join(): Buffer {
     const [first, second] = this.#pieces;

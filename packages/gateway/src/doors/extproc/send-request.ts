@@ -44,7 +44,7 @@ export function sendRequest(
   const { wire, addresses, scores } = sent;
   const pieces = wire === undefined ? undefined : [wire.body, ...(wire.rest ?? [])];
   const destination = { addresses, scores };
-  if (body.isAbsent) return send([requestHeadersReply(changesOf(head, sent, undefined), destination)]);
+  if (body.isAbsent) return sendHead({ head, sent, length: undefined }, send);
   let length = body.length;
   if (pieces !== undefined) length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const changes = changesOf(head, sent, length);
@@ -53,6 +53,21 @@ export function sendRequest(
     sendSlices("request", pieces ?? [body.join()], !body.hasTrailers, send);
   } else send([heldBodyReply("request", { body: pieces, changes, destination })]);
   if (body.hasTrailers) send([trailersReply("request")]);
+}
+
+/** A head whose body passes by. */
+export interface HeadToSend extends Pick<RequestToSend, "head" | "sent"> {
+  /** `content-length` to be set; undefined: as it is. */
+  readonly length: number | undefined;
+}
+
+/** Sends the answer to a head alone. */
+export function sendHead(
+  { head, sent, length }: HeadToSend,
+  send: (message: readonly Uint8Array[]) => void,
+): void {
+  const { addresses, scores } = sent;
+  send([requestHeadersReply(changesOf(head, sent, length), { addresses, scores })]);
 }
 
 function changesOf(head: RequestHeadRead, sent: SentRequest, length: number | undefined): HeaderChanges {

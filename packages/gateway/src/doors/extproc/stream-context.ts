@@ -8,6 +8,7 @@ import type { Random } from "../../core/random.ts";
 import type { ExtProcMeters } from "./extproc-metrics.ts";
 import type { CarriedEnd } from "./picked-request.ts";
 import type { RouteTable } from "./route-table.ts";
+import type { UsualBody } from "./usual-body.ts";
 
 /** Bounds of one request and of all. */
 export interface StreamLimits {
@@ -24,6 +25,7 @@ export interface StreamContext {
   readonly pools: Pick<ForwardCatalog, "pools">;
   readonly routes: RouteTable;
   readonly limits: StreamLimits;
+  readonly usualBody: UsualBody;
   /** Envoy's list of endpoints that may be chosen counts. */
   readonly subsets: boolean;
   /** Where scores come from that are told in the metadata; undefined: none are. */

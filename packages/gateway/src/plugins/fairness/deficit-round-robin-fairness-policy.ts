@@ -114,5 +114,6 @@ export const deficitRoundRobinFairnessPolicy = definePlugin({
     quantum: z.number().int().min(1).max(1_000_000).default(256),
     weights: z.record(z.string().min(1), z.number().min(0.01).max(100)).default({}),
   }),
+  needs: { body: true },
   create: (options) => new DeficitRoundRobin(options),
 });

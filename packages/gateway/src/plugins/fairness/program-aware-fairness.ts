@@ -246,6 +246,7 @@ export const programAwareFairness = definePlugin({
     evictionTtlSeconds: seconds.default(3_600),
     evictionSweepSeconds: seconds.default(300),
   }),
+  needsOf: ({ strategy }) => ({ body: strategy !== "rr" }),
   create({ strategy, ...options }, { clock, metrics }): FairnessPolicy {
     switch (strategy) {
       case "drr":

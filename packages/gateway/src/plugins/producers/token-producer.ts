@@ -15,7 +15,7 @@ export const tokenProducer = definePlugin({
       .optional()
       .describe("Four bytes a token, and a fixed number of tokens for a picture; the only way there is"),
   }),
-  needs: { produces: [tokenCountKey] },
+  needs: { produces: [tokenCountKey], body: true },
   create(_parameters, host): Producer {
     const index = host.dataIndex(tokenCountKey);
     return {

@@ -133,8 +133,13 @@ export const match: PluginDefinition<RoutingRule, MatchParameters> = {
   kinds: ["rule"],
   summary: "Chooses pool, model, priority and fairness id by headers, model, prompt and caller",
   parameters,
-  needsOf: ({ cases }) => ({
-    prompt: cases.some(({ when }) => when.promptPrefix !== undefined || when.messagePrefix !== undefined),
-  }),
+  needsOf: ({ cases }) => {
+    const prompt = cases.some(
+      ({ when }) => when.promptPrefix !== undefined || when.messagePrefix !== undefined,
+    );
+    // A model that headers name is taken at their word, which must not get anybody around a rule.
+    const model = cases.some(({ when, do: action }) => (when.model ?? action.model) !== undefined);
+    return { prompt, body: prompt || model };
+  },
   create: (given) => new Match(given),
 };

@@ -65,6 +65,28 @@ function quoted(model: string): string {
   return JSON.stringify(model.slice(0, 200));
 }
 
+/** Every place where `createForwardRouter` may send requests for a model, without a choice; empty where it would refuse. */
+export function createPlaces({
+  catalog,
+  routes: options,
+}: Pick<ForwardRouterOptions, "catalog" | "routes">): (model: string) => readonly ForwardRoute[] {
+  const routes = routesByName(options);
+  return (model) => {
+    const pools = catalog.pools();
+    const route = routes.get(model);
+    if (route === undefined) {
+      const pool = pools.find((each) => each.endpointsFor(model).length > 0);
+      return pool === undefined ? [] : [{ pool, model }];
+    }
+    const { targets, escalate } = route;
+    return targets.flatMap(({ pool: name, model: target }) => {
+      const pool = pools.find((each) => each.name === name);
+      if (pool === undefined) return [];
+      return [escalate === undefined ? { pool, model: target } : { pool, model: target, escalate }];
+    });
+  };
+}
+
 /** Targets by every name of their model: `name` and `name:latest` are one where no other route says otherwise. */
 function routesByName(options: readonly RouteOptions[]): ReadonlyMap<string, CompiledRoute> {
   const routes = options.map(({ model, targets, escalate }) => {

@@ -22,6 +22,7 @@ function rule(name: string, apply: Apply, more: Partial<ConfiguredRule["spec"]> 
     },
     rule: { applies: () => true, apply, onFailure: "closed", timeoutMs: 100 },
     readsPrompt: false,
+    needsBody: false,
   };
 }
 

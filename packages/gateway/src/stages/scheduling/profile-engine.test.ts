@@ -69,6 +69,7 @@ function engineOf(profiles: readonly WiredProfile[], more: Partial<WiredScheduli
     dataSize: 0,
     inflightIndex: -1,
     readsPrompt: false,
+    needsBody: false,
     signals: new Set(),
     ...more,
   };
