@@ -363,6 +363,48 @@ describe("answers", () => {
     assert.equal(pool?.endpoints[0]?.state, "rate-limited");
   });
 
+  it("that refuse a translated request are told in its caller's words, where they can be changed", async (t) => {
+    const told = { type: "error", error: { type: "rate_limit_error", message: "slow down" } };
+    let status = 429;
+    let text = JSON.stringify(told);
+    const script = ({ response }: ModelCall): void => {
+      response.writeHead(status, { "content-type": "application/json", "retry-after": "3" });
+      response.write(text.slice(0, 9));
+      setTimeout(() => response.end(text.slice(9)), 10);
+    };
+    const b = await bench(t, { script, pool: { dialect: "anthropic" } });
+    const ask = async (more: object = {}): Promise<readonly [number, string, string | undefined]> => {
+      const answer = await b.carrier.ask({ ...chat({ max_tokens: 5 }), ...more });
+      assert.equal(answer.streamCode, 0);
+      const kinds = answer.replies.map(({ response }) => response);
+      assert.equal(kinds.filter((kind) => kind === "response_headers").length, 1);
+      assert.equal(answer.header("x-went-into-resp-headers"), "true");
+      return [answer.status, answer.text, answer.header("retry-after")];
+    };
+    for (const stream of [false, true]) {
+      for (const more of [
+        {},
+        { answerTrailers: true },
+        { responseMode: "BUFFERED" },
+        { responseMode: "BUFFERED", answerTrailers: true },
+      ]) {
+        const [code, said, retryAfter] = await ask({ ...chat({ stream, max_tokens: 5 }), ...more });
+        assert.deepEqual([code, retryAfter], [429, "3"]);
+        assert.match(said, /^\{"error":\{"message":"slow down"/);
+      }
+    }
+    // Its head is out already.
+    assert.equal((await ask({ responseMode: "STREAMED" }))[1], text);
+    status = 400;
+    text = JSON.stringify({ ...told, more: "x".repeat(200_000) });
+    assert.equal((await ask())[1], text);
+    // The credentials are the caller's own.
+    status = 401;
+    text = JSON.stringify(told);
+    assert.deepEqual((await ask()).slice(0, 2), [401, text]);
+    await rest(b);
+  });
+
   it("that no dialect can read pass as they are", async (t) => {
     const b = await bench(t, {
       script: ({ response }) => response.writeHead(200, { "content-type": "text/plain" }).end("hello"),

@@ -2,6 +2,7 @@
 import type { Failure } from "../../core/errors.ts";
 import type { AnswerReader, AnswerSink, TokenUsage } from "../../core/forward.ts";
 import type { HeaderList, HeaderMap } from "../../core/headers.ts";
+import type { WireAnswer } from "../../core/wire-answer.ts";
 
 /**
  * What becomes of the answer's bytes.
@@ -22,6 +23,8 @@ export class AnswerRelay implements AnswerSink {
   tokens: TokenUsage | undefined;
   /** What the reader made of the head. */
   headers: HeaderList = [];
+  /** The server was asked in another API than the caller's. */
+  isTranslated = false;
   /** Nothing good can be made of the answer. */
   failed: Failure | undefined;
   readonly #onLateEnd: () => void;
@@ -54,6 +57,11 @@ export class AnswerRelay implements AnswerSink {
   readHead(status: number, headers: HeaderMap): boolean {
     this.#reader?.head(status, headers);
     return this.failed === undefined;
+  }
+
+  /** An answer that is no 2xx, in the caller's API; instead of all else. Undefined: nobody reads it. */
+  refused(answer: Parameters<AnswerReader["refused"]>[0]): WireAnswer | undefined {
+    return this.#reader?.refused(answer);
   }
 
   /** The bytes that go on for a piece of the answer. */

@@ -34,6 +34,7 @@ export class RequestDecision {
   #only: AddressSubset | undefined;
   /** The body as it came. */
   #body: Uint8Array | undefined;
+  #path = "";
   #asked: InferenceRequest | undefined;
 
   constructor(stream: RequestStream) {
@@ -45,6 +46,7 @@ export class RequestDecision {
     const stream = this.#stream;
     this.#only = only;
     this.#body = body;
+    this.#path = head.path;
     const result = route.handle({
       method: head.method,
       path: route.path,
@@ -155,6 +157,7 @@ export class RequestDecision {
     const passes = request.payload.passesTo !== undefined;
     const isOwn = passes || (wire.body === this.#body && wire.rest === undefined);
     relay.begin(wire.reader, isOwn ? "watched" : "rewritten");
+    relay.isTranslated = !isOwn && !this.#path.endsWith(wire.path);
     this.relay = relay;
     request.cancellation.listen((reason) => (reason === "evicted" ? stream.evicted() : undefined));
     const { explanations } = stream.context;
