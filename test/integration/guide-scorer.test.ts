@@ -50,7 +50,7 @@ test("the guide has the files it speaks of", () => {
 });
 
 test("the scorer passes its test", limit, async () => {
-  // What `npm install` does.
+  // What the guide does with `ln`.
   mkdirSync(path.join(folder, "node_modules/@spillway"), { recursive: true });
   symlinkSync(
     path.join(repositoryRoot, "packages/gateway"),

@@ -92,6 +92,23 @@ describe("what is wrong is said with the name of who is at fault", () => {
   }
 });
 
+test("a plugin that misspells what its kind has to do is refused by what it lacks", () => {
+  const misspelt = definePlugin({
+    type: "cost-scorer",
+    kinds: ["scorer"],
+    summary: "scores",
+    parameters: noParameters,
+    create: () => ({ scor: () => undefined }),
+  });
+  const [profile] = leastWorkScheduling.profiles;
+  const spec = specOf({
+    plugins: [...leastWorkScheduling.plugins, ...plainPlugins("cost-scorer")],
+    profiles: [{ ...profile, scorers: [{ plugin: "cost-scorer", weight: 1 }] }],
+  });
+  const message = messageOf(() => wireProfiles(spec, { definitions: [...builtInPlugins, misspelt] }));
+  assert.equal(message, "Plugin cost-scorer: what its create gives has no score(), which a scorer needs");
+});
+
 describe("producers", () => {
   const a: DataKey<number> = { name: "a", defaultProducer: "makes-a" };
   const b: DataKey<number> = { name: "b", defaultProducer: "makes-b" };

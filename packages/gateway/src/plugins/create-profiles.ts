@@ -88,6 +88,7 @@ class MadePlugins {
       throw new GatewayError("bad_request", `There is no plugin ${name}, which ${whose} names`);
     }
     requireKind(found.resolved, kind);
+    requireMethods(found.made, kind, name);
     // What a definition makes fits the kinds that it names: contract tests hold it for built-in plugins and users' alike.
     return { name, plugin: found.made as T };
   }
@@ -111,6 +112,26 @@ class MadePlugins {
       isObserver(made) ? [{ name, plugin: made }] : [],
     );
   }
+}
+
+/** What the engine calls of each kind. A method that is misspelt would be missed by the first request only. */
+const called: Readonly<Partial<Record<PluginKind, readonly string[]>>> = {
+  filter: ["filter"],
+  scorer: ["score"],
+  picker: ["pick"],
+  "profile-handler": ["next", "primary"],
+  producer: ["produce"],
+};
+
+function requireMethods(made: unknown, kind: PluginKind, name: string): void {
+  const methods = called[kind] ?? [];
+  const object = typeof made === "object" && made !== null ? made : {};
+  const missing = methods.find((method) => typeof Reflect.get(object, method) !== "function");
+  if (missing === undefined) return;
+  throw new GatewayError(
+    "bad_request",
+    `Plugin ${name}: what its create gives has no ${missing}(), which a ${kind} needs`,
+  );
 }
 
 const hears = ["dispatched", "firstToken", "ended", "forgotten", "answerHeaders"] as const;
