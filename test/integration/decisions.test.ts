@@ -28,6 +28,8 @@ test("operators are told what became of a request, others are not", async (t) =>
   const { status, body } = await told("mine-1", operator.key);
   assert.equal(status, 200);
   const { queue_ms: queue, first_token_ms: first, duration_ms: duration, ...rest } = body;
+  for (const ms of [queue, duration])
+    assert.match(String(ms), /^\d+(\.\d{1,3})?$/, "no digits that mean nothing");
   assert.deepEqual(rest, {
     id: "mine-1",
     caller: "user",

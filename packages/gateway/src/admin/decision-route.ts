@@ -57,13 +57,18 @@ function told({ usage, ...record }: RequestRecord): object {
     endpoint: record.endpoint,
     outcome: record.outcome,
     attempts: record.attempts,
-    queue_ms: record.queueMs,
-    first_token_ms: record.firstTokenMs ?? null,
-    duration_ms: record.durationMs,
+    queue_ms: micros(record.queueMs),
+    first_token_ms: record.firstTokenMs === undefined ? null : micros(record.firstTokenMs),
+    duration_ms: micros(record.durationMs),
     usage: toldUsage(usage),
     ...(record.rules === undefined ? {} : { rules: record.rules.map(toldRule) }),
     ...(record.escalation === undefined ? {} : { escalation: toldEscalation(record.escalation) }),
   };
+}
+
+/** Milliseconds to the microsecond: the clock knows no more. */
+function micros(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }
 
 function toldRule({ rule, result, tookMs, note }: RuleTrace): object {

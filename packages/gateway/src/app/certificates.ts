@@ -5,6 +5,7 @@ import type { Certificate, TlsFiles } from "../contracts/options.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
+import { whyUnreadable } from "../core/why-unreadable.ts";
 import { WatchedFiles } from "./watched-files.ts";
 
 /** How often the files are looked at. */
@@ -91,8 +92,9 @@ async function readPem(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new GatewayError("internal", `The PEM file ${file} cannot be read: ${reason}`, { cause: error });
+    throw new GatewayError("internal", `The PEM file ${file} cannot be read: ${whyUnreadable(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -145,6 +145,15 @@ ok
     );
   });
 
+  test("where Envoy asks, and how a pool's servers are found", async () => {
+    const pool = "{ dialect: openai, discovery: { type: file-discovery, parameters: { path: list.yaml } } }";
+    write("envoy.yaml", `models: false\nextProc: { tls: none }\npools:\n  chat: ${pool}\n`);
+    const { code, stdout } = await run("check", "--config", "envoy.yaml");
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /^envoy {10}ext_proc .*:9002, health on port 9003$/m);
+    assert.match(stdout, /^chat {2}openai {3}found by file-discovery {2}all$/m);
+  });
+
   test("all mistakes of the file, on standard error", async () => {
     const { code, stdout, stderr } = await run("check", "--config", "wrong.yaml");
     assert.equal(code, 1);

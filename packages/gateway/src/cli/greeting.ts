@@ -82,8 +82,12 @@ function isOpen(port: number, { http }: Addresses): boolean {
 
 /** Where a pool's servers are, as the configuration says it. */
 export function placesOf(pool: PoolOptions): readonly string[] {
-  if (!isHttpPool(pool) || pool.endpointsFile === undefined) return pool.endpoints;
-  return [...pool.endpoints, `those of ${pool.endpointsFile}`];
+  if (!isHttpPool(pool)) return pool.endpoints;
+  const { endpoints, endpointsFile, data } = pool;
+  const places = [...endpoints];
+  if (endpointsFile !== undefined) places.push(`those of ${endpointsFile}`);
+  if (data?.discovery !== undefined) places.push(`found by ${data.discovery.type}`);
+  return places;
 }
 
 /** A URL that works on this machine. */

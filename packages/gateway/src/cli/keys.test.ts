@@ -122,6 +122,7 @@ describe("spillway keys", () => {
       [["create", "--id", "b", "--models", "a*b"], /expected a model's name/],
       [["create", "--id", "b", "--scopes", "all"], /Expected infer, status or admin/],
       [["create", "--id", "b", "--expires", "soon"], /Expected a day/],
+      [["create", "--id", "b", "--expires", "2020-01-31"], /It has passed/],
       [["revoke", "a"], /stands in the configuration itself/],
       [["revoke", "b"], /no key b in .*keys\.yaml/],
     ];

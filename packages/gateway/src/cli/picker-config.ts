@@ -193,7 +193,15 @@ function poolOf(
 function serverAddress(text: string): string {
   const address = text.includes("://") ? text : `http://${text}`;
   const url = URL.parse(address);
-  if (url !== null && url.hostname !== "" && url.pathname === "/" && /^https?:$/.test(url.protocol)) {
+  // A scheme says its port; without one 80 was hardly meant.
+  const hasPort = text.includes("://") || /:\d+$/.test(text);
+  if (
+    hasPort &&
+    url !== null &&
+    url.hostname !== "" &&
+    url.pathname === "/" &&
+    /^https?:$/.test(url.protocol)
+  ) {
     return address;
   }
   throw new CommandError(`--endpoints: expected host:port, separated by commas, got "${text}"`);

@@ -128,6 +128,7 @@ describe("the router's flags", () => {
     assert.equal(await refused("--ha-enable-leader-election=false", "--endpoints", "a:1"), "");
     assert.match(await refused(), /there is nothing to choose from/);
     assert.match(await refused("--endpoints", "http://a:1/path"), /expected host:port/);
+    assert.match(await refused("--endpoints", "a"), /expected host:port/);
     assert.match(await refused("--config-file", "a", "--config-text", "b"), /say the same thing/);
     assert.match(
       await refused("--config-text", `${head}plugins: [{ type: nix }]`),

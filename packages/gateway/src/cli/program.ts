@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { logLevels } from "../contracts/telemetry.ts";
 import { isMoment } from "../core/api-key.ts";
+import { systemClock } from "../core/clock.ts";
 import type { CalibrateOptions } from "./commands/calibrate.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { CheckPickerOptions } from "./commands/check-picker.ts";
@@ -377,7 +378,10 @@ function readScopes(text: string): string[] {
 }
 
 function readMoment(text: string): string {
-  if (isMoment(text)) return text;
+  if (isMoment(text)) {
+    if (Date.parse(text) > systemClock.wallNow()) return text;
+    throw new InvalidArgumentError("It has passed: nobody could use the key.");
+  }
   throw new InvalidArgumentError("Expected a day such as 2027-01-31, or a time with its zone.");
 }
 

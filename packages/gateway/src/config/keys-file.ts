@@ -2,7 +2,8 @@
 import type { KeyOptions } from "../contracts/options.ts";
 import { compileKey } from "./compiled.ts";
 import { findKeyContradictions } from "./key-relations.ts";
-import { isMissing, readDocument, readText, whyUnreadable } from "./read-document.ts";
+import { isMissing, whyUnreadable } from "../core/why-unreadable.ts";
+import { readDocument, readText } from "./read-document.ts";
 import { keysFileSchema } from "./schema.ts";
 
 /**

@@ -4,7 +4,8 @@ import { dirname, join, resolve } from "node:path";
 import { compileConfig, withoutPlugins, type CompiledConfig, type CompiledPlugins } from "./compiled.ts";
 import { loadPlugins, noPlugins, resolvePlugins, type LoadedPlugins } from "./config-plugins.ts";
 import { findRepository } from "./builtin.ts";
-import { failed, readDocument, readText, whyUnreadable, type DocumentResult } from "./read-document.ts";
+import { whyUnreadable } from "../core/why-unreadable.ts";
+import { failed, readDocument, readText, type DocumentResult } from "./read-document.ts";
 import { findContradictions } from "./relations.ts";
 import { configSchema, type DefaultedConfig } from "./schema.ts";
 

@@ -49,6 +49,8 @@ export class AddressBook {
   #discovered: readonly PlacedAddress[] = [];
   /** By host name: what it was last resolved to. */
   readonly #found = new Map<string, readonly string[]>();
+  /** Names that could not be resolved at the last look, and why. */
+  readonly #unresolved = new Map<string, string>();
   readonly #timers = new Set<Timer>();
   #shown = "";
   #state: "new" | "open" | "closed" = "new";
@@ -104,8 +106,11 @@ export class AddressBook {
       if (result !== this.#fileProblem)
         logger.warn("endpoints_file_unusable", { pool, file, reason: result });
       this.#fileProblem = result;
-    } else if (result !== undefined) {
+    } else {
+      if (this.#fileProblem !== undefined) logger.warn("endpoints_file_usable", { pool, file });
       this.#fileProblem = undefined;
+    }
+    if (typeof result === "object") {
       this.#file = result;
       const isNew = this.#names().filter((host) => !this.#found.has(host));
       await Promise.all(isNew.map((host) => this.#resolve(host)));
@@ -125,9 +130,12 @@ export class AddressBook {
     const { pool, logger, resolve } = this.#options;
     try {
       this.#found.set(host, await resolve(host));
+      if (this.#unresolved.delete(host)) logger.warn("pool_name_resolved", { pool, host });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      logger.warn("pool_name_unresolved", { pool, host, reason });
+      // Once for each reason, not at every look.
+      if (this.#unresolved.get(host) !== reason) logger.warn("pool_name_unresolved", { pool, host, reason });
+      this.#unresolved.set(host, reason);
       if (!this.#found.has(host)) this.#found.set(host, []);
     }
   }
@@ -143,7 +151,11 @@ export class AddressBook {
 
   #publish(): void {
     if (this.#state !== "open") return;
-    for (const host of this.#found.keys()) if (!this.#names().includes(host)) this.#found.delete(host);
+    for (const host of this.#found.keys()) {
+      if (this.#names().includes(host)) continue;
+      this.#found.delete(host);
+      this.#unresolved.delete(host);
+    }
     const servers = new Map<string, PlacedAddress>();
     const all = [...this.#discovered, ...this.#addresses.flatMap((address) => this.#place(address))];
     for (const placed of all) {

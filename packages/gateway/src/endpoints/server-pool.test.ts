@@ -342,7 +342,7 @@ describe("addresses", limit, () => {
       return answer ?? (await Promise.reject(new Error("resolver is down")));
     };
     const endpoints = [`http://models.example:${one.port}`];
-    const { pool, states } = await startServerPool(
+    const { pool, states, warnings } = await startServerPool(
       t,
       { dialect: "openai", endpoints },
       { resolve, resolveMs: 20 },
@@ -365,10 +365,17 @@ describe("addresses", limit, () => {
     assert.equal(leaving?.state, "draining");
     answer = undefined;
     await eventually(states, (list) => list.join() === `127.0.0.1:${one.port} ready`);
+    await eventually(() => warnings.includes("pool_name_unresolved"), Boolean);
     answer = ["127.0.0.2", "127.0.0.1"];
     await eventually(
       () => pool.endpoints.length,
       (count) => count === 2,
+    );
+    const aboutNames = warnings.filter((line) => line.startsWith("pool_name"));
+    assert.deepEqual(
+      aboutNames,
+      ["pool_name_unresolved", "pool_name_resolved"],
+      "once, however often it is looked up",
     );
     assert.ok(pool.endpoints.includes(leaving), "it is taken back with what it has");
     assert.equal(leaving?.inFlight, 1);

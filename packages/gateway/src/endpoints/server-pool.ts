@@ -249,9 +249,18 @@ class Pool implements ServerPool {
 
   async #discover(): Promise<void> {
     const { discovery, logger } = this.#parts;
+    let isFailing = false;
     await discovery?.start({
-      found: (endpoints) => this.#book.setDiscovered(endpoints),
-      failed: (reason) => logger.warn("pool_discovery_failed", { pool: this.name, reason }),
+      found: (endpoints) => {
+        if (isFailing)
+          logger.warn("pool_discovery_recovered", { pool: this.name, endpoints: endpoints.length });
+        isFailing = false;
+        this.#book.setDiscovered(endpoints);
+      },
+      failed: (reason) => {
+        isFailing = true;
+        logger.warn("pool_discovery_failed", { pool: this.name, reason });
+      },
     });
   }
 

@@ -78,6 +78,8 @@ class Pool implements RemotePool {
   readonly #catalog: RemoteCatalog;
   /** Addresses of each name when it was last resolved. */
   readonly #addresses = new Map<RemoteName, readonly string[]>();
+  /** Names that could not be resolved at the last look, and why. */
+  readonly #unresolved = new Map<RemoteName, string>();
   readonly #servers = new Map<string, RemoteServer>();
   readonly #timers = new Map<RemoteName, Timer>();
   #state: "new" | "open" | "closed" = "new";
@@ -147,9 +149,14 @@ class Pool implements RemotePool {
     try {
       const addresses = isAddress(name.host) ? [name.host] : await this.#lookUp(name.host);
       this.#addresses.set(name, addresses);
+      if (this.#unresolved.delete(name))
+        logger.warn("pool_name_resolved", { pool: pool.name, host: name.host });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      logger.warn("pool_name_unresolved", { pool: pool.name, host: name.host, reason });
+      // Once for each reason, not at every look.
+      if (this.#unresolved.get(name) !== reason)
+        logger.warn("pool_name_unresolved", { pool: pool.name, host: name.host, reason });
+      this.#unresolved.set(name, reason);
       if (!this.#addresses.has(name)) this.#addresses.set(name, []);
     }
     if (this.#state !== "open") return;

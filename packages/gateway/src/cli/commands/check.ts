@@ -3,7 +3,13 @@ import { join } from "node:path";
 import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
 import { createRegistry, findSurprises, type CompiledConfig } from "../../config/index.ts";
 import { GatewayError } from "../../core/errors.ts";
-import { isGrpcPool, isHttpPool, type DoorOptions, type RepositoryOptions } from "../../contracts/options.ts";
+import {
+  isGrpcPool,
+  isHttpPool,
+  type DoorOptions,
+  type ExtProcOptions,
+  type RepositoryOptions,
+} from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
 import { wire } from "./check-picker.ts";
 import { checkAccess } from "../access-checks.ts";
@@ -11,7 +17,7 @@ import { describeEdge, noteDetectors, reportEdge, type EdgeReport } from "../edg
 import { engineProblem, ggufStatus, type GgufStatus } from "../engine-status.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { findPoolProblems } from "../pool-problems.ts";
-import { placesOf, shortPath } from "../greeting.ts";
+import { describeExtProc, placesOf, shortPath } from "../greeting.ts";
 import { ConfigFileError } from "../command-error.ts";
 import { readConfig, requireRepository, type Overrides } from "../serve-config.ts";
 import { formatTable } from "../table.ts";
@@ -41,6 +47,8 @@ interface CheckReport {
   readonly configuration: string | null;
   readonly http: readonly string[];
   readonly grpc: string | null;
+  /** Where Envoy asks; null: it does not. */
+  readonly extProc: string | null;
   readonly callers: CompiledConfig["access"]["mode"];
   readonly repository: string | null;
   readonly models: readonly CheckedModel[];
@@ -88,6 +96,7 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     configuration: file ?? null,
     http: config.http.map(address),
     grpc: config.grpc === undefined ? null : address(config.grpc),
+    extProc: config.extProc === undefined ? null : describeExtProc(doorOf(config.extProc)),
     callers: config.access.mode,
     repository: config.repository?.directory ?? null,
     models: local.models,
@@ -133,6 +142,7 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
     configuration: config ?? "spillway.yaml",
     http: [],
     grpc: null,
+    extProc: null,
     callers: "loopback",
     repository: null,
     models: [],
@@ -143,6 +153,10 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
     edge: null,
     gguf: null,
   };
+}
+
+function doorOf({ host, port, healthPort, tls }: ExtProcOptions): Parameters<typeof describeExtProc>[0] {
+  return { host, port, healthPort, secure: tls !== "none" };
 }
 
 function address({ host, port, tls }: DoorOptions): string {
@@ -268,6 +282,7 @@ function describe(report: CheckReport, workingDirectory: string): string {
   const callers = callersInWords[report.callers];
   let text = `configuration  ${report.configuration ?? "built in"}\n`;
   text += `listen         http ${http.join(", ")}; ${grpc === null ? "no gRPC" : `grpc ${grpc}`}\n`;
+  if (report.extProc !== null) text += `envoy          ${report.extProc}\n`;
   text += `callers        ${callers}\n`;
   text += `models         ${repository === null ? "none" : shortPath(repository, workingDirectory)}\n`;
   if (report.gguf !== null && report.gguf.files.length > 0)

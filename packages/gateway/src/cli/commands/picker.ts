@@ -32,10 +32,7 @@ function welcome({ listening }: RunningGateway, { config, notes }: PickerConfig,
   const lines = [`Spillway ${version}, endpoint picker`, ""];
   if (listening.extProc !== undefined) lines.push(`  envoy    ${describeExtProc(listening.extProc)}`);
   for (const address of listening.http) lines.push(`  metrics  ${httpUrl(address)}/metrics`);
-  for (const pool of config.pools) {
-    const places = placesOf(pool);
-    lines.push(`  pool     ${pool.name}: ${places.length === 0 ? "as discovered" : places.join(", ")}`);
-  }
+  for (const pool of config.pools) lines.push(`  pool     ${pool.name}: ${placesOf(pool).join(", ")}`);
   for (const note of notes) lines.push(`  note     ${note}`);
   return `${lines.join("\n")}\n\nCtrl-C stops.\n`;
 }

@@ -106,7 +106,7 @@ export interface DiscoveredEndpoint {
 
 /** Who hears of endpoints. */
 export interface DiscoveryListener {
-  /** All endpoints there are now, each time that one has come, gone or changed. */
+  /** All endpoints there are now, each time that one has come, gone or changed, and when what failed is over. */
   found(endpoints: readonly DiscoveredEndpoint[]): void;
   /** Why nothing new could be learnt; what was found before stays. Told once for each reason. */
   failed(reason: string): void;

@@ -86,7 +86,7 @@ describe("a file of endpoints", limit, () => {
       ["", /expected a mapping with a list under "endpoints"/],
       [
         "endpoints: [{ name: a, address: a.example, port: 1 }]",
-        /endpoints\[0\]\.address: expected an IP address/,
+        /line 1: endpoints\[0\]\.address: expected an IP address/,
       ],
       [`${fileOf(8001)}# ${"x".repeat(1_048_577)}`, /expected at most 1048576 bytes/],
     ] as const) {
@@ -98,12 +98,13 @@ describe("a file of endpoints", limit, () => {
     unlinkSync(path);
     await look();
     await look();
-    assert.match(failed.at(-1) ?? "", /ENOENT/);
+    assert.match(failed.at(-1) ?? "", /there is no such file/);
     assert.equal(failed.length, 5);
     assert.equal(found.length, 1);
     writeFileSync(path, fileOf(8000));
     await look();
-    assert.equal(found.length, 1, "it says what it said before");
+    assert.equal(found.length, 2, "it says what it said before: that ends the trouble");
+    assert.deepEqual(found[1], found[0]);
     writeFileSync(path, "endpoints: []\n");
     await look();
     assert.deepEqual(found.at(-1), []);
@@ -112,7 +113,7 @@ describe("a file of endpoints", limit, () => {
   test("that is not there yet is taken when it comes; one that is not watched is read once", async (t) => {
     const path = join(folder(t), "endpoints.json");
     const late = await discover(t, { path });
-    assert.match(late.failed[0] ?? "", /ENOENT/);
+    assert.match(late.failed[0] ?? "", /there is no such file/);
     writeFileSync(path, JSON.stringify({ endpoints: [{ name: "a", address: "::1", port: "80" }] }));
     await late.look();
     assert.deepEqual(portsOf(late.found.at(-1)), [80]);
@@ -161,11 +162,16 @@ endpoints:
       `endpoints: [{ name: a, address: 10.0.0.1, port: 1 }, { ${more} }]`;
     const cases: [string, RegExp][] = [
       ["- a", /expected a mapping/],
-      ["endpoints: 7", /^endpoints: /],
-      [item("address: 10.0.0.2, port: 1"), /^endpoints\[1\]\.name: /],
-      [item("name: b, address: 10.0.0.2, port: 70000"), /^endpoints\[1\]\.port: /],
-      [item("name: b, address: 10.0.0.2, port: http"), /^endpoints\[1\]\.port: /],
-      [item("name: b, address: 10.0.0.2, port: 1, labels: { a: 1 }"), /^endpoints\[1\]\.labels\.a: /],
+      ["endpoints:\n  - { name: a, address: 10.0.0.1", /^line 3: not valid YAML: |^line 2: not valid YAML: /],
+      [
+        "endpoints:\n  - name: a\n    adress: 10.0.0.1\n    port: 1\n",
+        /^line 2: endpoints\[0\]\.address: .*; no endpoint has the key adress$/,
+      ],
+      ["endpoints: 7", /^line 1: endpoints: /],
+      [item("address: 10.0.0.2, port: 1"), /^line 1: endpoints\[1\]\.name: /],
+      [item("name: b, address: 10.0.0.2, port: 70000"), /^line 1: endpoints\[1\]\.port: /],
+      [item("name: b, address: 10.0.0.2, port: http"), /^line 1: endpoints\[1\]\.port: /],
+      [item("name: b, address: 10.0.0.2, port: 1, labels: { a: 1 }"), /^line 1: endpoints\[1\]\.labels\.a: /],
       [
         item("name: b, address: 10.0.0.1, port: 1"),
         /endpoints\[1\]: 10\.0\.0\.1 port 1 is there already, as endpoints\[0\]/,
@@ -183,7 +189,7 @@ endpoints:
       address: "10.0.0.1",
       port: index + 1,
     }));
-    assert.match(complaintOf(JSON.stringify({ endpoints: many })), /^endpoints: /);
+    assert.match(complaintOf(JSON.stringify({ endpoints: many })), /^line 1: endpoints: /);
     assert.match(complaintOf("a: &a [1]\nendpoints: [*a, *a]"), /not valid YAML|endpoints/);
   });
 });

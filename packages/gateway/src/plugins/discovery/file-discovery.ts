@@ -3,6 +3,7 @@ import { open, stat } from "node:fs/promises";
 import { z } from "zod";
 import type { DiscoveryListener, EndpointDiscovery } from "../../contracts/plugins/data.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
+import { whyUnreadable } from "../../core/why-unreadable.ts";
 import { definePlugin } from "../define-plugin.ts";
 import { parseEndpointList } from "./parse-endpoint-list.ts";
 
@@ -69,16 +70,13 @@ class FileDiscovery implements EndpointDiscovery {
     if (!isWhole && this.#isWatched) return;
     this.#print = print;
     if (typeof result === "string") return this.#complain(result);
-    if (result.text === this.#text) return this.#wentWell();
+    // What is back as it was is told again only where something was wrong between.
+    if (result.text === this.#text && this.#problem === undefined) return;
     const endpoints = parseEndpointList(result.text);
     if (typeof endpoints === "string") return this.#complain(endpoints);
     this.#text = result.text;
-    this.#wentWell();
-    this.#listener?.found(endpoints);
-  }
-
-  #wentWell(): void {
     this.#problem = undefined;
+    this.#listener?.found(endpoints);
   }
 
   #complain(reason: string): void {
@@ -106,6 +104,6 @@ async function readText(path: string): Promise<{ readonly text: string } | strin
     if (size > maxBytes) return `expected at most ${maxBytes} bytes, got ${size}`;
     return { text: await handle.readFile("utf8") };
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return whyUnreadable(error);
   }
 }
