@@ -53,10 +53,11 @@ test("the client is served by the edge with the cloud, without it, and after a r
   transcripts.push(await drive(again.edgeUrl, "offline"));
   const back = await startCloud({ tokens: [token], detectors }, { port: cloud.port });
   t.after(() => back.close());
-  await until("what was asked without it is there", () => {
-    const { queries, labels } = { queries: back.cloud.queries(), labels: back.cloud.labels() };
-    return queries.some(({ detectorId }) => detectorId === cloudOnly) && labels.length >= 2;
-  });
+  const isThere = (): boolean =>
+    back.cloud.queries().some(({ detectorId }) => detectorId === cloudOnly) &&
+    back.cloud.labels().length >= 2;
+  // The longer the cloud was away, the longer the pause before the next try: up to 30 s.
+  await until("what was asked without it is there", isThere, 45_000);
   for (const text of transcripts) {
     t.diagnostic(`\n${text}`);
     assert.doesNotMatch(text, /FAIL|Traceback/, text);
