@@ -109,10 +109,17 @@ test("the end of a value is the same wherever the search pauses", () => {
       ).join(""),
     );
   }
+  // Long enough to be searched rather than looked at byte by byte.
+  const slashes = [61, 64, 65, 130].map((count) => "\\".repeat(count));
+  const long = ['"', "[", "]", '\\"', "\\\\", "x".repeat(200), ...slashes] as const;
+  for (let i = 0; i < 200; i++) {
+    texts.push(`["${Array.from({ length: 1 + draw.int(8) }, () => draw.pick(long)).join("")}`);
+  }
   for (const text of texts) {
     const bytes = Buffer.from(text);
     const expected = endOfValue(bytes, 0, bytes.length);
-    for (let step = 1; step <= bytes.length + 1; step++) {
+    const stride = bytes.length < 100 ? 1 : 37;
+    for (let step = 1; step <= bytes.length + 1; step += stride) {
       const search = new ValueEnd(bytes);
       search.begin(0);
       let end = -1;

@@ -10,6 +10,9 @@ const closeBracket = 0x5d;
 /** Bytes that are looked at in one turn of the event loop: about a millisecond, two where there are no strings. */
 export const lookedAtInATurn = 524_288;
 
+/** Bytes of a string that are looked at one by one before the rest is searched: a search costs as much as some dozens. */
+const nearBytes = 64;
+
 /** One search at a time, within one text. Agrees with `endOfValue`. */
 export class ValueEnd {
   readonly #bytes: Uint8Array;
@@ -17,6 +20,8 @@ export class ValueEnd {
   #depth = 0;
   /** Where the content of the string begins that the search is in; -1: in none. */
   #string = -1;
+  /** A quote at or behind `at` with none between, or any before it. */
+  #quote = -1;
   /** How far the search is. */
   at = 0;
 
@@ -29,12 +34,13 @@ export class ValueEnd {
     this.#from = from;
     this.#depth = 0;
     this.#string = -1;
+    this.#quote = -1;
     this.at = from;
   }
 
   /**
    * Behind the value; where it began, if there is none or it does not end; -1: the search has passed `limit` and
-   * can go on. Strings without escaped quotes are passed at once, however long.
+   * can go on. Strings without escapes are passed at once, however long.
    */
   find(limit: number): number {
     const bytes = this.#bytes;
@@ -77,24 +83,53 @@ export class ValueEnd {
     return false;
   }
 
-  /** A quote ends the string when an even number of backslashes stands before it. False: it goes on behind `limit`. */
+  /** False: the string goes on behind `limit`. Its escapes are passed byte by byte; where there are none it is searched at once. */
   #passString(limit: number): boolean {
     const bytes = this.#bytes;
-    for (let found = bytes.indexOf(quote, this.at); found >= 0; found = bytes.indexOf(quote, found + 1)) {
-      let slashes = 0;
-      while (found - slashes > this.#string && bytes[found - slashes - 1] === backslash) slashes++;
-      this.at = found + 1;
+    while (this.at < bytes.length) {
+      if (this.#passNear(Math.min(this.at + nearBytes, bytes.length))) return true;
+      if (this.at >= limit) return false;
+      if (this.#quote < this.at) this.#quote = bytes.indexOf(quote, this.at);
+      if (this.#quote < 0) break;
+      const slashes = this.#slashesBefore(this.#quote);
+      // Of so many one cannot tell yet whether the quote is escaped: they are passed first.
+      if (slashes === nearBytes) continue;
+      this.at = this.#quote + 1;
       if (slashes % 2 === 0) {
         this.#string = -1;
         return true;
       }
-      if (found >= limit) return false;
+      if (this.at >= limit) return false;
     }
     // It does not end, and nor does the value.
     this.at = bytes.length;
     this.#depth = -1;
     this.#string = -1;
     return true;
+  }
+
+  /** Goes on to `stop`, or behind the end of the string: then true. */
+  #passNear(stop: number): boolean {
+    const bytes = this.#bytes;
+    let at = this.at;
+    while (at < stop) {
+      const byte = bytes[at];
+      at += byte === backslash ? 2 : 1;
+      if (byte !== quote) continue;
+      this.at = at;
+      this.#string = -1;
+      return true;
+    }
+    this.at = at;
+    return false;
+  }
+
+  /** Backslashes that stand right before a place, up to `nearBytes`; none of them is itself escaped by what has been passed. */
+  #slashesBefore(place: number): number {
+    let slashes = 0;
+    while (slashes < nearBytes && place - slashes > this.at && this.#bytes[place - slashes - 1] === backslash)
+      slashes++;
+    return slashes;
   }
 }
 

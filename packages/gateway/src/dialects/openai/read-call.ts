@@ -7,6 +7,7 @@ import { defaultJsonLimits, scanJson } from "../json/scan-json.ts";
 import { asBuffer } from "../json/parse-json.ts";
 import { MemberFinder, type MemberSpans } from "../json/member-spans.ts";
 import { editBody, type Edit, type EditedBody } from "../json/replace-span.ts";
+import { lookedAtInATurn } from "../json/value-end.ts";
 import { ValueBytes, type Attachments } from "../json/value-bytes.ts";
 import { promptParts } from "../prompt/prompt-parts.ts";
 import { estimatePrompt } from "../streams/estimate-tokens.ts";
@@ -82,7 +83,13 @@ export function* readOpenAiCallInTurns(
 ): Generator<void, OpenAiCall | Failure> {
   const spans = yield* finder.findInTurns(body);
   if (isFailure(spans)) return spans;
-  return callOf(spans, operation, hasDataUrl(body) ? yield* dataUrls.inTurns(body) : none);
+  for (let from = 0; from < body.length; from += lookedAtInATurn) {
+    if (hasDataUrl(body.subarray(from, from + lookedAtInATurn + dataUrlBegins.length))) {
+      return callOf(spans, operation, yield* dataUrls.inTurns(body));
+    }
+    yield;
+  }
+  return callOf(spans, operation, none);
 }
 
 function callOf(spans: MemberSpans, operation: Operation, attachments: Attachments): OpenAiCall | Failure {
