@@ -21,6 +21,15 @@ import descriptor from "protobufjs/ext/descriptor.js";
 const root = join(import.meta.dirname, "..");
 const protoFolder = join(root, "proto");
 const outFolder = join(root, "packages/protocol/src/gen");
+/**
+ * External processing stands apart: its door reads and writes the wire itself, and only tests hold it against these
+ * classes. Nothing that runs loads them.
+ */
+const modules = [
+  { name: "protocol", holds: (proto: string) => proto !== "ext_proc.proto" },
+  { name: "ext-proc", holds: (proto: string) => proto === "ext_proc.proto" },
+] as const;
+type Module = (typeof modules)[number];
 const banner = "// Generated from proto/ by scripts/generate-protocol.ts. Do not edit.\n";
 
 /** Runs one of the installed command line tools under this Node. */
@@ -31,8 +40,8 @@ function run(script: string, args: readonly string[]): void {
   });
 }
 
-function pbjs(out: string, args: readonly string[]): void {
-  const files = readdirSync(protoFolder).filter((name) => name.endsWith(".proto"));
+function pbjs({ holds }: Module, out: string, args: readonly string[]): void {
+  const files = readdirSync(protoFolder).filter((name) => name.endsWith(".proto") && holds(name));
   const fixed =
     "-t static-module -w esm --force-number --dependency #wire -r spillway " +
     "--no-create --no-verify --no-convert --no-delimited --no-typeurl --no-service";
@@ -46,42 +55,34 @@ function mustReplace(text: string, pattern: RegExp, replacement: string): string
   return text.replaceAll(pattern, replacement);
 }
 
-/** Message code without comments, reading `int64_contents` and `uint64_contents` exactly. */
-function messageCode(scratch: string): string {
-  const out = join(scratch, "code.js");
-  pbjs(out, ["--no-comments"]);
-  let text = readFileSync(out, "utf8");
-  text = mustReplace(text, /\$util\.Long \? \$util\.Long\.fromBits\(0,0,(?:true|false)\) : 0/g, "0");
-  text = mustReplace(
-    text,
-    /reader\.int64(s?)\(message\.int64Contents\)/g,
-    "reader.bigInt64$1(message.int64Contents)",
-  );
-  text = mustReplace(
-    text,
-    /reader\.uint64(s?)\(message\.uint64Contents\)/g,
-    "reader.bigUint64$1(message.uint64Contents)",
-  );
-  text = mustReplace(
-    text,
-    /int64Contents\.push\(reader\.int64\(\)\)/g,
-    "int64Contents.push(reader.bigInt64())",
-  );
-  text = mustReplace(
-    text,
-    /uint64Contents\.push\(reader\.uint64\(\)\)/g,
-    "uint64Contents.push(reader.bigUint64())",
-  );
-  return banner + text;
+/** Message code without comments. */
+function messageCode(module: Module, scratch: string): string {
+  const out = join(scratch, `${module.name}.js`);
+  pbjs(module, out, ["--no-comments"]);
+  const text = readFileSync(out, "utf8");
+  return banner + (module.name === "protocol" ? withExactContents(text) : text);
+}
+
+/** Reads and writes `int64_contents` and `uint64_contents` exactly. */
+function withExactContents(code: string): string {
+  const replacements: readonly (readonly [RegExp, string])[] = [
+    [/\$util\.Long \? \$util\.Long\.fromBits\(0,0,(?:true|false)\) : 0/g, "0"],
+    [/reader\.int64(s?)\(message\.int64Contents\)/g, "reader.bigInt64$1(message.int64Contents)"],
+    [/reader\.uint64(s?)\(message\.uint64Contents\)/g, "reader.bigUint64$1(message.uint64Contents)"],
+    [/int64Contents\.push\(reader\.int64\(\)\)/g, "int64Contents.push(reader.bigInt64())"],
+    [/uint64Contents\.push\(reader\.uint64\(\)\)/g, "uint64Contents.push(reader.bigUint64())"],
+  ];
+  return replacements.reduce((text, [pattern, replacement]) => mustReplace(text, pattern, replacement), code);
 }
 
 /** Types that say what the code does. */
-function messageTypes(scratch: string): string {
-  pbjs(join(scratch, "types.js"), ["--dts"]);
-  let text = readFileSync(join(scratch, "types.d.ts"), "utf8");
+function messageTypes(module: Module, scratch: string): string {
+  pbjs(module, join(scratch, `${module.name}-types.js`), ["--dts"]);
+  let text = readFileSync(join(scratch, `${module.name}-types.d.ts`), "utf8");
   text = mustReplace(text, /^import Long = require\("long"\);\n/gm, "");
   text = mustReplace(text, /from "#wire"/g, 'from "protobufjs/minimal.js"');
-  text = mustReplace(text, /\b(u?int64Contents\??: \(?)number\[\]/g, "$1bigint[]");
+  if (module.name === "protocol")
+    text = mustReplace(text, /\b(u?int64Contents\??: \(?)number\[\]/g, "$1bigint[]");
   text = mustReplace(
     text,
     /\(reader: \(\$protobuf\.Reader\|Uint8Array\), length\?: number\)/g,
@@ -216,8 +217,10 @@ function generate(): Map<string, string> {
   const scratch = mkdtempSync(join(tmpdir(), "spillway-protocol-"));
   try {
     return new Map([
-      ["protocol.js", messageCode(scratch)],
-      ["protocol.d.ts", messageTypes(scratch)],
+      ...modules.flatMap((module): [string, string][] => [
+        [`${module.name}.js`, messageCode(module, scratch)],
+        [`${module.name}.d.ts`, messageTypes(module, scratch)],
+      ]),
       ["descriptors.js", descriptorCode(scratch)],
       ["descriptors.d.ts", descriptorTypes],
     ]);

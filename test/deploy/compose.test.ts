@@ -7,7 +7,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { isGrpcPool, isHttpPool } from "../../packages/gateway/src/contracts/options.ts";
 import { repositoryRoot } from "../harness/gateway.ts";
 import { runSpillway } from "../harness/spillway.ts";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { processPath } from "../../packages/gateway/src/doors/extproc/extproc-door.ts";
 import { repositoryRoot } from "../harness/gateway.ts";
 

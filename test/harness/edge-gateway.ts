@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { startCloud, type CloudSimulator } from "@spillway/simulator";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
 import {
   createModelFolder,

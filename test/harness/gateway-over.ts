@@ -1,7 +1,7 @@
 /** A gateway over HTTP servers. */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { createModelFolder, startTestGateway, testConfig, type TestGateway } from "./gateway.ts";
 
 /** A gateway over pools whose servers say themselves what they speak: `name` → addresses. `more`: lines of spillway.yaml. */

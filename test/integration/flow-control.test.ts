@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { startSimulator, type Simulator } from "@spillway/simulator";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { repositoryRoot, type TestGateway } from "../harness/gateway.ts";
 import { startPooledGateway } from "../harness/pooled-gateway.ts";
 import { until } from "../harness/until.ts";

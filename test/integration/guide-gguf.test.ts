@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { engineFolder } from "../../packages/gateway/src/workers/llama/engine-files.ts";
 import { repositoryRoot } from "../harness/gateway.ts";
 import { buildGguf } from "../harness/gguf-build.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { repositoryRoot } from "../harness/gateway.ts";
 
 const folder = path.join(repositoryRoot, "docs/guides");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { status, type Server } from "@grpc/grpc-js";
 import { inference } from "@spillway/protocol";
-import { parseConfig } from "../../packages/gateway/src/config/index.ts";
+import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { startTestGateway, testConfig, type JsonAnswer, type TestGateway } from "../harness/gateway.ts";
 import { serveMethods, type Answer } from "../harness/model-server.ts";
 import { until } from "../harness/until.ts";

@@ -9,7 +9,8 @@ export type { RunningGateway } from "./app/gateway.ts";
 export type { GatewayConfig, GatewayContext } from "./app/options.ts";
 
 // Its configuration: read from YAML, or written as these types.
-export { loadConfig, parseConfig } from "./config/index.ts";
+export { loadConfig } from "./config/index.ts";
+export { parseConfig } from "./config/with-plugins.ts";
 export type { CompiledConfig } from "./config/index.ts";
 export type {
   AccessOptions,

@@ -1,5 +1,5 @@
 /**
- * Message classes and file descriptors of everything in proto/, and the typed form of tensors. How raw tensors lie in
+ * Message classes and file descriptors of what is in proto/, and the typed form of tensors. How raw tensors lie in
  * memory is `@spillway/protocol/tensors`, which loads none of this.
  *
  * `inference.X.encode(fields).finish()` gives bytes; `inference.X.decode(bytes)` gives a message whose
@@ -8,8 +8,8 @@
  * `uint64Contents`, which are bigints.
  */
 
-/** Messages of package `inference`: KServe v2 with Triton's extensions, and `ModelInference`; `grpc` holds `health.v1`, `reflection.v1` and `reflection.v1alpha`; `envoy.service.ext_proc.v3` is external processing. */
-export { envoy, grpc, inference } from "./gen/protocol.js";
+/** Messages of package `inference`: KServe v2 with Triton's extensions, and `ModelInference`; `grpc` holds `health.v1`, `reflection.v1` and `reflection.v1alpha`. */
+export { grpc, inference } from "./gen/protocol.js";
 
 /** For server reflection and method tables. */
 export { fileDescriptors, methods } from "./gen/descriptors.js";

@@ -11,7 +11,7 @@ import { createHttpDoor, type HttpDoor } from "../doors/http/http-door.ts";
 import { keepCertificate, type KeptCertificate } from "./certificates.ts";
 import type { Edge } from "./edge.ts";
 import type { Forwarding } from "./forward.ts";
-import { openExtProc, type ExtProcAddress, type OpenExtProc } from "./extproc.ts";
+import type { ExtProcAddress, OpenExtProc } from "./extproc.ts";
 import { HealthState } from "./health-state.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import type { PickerWatch } from "./picker-watch.ts";
@@ -108,8 +108,11 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
     }
     const bound = await Promise.all(http.map((door, i) => listen(door, config.http[i], context)));
     const rpc = await grpc?.listen();
-    extProc =
-      config.extProc && (await openExtProc(config.extProc, { ...parts, health, routes: addresses.routes }));
+    if (config.extProc !== undefined) {
+      // Loaded where it is wanted: the door is a megabyte that most gateways never open.
+      const { openExtProc } = await import("./extproc.ts");
+      extProc = await openExtProc(config.extProc, { ...parts, health, routes: addresses.routes });
+    }
     const listening = {
       http: bound.filter((address) => address !== undefined),
       grpc: rpc && { ...rpc, secure: config.grpc?.tls !== undefined },

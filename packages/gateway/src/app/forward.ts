@@ -13,7 +13,6 @@ import { createEndpointMetrics, type EndpointMetrics } from "../endpoints/endpoi
 import { FoundPools } from "../endpoints/found-pools.ts";
 import { PoolSet } from "../endpoints/pool-set.ts";
 import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
-import { builtInPlugins } from "../plugins/index.ts";
 import { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { createProfiles } from "../plugins/create-profiles.ts";
 import { defaultScheduling, leastWorkScheduling } from "../plugins/default-scheduling.ts";
@@ -32,10 +31,9 @@ import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
 import { recordFields } from "../stages/upstream/record-fields.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
-import { createPickerWatch, type PickerWatch } from "./picker-watch.ts";
+import { loadOptionalParts, type OptionalParts } from "./optional-parts.ts";
+import type { PickerWatch } from "./picker-watch.ts";
 import { createExtractors, createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
-import { createPoolFlow } from "./pool-flow.ts";
-import { createRules } from "./rules.ts";
 
 /** What is made here. */
 export interface Forwarding {
@@ -85,23 +83,30 @@ export interface ForwardParts {
   readonly records: RequestRecords;
 }
 
-/** Throws a `GatewayError` for a pool whose credentials or authority cannot be read, or a rule that cannot be made. */
-export function createForwarding({
-  config,
-  context,
-  isPredictive,
-  ownPorts,
-  onChange,
-  records,
-}: ForwardParts): Forwarding {
+/** Rejects with a `GatewayError` for a pool whose credentials or authority cannot be read, or a rule that cannot be made. */
+export async function createForwarding(given: ForwardParts): Promise<Forwarding> {
+  const { config, context, onChange } = given;
   const { clock, logger } = context;
-  const plugins = new PluginRegistry([...builtInPlugins, ...config.plugins]);
+  const optional = await loadOptionalParts(config);
+  const plugins = new PluginRegistry([...optional.plugins, ...config.plugins]);
   const connect = createConnectionFactory({ clock });
   const metrics = createEndpointMetrics(context.metrics);
-  const watch = createPickerWatch({ config, context, pools: () => catalog.pools() });
+  const watch = optional.createPickerWatch?.({ config, context, pools: () => catalog.pools() });
   const shared = createSharedData(context);
   const flows: FlowControl[] = [];
-  const parts = { config, context, plugins, watch, shared, connect, metrics, onChange, flows };
+  const { createPoolFlow } = optional;
+  const parts = {
+    config,
+    context,
+    plugins,
+    createPoolFlow,
+    watch,
+    shared,
+    connect,
+    metrics,
+    onChange,
+    flows,
+  };
   const createPool = (pool: HttpPoolOptions, own?: OwnPool): ServerPool => makePool(parts, pool, own);
   const configured = config.pools.filter(isHttpPool).map((pool) => createPool(pool));
   const catalog = new PoolSet(configured, config.routes);
@@ -111,18 +116,18 @@ export function createForwarding({
         clock,
         logger,
         pools: catalog,
-        ownPorts,
+        ownPorts: given.ownPorts,
         describe: defaultHttpPool,
         createPool: (pool) => createPool(pool),
         onChange,
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
-  const { rules, close: closeRules } = createRules(config.rules, { ...context, plugins });
+  const ruled = optional.createRules?.(config.rules, { ...context, plugins });
   return {
     catalog,
     watch,
-    ...createStages({ config, context, isPredictive, records, rules, catalog, plugins, watch }),
+    ...createStages({ ...given, rules: ruled?.rules ?? [], catalog, plugins, watch }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -134,12 +139,13 @@ export function createForwarding({
       watch?.close();
       catalog.close();
       for (const flow of flows) flow.close();
-      closeRules();
+      ruled?.close();
     },
   };
 }
 
 interface PoolParts extends Pick<ForwardParts, "config" | "context" | "onChange"> {
+  readonly createPoolFlow: OptionalParts["createPoolFlow"];
   readonly plugins: PluginRegistry;
   readonly watch: PickerWatch | undefined;
   readonly shared: ReturnType<typeof createSharedData>;
@@ -151,12 +157,12 @@ interface PoolParts extends Pick<ForwardParts, "config" | "context" | "onChange"
 
 /** A pool with its scheduling, its line, and where its endpoints and their numbers come from. */
 function makePool(
-  { config, context, onChange, plugins, watch, shared, connect, metrics, flows }: PoolParts,
+  { config, context, onChange, plugins, createPoolFlow, watch, shared, connect, metrics, flows }: PoolParts,
   pool: HttpPoolOptions,
   own: OwnPool | undefined,
 ): ServerPool {
   const { clock, random, logger } = context;
-  const flow = createPoolFlow(pool, plugins, context);
+  const flow = createPoolFlow?.(pool, plugins, context);
   const line = flow?.control.line ?? createPlainLine(config, clock);
   const { label } = own ?? {};
   const spec = pool.scheduling ?? defaultScheduling({ readsMetrics: pool.data?.metrics !== undefined });

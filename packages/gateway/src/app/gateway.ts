@@ -51,7 +51,7 @@ export async function startGateway(config: GatewayConfig, context: GatewayContex
   const workers = createModelWorkers({ config, context, managedFolder, onChange });
   const { sources, catalog: models } = workers;
   const records = new RecentRequests();
-  const forwarding = createForwarding({
+  const forwarding = await createForwarding({
     config,
     context,
     isPredictive: (model) => sources.some((source) => source.endpointFor(model, undefined) !== undefined),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { builtInPlugins } from "../plugins/index.ts";
 import { PluginRegistry } from "../plugins/plugin-registry.ts";
-import { parseConfig } from "../config/index.ts";
+import { parseConfig } from "../config/with-plugins.ts";
 import { isHttpPool } from "../contracts/options.ts";
 import { systemClock } from "../core/clock.ts";
 import { createSystemRandom } from "../core/random.ts";

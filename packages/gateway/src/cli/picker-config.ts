@@ -1,16 +1,15 @@
 /** `spillway picker`: from the router's flags to a gateway that answers Envoy alone. */
 import { resolve } from "node:path";
+import { defaultHttpPool, type CompiledConfig } from "../config/index.ts";
 import {
   createRegistry,
-  defaultHttpPool,
   loadDefinitions,
   loadEndpointPicker,
   parseConfig,
   parseEndpointPicker,
-  type CompiledConfig,
   type EndpointPicker,
   type EndpointPickerResult,
-} from "../config/index.ts";
+} from "../config/with-plugins.ts";
 import type { ExtProcOptions, HttpPoolOptions } from "../contracts/options.ts";
 import type { DataSpec } from "../contracts/plugins/data.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";

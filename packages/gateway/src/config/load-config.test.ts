@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { CompiledConfig } from "./compiled.ts";
 import { builtinModels } from "./builtin.ts";
-import { loadConfig, parseConfig } from "./load-config.ts";
+import { loadConfig } from "./load-config.ts";
+import { parseConfig } from "./read-config.ts";
 import { findSurprises } from "./relations.ts";
 
 const environment = { PORT: "8080", NOT_A_NUMBER: "eighty", SECRET: "sk-\nsecret", HOST: "spillway.example" };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig } from "./load-config.ts";
+import { parseConfig } from "./read-config.ts";
 
 function read(text: string): ReturnType<typeof parseConfig> {
   return parseConfig(text, { directory: "/", environment: { TOKEN: "t0ken" } });

@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import type { $ZodType } from "zod/v4/core";
 
-/** The schema inside defaults, optional and nullable ones. */
+/** The schema inside defaults, optional, nullable and lazy ones. */
 export function unwrapSchema(schema: $ZodType): z.core.$ZodTypes {
   const known = schema as z.core.$ZodTypes;
   const { def } = known._zod;
@@ -12,6 +12,8 @@ export function unwrapSchema(schema: $ZodType): z.core.$ZodTypes {
     case "default":
     case "prefault":
       return unwrapSchema(def.innerType);
+    case "lazy":
+      return unwrapSchema(def.getter());
     default:
       return known;
   }

@@ -58,17 +58,19 @@ function scoreOf(ranges: readonly LengthRange[], length: number): number {
   return best;
 }
 
-const parameters = z.strictObject({
-  label: z
-    .string()
-    .min(1)
-    .default("llm-d.ai/context-length-range")
-    .describe("Label with the ranges: `min-max[,min-max…]`, tokens"),
-  enableFiltering: z
-    .boolean()
-    .default(false)
-    .describe("Whether endpoints whose ranges do not have the prompt's length are left out"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    label: z
+      .string()
+      .min(1)
+      .default("llm-d.ai/context-length-range")
+      .describe("Label with the ranges: `min-max[,min-max…]`, tokens"),
+    enableFiltering: z
+      .boolean()
+      .default(false)
+      .describe("Whether endpoints whose ranges do not have the prompt's length are left out"),
+  }),
+);
 
 class ContextLengthAware implements Filter, Scorer {
   readonly #label: string;

@@ -17,25 +17,27 @@ import { goDuration } from "./go-duration-schema.ts";
 import { keepWhere } from "./keep-where.ts";
 import { dataAt } from "./request-data.ts";
 
-const parameters = z.strictObject({
-  strategy: z
-    .enum(["encoded-endpoint-header", "session-id"])
-    .default("encoded-endpoint-header")
-    .describe(
-      "`encoded-endpoint-header`: the answer has a header that names the server, which the caller sends back; `session-id`: the gateway remembers the server of each session",
-    ),
-  encodedEndpointHeaderConfig: z
-    .strictObject({
-      header: z.string().min(1).default("x-session-token").describe("Name of the header, both ways"),
-    })
-    .default({ header: "x-session-token" }),
-  sessionIdConfig: z
-    .strictObject({
-      ttl: goDuration.default(300_000).describe("How long a session without requests is remembered"),
-      producerName: z.string().optional().describe("Name of the producer, where there are several"),
-    })
-    .default({ ttl: 300_000 }),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    strategy: z
+      .enum(["encoded-endpoint-header", "session-id"])
+      .default("encoded-endpoint-header")
+      .describe(
+        "`encoded-endpoint-header`: the answer has a header that names the server, which the caller sends back; `session-id`: the gateway remembers the server of each session",
+      ),
+    encodedEndpointHeaderConfig: z
+      .strictObject({
+        header: z.string().min(1).default("x-session-token").describe("Name of the header, both ways"),
+      })
+      .default({ header: "x-session-token" }),
+    sessionIdConfig: z
+      .strictObject({
+        ttl: goDuration.default(300_000).describe("How long a session without requests is remembered"),
+        producerName: z.string().optional().describe("Name of the producer, where there are several"),
+      })
+      .default({ ttl: 300_000 }),
+  }),
+);
 
 type Parameters = z.infer<typeof parameters>;
 

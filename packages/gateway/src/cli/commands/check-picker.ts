@@ -5,7 +5,7 @@ import {
   loadDefinitions,
   loadEndpointPicker,
   type EndpointPicker,
-} from "../../config/index.ts";
+} from "../../config/with-plugins.ts";
 import { systemClock } from "../../core/clock.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { createSeededRandom } from "../../core/random.ts";

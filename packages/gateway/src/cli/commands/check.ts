@@ -1,7 +1,8 @@
 /** `spillway check`: reads everything, starts nothing, and says what would run or what is wrong. */
 import { join } from "node:path";
 import { nearestWord, scanRepository, type RepositorySnapshot } from "@spillway/worker/repository";
-import { createRegistry, findSurprises, type CompiledConfig } from "../../config/index.ts";
+import { findSurprises, type CompiledConfig } from "../../config/index.ts";
+import { createRegistry } from "../../config/with-plugins.ts";
 import { GatewayError } from "../../core/errors.ts";
 import {
   isGrpcPool,

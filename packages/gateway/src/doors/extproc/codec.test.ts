@@ -1,7 +1,7 @@
 /** The door's own reading and writing of messages, against the code generated from proto/. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { envoy } from "@spillway/protocol";
+import { envoy } from "@spillway/protocol/ext-proc";
 import { readMessage } from "./read-message.ts";
 import { readMetadata } from "./read-metadata.ts";
 import { WireError } from "./wire-cursor.ts";

@@ -12,11 +12,13 @@ const maxBytes = 1_048_576;
 /** How often the file is looked at, ms. */
 const lookMs = 500;
 
-const parameters = z.strictObject({
-  path: z.string().min(1),
-  /** False: read once, at the start. */
-  watchFile: z.boolean().default(true),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    path: z.string().min(1),
+    /** False: read once, at the start. */
+    watchFile: z.boolean().default(true),
+  }),
+);
 
 /**
  * The discovery from a file. It is read again when its size, times or inode change, which finds files that are replaced

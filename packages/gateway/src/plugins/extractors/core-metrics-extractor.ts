@@ -25,11 +25,13 @@ const engineConfig = z.strictObject({
   customMetrics: z.array(z.strictObject({ attributeKey: z.string().min(1), metricSpec })).default([]),
 });
 
-const parameters = z.strictObject({
-  engineLabelKey: z.string().default("llm-d.ai/engine-type"),
-  defaultEngine: z.string().default("vllm"),
-  engineConfigs: z.array(engineConfig).default([]),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    engineLabelKey: z.string().default("llm-d.ai/engine-type"),
+    defaultEngine: z.string().default("vllm"),
+    engineConfigs: z.array(engineConfig).default([]),
+  }),
+);
 
 /** The extractor of metrics: makes that are built in need no `engineConfigs`. */
 export const coreMetricsExtractor = definePlugin({

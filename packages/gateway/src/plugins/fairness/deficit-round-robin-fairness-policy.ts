@@ -110,10 +110,12 @@ export const deficitRoundRobinFairnessPolicy = definePlugin({
   kinds: ["fairness"],
   summary:
     "Flows of a band get equal shares of tokens: prompt and expected answer, made good by what was really used.",
-  parameters: z.strictObject({
-    quantum: z.number().int().min(1).max(1_000_000).default(256),
-    weights: z.record(z.string().min(1), z.number().min(0.01).max(100)).default({}),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      quantum: z.number().int().min(1).max(1_000_000).default(256),
+      weights: z.record(z.string().min(1), z.number().min(0.01).max(100)).default({}),
+    }),
+  ),
   needs: { body: true },
   create: (options) => new DeficitRoundRobin(options),
 });

@@ -238,14 +238,16 @@ export const programAwareFairness = definePlugin({
   kinds: ["fairness"],
   summary:
     "The flow that has had least of the servers of late goes next (`las`), or turns by tokens (`drr`), or by requests (`rr`).",
-  parameters: z.strictObject({
-    strategy: z.enum(["las", "drr", "rr"]).default("las"),
-    lasWeightService: weight.default(0.8),
-    lasWeightHeadWait: weight.default(0.2),
-    lasHalfLifeSeconds: seconds.default(60),
-    evictionTtlSeconds: seconds.default(3_600),
-    evictionSweepSeconds: seconds.default(300),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      strategy: z.enum(["las", "drr", "rr"]).default("las"),
+      lasWeightService: weight.default(0.8),
+      lasWeightHeadWait: weight.default(0.2),
+      lasHalfLifeSeconds: seconds.default(60),
+      evictionTtlSeconds: seconds.default(3_600),
+      evictionSweepSeconds: seconds.default(300),
+    }),
+  ),
   needsOf: ({ strategy }) => ({ body: strategy !== "rr" }),
   create({ strategy, ...options }, { clock, metrics }): FairnessPolicy {
     switch (strategy) {

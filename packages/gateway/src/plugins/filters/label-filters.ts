@@ -25,16 +25,18 @@ export const byLabelFilter = definePlugin({
   type: "by-label",
   kinds: ["filter"],
   summary: "Leaves the endpoints whose label has one of some values; `label-selector-filter` says more",
-  parameters: z
-    .strictObject({
-      label: z.string().min(1).describe("Name of the label"),
-      validValues: z.array(z.string()).default([]).describe("Values that pass"),
-      allowsNoLabel: z.boolean().default(false).describe("Whether endpoints without the label pass"),
-    })
-    .refine(({ validValues, allowsNoLabel }) => allowsNoLabel || validValues.length > 0, {
-      message: "is empty, so that nothing would pass",
-      path: ["validValues"],
-    }),
+  parameters: z.lazy(() =>
+    z
+      .strictObject({
+        label: z.string().min(1).describe("Name of the label"),
+        validValues: z.array(z.string()).default([]).describe("Values that pass"),
+        allowsNoLabel: z.boolean().default(false).describe("Whether endpoints without the label pass"),
+      })
+      .refine(({ validValues, allowsNoLabel }) => allowsNoLabel || validValues.length > 0, {
+        message: "is empty, so that nothing would pass",
+        path: ["validValues"],
+      }),
+  ),
   create({ label, validValues, allowsNoLabel }): Filter {
     return filterBy(({ labels }) => {
       const value = valueOf(labels, label);

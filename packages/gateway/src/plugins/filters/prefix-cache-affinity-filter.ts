@@ -12,41 +12,43 @@ import type { Random } from "../../core/random.ts";
 import { definePlugin } from "../define-plugin.ts";
 import { dataAt } from "../request-data.ts";
 
-const parameters = z.strictObject({
-  affinityThreshold: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.8)
-    .describe("Share of the prompt from which an endpoint counts as one that has it"),
-  explorationProbability: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe("Share of requests that may go anywhere"),
-  maxTTFTPenaltyMs: z
-    .number()
-    .min(0)
-    .default(18_000)
-    .describe("How much longer the first token may take at the quickest endpoint that has the prompt, ms"),
-  ttftSource: z
-    .enum(["prefillThroughput", "latencyPredictor"])
-    .default("prefillThroughput")
-    .describe(
-      "How the time to the first token is guessed: prompt tokens under way by `peakPrefillThroughput`",
-    ),
-  peakPrefillThroughput: z
-    .number()
-    .positive()
-    .default(15_928)
-    .describe("Prompt tokens that a server computes in a second"),
-  prefixMatchInfoProducerName: z
-    .string()
-    .optional()
-    .describe("Name of the producer, where there are several"),
-  inFlightLoadProducerName: z.string().optional().describe("Name of the producer, where there are several"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    affinityThreshold: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.8)
+      .describe("Share of the prompt from which an endpoint counts as one that has it"),
+    explorationProbability: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe("Share of requests that may go anywhere"),
+    maxTTFTPenaltyMs: z
+      .number()
+      .min(0)
+      .default(18_000)
+      .describe("How much longer the first token may take at the quickest endpoint that has the prompt, ms"),
+    ttftSource: z
+      .enum(["prefillThroughput", "latencyPredictor"])
+      .default("prefillThroughput")
+      .describe(
+        "How the time to the first token is guessed: prompt tokens under way by `peakPrefillThroughput`",
+      ),
+    peakPrefillThroughput: z
+      .number()
+      .positive()
+      .default(15_928)
+      .describe("Prompt tokens that a server computes in a second"),
+    prefixMatchInfoProducerName: z
+      .string()
+      .optional()
+      .describe("Name of the producer, where there are several"),
+    inFlightLoadProducerName: z.string().optional().describe("Name of the producer, where there are several"),
+  }),
+);
 
 type Parameters = z.infer<typeof parameters>;
 

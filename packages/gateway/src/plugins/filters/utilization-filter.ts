@@ -22,18 +22,20 @@ const signalOf: Readonly<Record<string, SignalName>> = {
 
 const metrics = ["active-requests", "running-requests", "waiting-queue", "kv-cache-utilization"] as const;
 
-const parameters = z.strictObject({
-  conditions: z
-    .array(
-      z.strictObject({
-        metric: z.enum(metrics).describe("What is looked at"),
-        maxValue: z.number().min(0).describe("The most that passes"),
-      }),
-    )
-    .min(1)
-    .describe("All of them have to hold. What a server does not tell holds"),
-  fallbackOnEmpty: z.boolean().default(false).describe("Whether all pass where none would"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    conditions: z
+      .array(
+        z.strictObject({
+          metric: z.enum(metrics).describe("What is looked at"),
+          maxValue: z.number().min(0).describe("The most that passes"),
+        }),
+      )
+      .min(1)
+      .describe("All of them have to hold. What a server does not tell holds"),
+    fallbackOnEmpty: z.boolean().default(false).describe("Whether all pass where none would"),
+  }),
+);
 
 /** `utilization-filter`. */
 export const utilizationFilter = definePlugin({

@@ -12,14 +12,16 @@ export const headerProfileHandler = definePlugin({
   type: "header-profile-handler",
   kinds: ["profile-handler"],
   summary: "Runs the profile that a header of the request names",
-  parameters: z.strictObject({
-    headerName: z.string().min(1).default("EPP-Profile").describe("Name of the header"),
-    defaultProfile: z
-      .string()
-      .min(1)
-      .default("decode")
-      .describe("Profile of requests that do not have the header"),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      headerName: z.string().min(1).default("EPP-Profile").describe("Name of the header"),
+      defaultProfile: z
+        .string()
+        .min(1)
+        .default("decode")
+        .describe("Profile of requests that do not have the header"),
+    }),
+  ),
   create({ headerName, defaultProfile }, { name }): ProfileHandler {
     const header = headerName.toLowerCase();
     return {

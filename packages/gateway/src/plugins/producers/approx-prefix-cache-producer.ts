@@ -34,28 +34,32 @@ const leastBlockTokens = 64;
 /** Models whose seeds are kept. */
 const maxKnownModels = 1_024;
 
-const parameters = z.strictObject({
-  autoTune: z
-    .boolean()
-    .default(true)
-    .describe("Whether a server's capacity is what it tells: its own blocks times their size"),
-  blockSizeTokens: z
-    .int()
-    .min(1)
-    .default(16)
-    .describe(`Tokens of a block; fewer than ${leastBlockTokens} count as ${leastBlockTokens}`),
-  maxPrefixTokensToMatch: z
-    .int()
-    .min(1)
-    .optional()
-    .describe("Tokens of a prompt that are looked at; default 131,072; goes before `maxPrefixBlocksToMatch`"),
-  maxPrefixBlocksToMatch: z.int().min(1).optional().describe("The same in blocks"),
-  lruCapacityPerServer: z
-    .int()
-    .min(1)
-    .default(31_250)
-    .describe("Blocks of a server that does not tell, or without `autoTune`"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    autoTune: z
+      .boolean()
+      .default(true)
+      .describe("Whether a server's capacity is what it tells: its own blocks times their size"),
+    blockSizeTokens: z
+      .int()
+      .min(1)
+      .default(16)
+      .describe(`Tokens of a block; fewer than ${leastBlockTokens} count as ${leastBlockTokens}`),
+    maxPrefixTokensToMatch: z
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        "Tokens of a prompt that are looked at; default 131,072; goes before `maxPrefixBlocksToMatch`",
+      ),
+    maxPrefixBlocksToMatch: z.int().min(1).optional().describe("The same in blocks"),
+    lruCapacityPerServer: z
+      .int()
+      .min(1)
+      .default(31_250)
+      .describe("Blocks of a server that does not tell, or without `autoTune`"),
+  }),
+);
 
 type Parameters = z.infer<typeof parameters>;
 

@@ -16,22 +16,24 @@ import type {
 import { definePlugin } from "../define-plugin.ts";
 import { dataAt } from "../request-data.ts";
 
-const parameters = z.strictObject({
-  addEstimatedOutputTokens: z
-    .boolean()
-    .default(false)
-    .describe("Whether tokens under way are also those expected of answers"),
-  outputRatio: z
-    .number()
-    .min(0)
-    .default(1.5)
-    .describe("Tokens expected of an answer for each of its prompt; what the caller allows is the most"),
-  maxEstimatedOutputTokens: z.int().min(0).optional().describe("The most tokens expected of an answer"),
-  prefixMatchInfoProducerName: z
-    .string()
-    .optional()
-    .describe("Name of the producer, where there are several"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    addEstimatedOutputTokens: z
+      .boolean()
+      .default(false)
+      .describe("Whether tokens under way are also those expected of answers"),
+    outputRatio: z
+      .number()
+      .min(0)
+      .default(1.5)
+      .describe("Tokens expected of an answer for each of its prompt; what the caller allows is the most"),
+    maxEstimatedOutputTokens: z.int().min(0).optional().describe("The most tokens expected of an answer"),
+    prefixMatchInfoProducerName: z
+      .string()
+      .optional()
+      .describe("Name of the producer, where there are several"),
+  }),
+);
 
 /** Both arrays belong to the producer; the number to the request. */
 class Inflight implements InflightTokens {

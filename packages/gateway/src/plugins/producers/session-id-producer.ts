@@ -24,15 +24,17 @@ export const sessionIdProducer = definePlugin({
   type: "session-id-producer",
   kinds: ["producer"],
   summary: "Reads the session that a request belongs to from a header or a cookie",
-  parameters: z
-    .strictObject({
-      headerName: z.string().min(1).optional().describe(`Name of the header; default \`${usualHeader}\``),
-      cookieName: z.string().min(1).optional().describe("Name of the cookie, instead of a header"),
-    })
-    .refine(({ headerName, cookieName }) => headerName === undefined || cookieName === undefined, {
-      message: "cannot stand beside headerName",
-      path: ["cookieName"],
-    }),
+  parameters: z.lazy(() =>
+    z
+      .strictObject({
+        headerName: z.string().min(1).optional().describe(`Name of the header; default \`${usualHeader}\``),
+        cookieName: z.string().min(1).optional().describe("Name of the cookie, instead of a header"),
+      })
+      .refine(({ headerName, cookieName }) => headerName === undefined || cookieName === undefined, {
+        message: "cannot stand beside headerName",
+        path: ["cookieName"],
+      }),
+  ),
   needs: { produces: [sessionIdKey] },
   create({ headerName, cookieName }, host): Producer {
     const index = host.dataIndex(sessionIdKey);

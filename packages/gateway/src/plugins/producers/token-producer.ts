@@ -9,12 +9,14 @@ export const tokenProducer = definePlugin({
   type: "token-producer",
   kinds: ["producer"],
   summary: "Estimates the tokens of a prompt by its size",
-  parameters: z.strictObject({
-    estimate: z
-      .strictObject({})
-      .optional()
-      .describe("Four bytes a token, and a fixed number of tokens for a picture; the only way there is"),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      estimate: z
+        .strictObject({})
+        .optional()
+        .describe("Four bytes a token, and a fixed number of tokens for a picture; the only way there is"),
+    }),
+  ),
   needs: { produces: [tokenCountKey], body: true },
   create(_parameters, host): Producer {
     const index = host.dataIndex(tokenCountKey);

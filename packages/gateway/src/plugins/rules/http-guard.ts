@@ -7,25 +7,27 @@ import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { PromptReading } from "../../core/forward.ts";
 import { askService, createCallout, serviceShape } from "./callout-parameters.ts";
 
-const parameters = z.strictObject({
-  ...serviceShape,
-  send: z
-    .enum(["last", "conversation"])
-    .default("last")
-    .describe("What the service is told: the caller's last message, or all texts of the conversation"),
-  format: z
-    .enum(["decision", "moderations"])
-    .default("decision")
-    .describe(
-      "How it is asked and answers. `decision`: `{request_id, model, caller, operation, messages}` → `{allow, reason?}`. `moderations`: as OpenAI's `/v1/moderations`",
-    ),
-  reason: z
-    .string()
-    .min(1)
-    .max(1_024)
-    .optional()
-    .describe("Told to the caller where the service gives no reason"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    ...serviceShape,
+    send: z
+      .enum(["last", "conversation"])
+      .default("last")
+      .describe("What the service is told: the caller's last message, or all texts of the conversation"),
+    format: z
+      .enum(["decision", "moderations"])
+      .default("decision")
+      .describe(
+        "How it is asked and answers. `decision`: `{request_id, model, caller, operation, messages}` → `{allow, reason?}`. `moderations`: as OpenAI's `/v1/moderations`",
+      ),
+    reason: z
+      .string()
+      .min(1)
+      .max(1_024)
+      .optional()
+      .describe("Told to the caller where the service gives no reason"),
+  }),
+);
 
 /** Parameters of `http-guard`. */
 export type HttpGuardParameters = z.output<typeof parameters>;

@@ -47,13 +47,15 @@ const actionSchema = z.strictObject({
   deny: z.string().min(1).max(1_024).optional().describe("The request is refused with 403 and this text"),
 });
 
-const parameters = z.strictObject({
-  cases: z
-    .array(z.strictObject({ when: conditionSchema.prefault({}), do: actionSchema }))
-    .min(1)
-    .max(1_000)
-    .describe("The first whose conditions all hold counts"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    cases: z
+      .array(z.strictObject({ when: conditionSchema.prefault({}), do: actionSchema }))
+      .min(1)
+      .max(1_000)
+      .describe("The first whose conditions all hold counts"),
+  }),
+);
 
 /** Parameters of `match`. */
 export type MatchParameters = z.output<typeof parameters>;

@@ -60,23 +60,25 @@ const inferenceModelSchema = z.strictObject({
     .default([]),
 });
 
-const parameters = z.strictObject({
-  rules: rulesSchema.optional().describe("One rewrite, called as the rule is"),
-  rewrites: z
-    .array(z.strictObject({ name: z.string().min(1).max(253), rules: rulesSchema }))
-    .max(1_000)
-    .default([])
-    .describe("Several, the oldest first"),
-  models: z.array(inferenceModelSchema).max(1_000).default([]).describe("InferenceModels"),
-  priorities: z
-    .strictObject({
-      Critical: z.int().min(0).default(10),
-      Standard: z.int().min(0).default(0),
-      Sheddable: z.int().max(-1).default(-10),
-    })
-    .prefault({})
-    .describe("What criticalities mean"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    rules: rulesSchema.optional().describe("One rewrite, called as the rule is"),
+    rewrites: z
+      .array(z.strictObject({ name: z.string().min(1).max(253), rules: rulesSchema }))
+      .max(1_000)
+      .default([])
+      .describe("Several, the oldest first"),
+    models: z.array(inferenceModelSchema).max(1_000).default([]).describe("InferenceModels"),
+    priorities: z
+      .strictObject({
+        Critical: z.int().min(0).default(10),
+        Standard: z.int().min(0).default(0),
+        Sheddable: z.int().max(-1).default(-10),
+      })
+      .prefault({})
+      .describe("What criticalities mean"),
+  }),
+);
 
 /** Parameters of `model-rewrite`. */
 export type ModelRewriteParameters = z.output<typeof parameters>;

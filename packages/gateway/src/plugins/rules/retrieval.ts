@@ -10,34 +10,36 @@ import { TtlCache } from "./ttl-cache.ts";
 
 const hole = "{context}";
 
-const parameters = z.strictObject({
-  ...serviceShape,
-  topK: z
-    .int()
-    .min(1)
-    .max(1_000)
-    .optional()
-    .describe("How many pieces are asked for; the service may give others"),
-  maxContextChars: z
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(16_000)
-    .describe("Of what was found so much is used, characters; the piece that goes beyond is left out"),
-  template: z
-    .string()
-    .max(16_384)
-    .refine((text) => text.includes(hole), `expected a text with ${hole}`)
-    .default(`Use this where it helps:\n${hole}`)
-    .describe("What stands before the message, with what was found in the place of `{context}`"),
-  cache: z
-    .strictObject({
-      ttlMs: z.int().min(0).max(86_400_000).default(60_000),
-      entries: z.int().min(0).max(100_000).default(1_000),
-    })
-    .prefault({})
-    .describe("What was found is used again for the same question, for so long"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    ...serviceShape,
+    topK: z
+      .int()
+      .min(1)
+      .max(1_000)
+      .optional()
+      .describe("How many pieces are asked for; the service may give others"),
+    maxContextChars: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(16_000)
+      .describe("Of what was found so much is used, characters; the piece that goes beyond is left out"),
+    template: z
+      .string()
+      .max(16_384)
+      .refine((text) => text.includes(hole), `expected a text with ${hole}`)
+      .default(`Use this where it helps:\n${hole}`)
+      .describe("What stands before the message, with what was found in the place of `{context}`"),
+    cache: z
+      .strictObject({
+        ttlMs: z.int().min(0).max(86_400_000).default(60_000),
+        entries: z.int().min(0).max(100_000).default(1_000),
+      })
+      .prefault({})
+      .describe("What was found is used again for the same question, for so long"),
+  }),
+);
 
 /** Parameters of `retrieval`. */
 export type RetrievalParameters = z.output<typeof parameters>;

@@ -6,13 +6,15 @@ import { isFailure, type Failure } from "../../core/errors.ts";
 import type { PromptEdit } from "../../core/forward.ts";
 import { instructedOperations } from "./prompt-operations.ts";
 
-const parameters = z.strictObject({
-  text: z.string().min(1).max(262_144),
-  place: z
-    .enum(["before", "after", "replace"])
-    .default("before")
-    .describe("Before or behind what the caller says, or instead of it"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    text: z.string().min(1).max(262_144),
+    place: z
+      .enum(["before", "after", "replace"])
+      .default("before")
+      .describe("Before or behind what the caller says, or instead of it"),
+  }),
+);
 
 /** Parameters of `system-prompt`. */
 export type SystemPromptParameters = z.output<typeof parameters>;

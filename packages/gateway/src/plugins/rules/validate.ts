@@ -44,44 +44,46 @@ const patternSchema = z.union([
   }),
 ]);
 
-const parameters = z.strictObject({
-  operations: z
-    .array(z.string().min(1))
-    .min(1)
-    .max(16)
-    .optional()
-    .describe("Calls that are let through: `chat`, `messages`, … Absent: all"),
-  maxBytes: z.int().min(1).optional().describe("Largest body, bytes"),
-  maxMessages: z.int().min(1).optional().describe("Most messages of a conversation"),
-  maxPromptTokens: z.int().min(1).optional().describe("Most tokens of the prompt, estimated"),
-  maxTokens: z.int().min(1).optional().describe("Most tokens that a request may ask for"),
-  requireMaxTokens: z
-    .boolean()
-    .default(false)
-    .describe("Requests have to say how many tokens they want at most"),
-  schema: z
-    .record(z.string(), z.unknown())
-    .superRefine((schema, context) => {
-      const word = uncheckedWord(schema);
-      if (word !== undefined) {
-        context.addIssue(`the word ${word} is not checked here; patterns of texts go into deny`);
-      }
-    })
-    .optional()
-    .describe("JSON Schema of the body; larger bodies than 256 KiB are refused"),
-  deny: z
-    .array(patternSchema)
-    .max(200)
-    .default([])
-    .describe("Regular expressions that no text of the prompt may match anywhere"),
-  denyIn: z.enum(["all", "user"]).default("all").describe("Whose texts `deny` is about"),
-  maxCheckedBytes: z
-    .int()
-    .min(1)
-    .max(1_048_576)
-    .default(131_072)
-    .describe("A prompt with more text is refused where there is `deny`, bytes"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    operations: z
+      .array(z.string().min(1))
+      .min(1)
+      .max(16)
+      .optional()
+      .describe("Calls that are let through: `chat`, `messages`, … Absent: all"),
+    maxBytes: z.int().min(1).optional().describe("Largest body, bytes"),
+    maxMessages: z.int().min(1).optional().describe("Most messages of a conversation"),
+    maxPromptTokens: z.int().min(1).optional().describe("Most tokens of the prompt, estimated"),
+    maxTokens: z.int().min(1).optional().describe("Most tokens that a request may ask for"),
+    requireMaxTokens: z
+      .boolean()
+      .default(false)
+      .describe("Requests have to say how many tokens they want at most"),
+    schema: z
+      .record(z.string(), z.unknown())
+      .superRefine((schema, context) => {
+        const word = uncheckedWord(schema);
+        if (word !== undefined) {
+          context.addIssue(`the word ${word} is not checked here; patterns of texts go into deny`);
+        }
+      })
+      .optional()
+      .describe("JSON Schema of the body; larger bodies than 256 KiB are refused"),
+    deny: z
+      .array(patternSchema)
+      .max(200)
+      .default([])
+      .describe("Regular expressions that no text of the prompt may match anywhere"),
+    denyIn: z.enum(["all", "user"]).default("all").describe("Whose texts `deny` is about"),
+    maxCheckedBytes: z
+      .int()
+      .min(1)
+      .max(1_048_576)
+      .default(131_072)
+      .describe("A prompt with more text is refused where there is `deny`, bytes"),
+  }),
+);
 
 /** Parameters of `validate`. */
 export type ValidateParameters = z.output<typeof parameters>;

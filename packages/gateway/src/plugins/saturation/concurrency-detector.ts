@@ -5,16 +5,18 @@ import type { Clock } from "../../core/clock.ts";
 import { definePlugin } from "../define-plugin.ts";
 import { WeightedSaturation } from "./weighted-saturation.ts";
 
-const parameters = z.strictObject({
-  /** Requests that a server computes well at once; its own capacity where that is smaller. */
-  maxConcurrency: z.number().int().min(1).max(1_000_000).default(100),
-  /** Prompt tokens to be computed and completion tokens expected, of all requests under way at a server. */
-  maxTokenConcurrency: z.number().int().min(1).default(1_000_000),
-  concurrencyMode: z.enum(["requests", "tokens", "hybrid"]).default("requests"),
-  headroom: z.number().min(0).max(10).default(0),
-  /** Accepted and not needed: load is counted by leases. */
-  inFlightLoadProducerName: z.string().optional(),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    /** Requests that a server computes well at once; its own capacity where that is smaller. */
+    maxConcurrency: z.number().int().min(1).max(1_000_000).default(100),
+    /** Prompt tokens to be computed and completion tokens expected, of all requests under way at a server. */
+    maxTokenConcurrency: z.number().int().min(1).default(1_000_000),
+    concurrencyMode: z.enum(["requests", "tokens", "hybrid"]).default("requests"),
+    headroom: z.number().min(0).max(10).default(0),
+    /** Accepted and not needed: load is counted by leases. */
+    inFlightLoadProducerName: z.string().optional(),
+  }),
+);
 
 class Concurrency extends WeightedSaturation {
   readonly #options: z.output<typeof parameters>;

@@ -6,15 +6,17 @@ import { definePlugin } from "../define-plugin.ts";
 import { durationParameter } from "../duration-parameter.ts";
 import { WeightedSaturation } from "./weighted-saturation.ts";
 
-const parameters = z.strictObject({
-  /** Waiting requests at which a server is full. */
-  queueDepthThreshold: z.number().int().min(1).max(1_000_000).default(5),
-  /** Share of the KV cache at which it is full. */
-  kvCacheUtilThreshold: z.number().positive().max(1).default(0.8),
-  /** Metrics that are older say nothing. */
-  metricsStalenessThreshold: durationParameter.default(200),
-  headroom: z.number().min(0).max(10).default(0),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    /** Waiting requests at which a server is full. */
+    queueDepthThreshold: z.number().int().min(1).max(1_000_000).default(5),
+    /** Share of the KV cache at which it is full. */
+    kvCacheUtilThreshold: z.number().positive().max(1).default(0.8),
+    /** Metrics that are older say nothing. */
+    metricsStalenessThreshold: durationParameter.default(200),
+    headroom: z.number().min(0).max(10).default(0),
+  }),
+);
 
 /** A server without a line begins what it is sent at once: up to this share of what it computes, and a few. */
 const startsAtOnce = 0.25;

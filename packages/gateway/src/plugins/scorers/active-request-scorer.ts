@@ -4,13 +4,15 @@ import type { Candidates, ScheduledRequest, Scorer } from "../../contracts/plugi
 import { goDuration } from "../go-duration-schema.ts";
 import { definePlugin } from "../define-plugin.ts";
 
-const parameters = z.strictObject({
-  requestTimeout: goDuration
-    .optional()
-    .describe("Of older configurations; changes nothing, since requests are counted until they have ended"),
-  idleThreshold: z.int().min(0).default(0).describe("Requests up to which a server counts as idle"),
-  maxBusyScore: z.number().min(0).max(1).default(1).describe("The best score of a server that is not idle"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    requestTimeout: goDuration
+      .optional()
+      .describe("Of older configurations; changes nothing, since requests are counted until they have ended"),
+    idleThreshold: z.int().min(0).default(0).describe("Requests up to which a server counts as idle"),
+    maxBusyScore: z.number().min(0).max(1).default(1).describe("The best score of a server that is not idle"),
+  }),
+);
 
 class ActiveRequestScorer implements Scorer {
   readonly #idle: number;

@@ -10,10 +10,12 @@ export const headerLabelAffinityScorer = definePlugin({
   type: "header-label-affinity-scorer",
   kinds: ["scorer"],
   summary: "Scores 1 for endpoints whose label has the value of a request's header, else 0",
-  parameters: z.strictObject({
-    headerName: z.string().min(1).describe("Name of the header"),
-    labelKey: z.string().min(1).describe("Name of the label"),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      headerName: z.string().min(1).describe("Name of the header"),
+      labelKey: z.string().min(1).describe("Name of the label"),
+    }),
+  ),
   create({ headerName, labelKey }): Scorer {
     const name = headerName.toLowerCase();
     return {

@@ -8,9 +8,11 @@ export const loadAwareScorer = definePlugin({
   type: "load-aware-scorer",
   kinds: ["scorer"],
   summary: "Scores 0.5 for servers in which nothing waits, less the more waits",
-  parameters: z.strictObject({
-    threshold: z.number().positive().default(128).describe("Waiting requests from which the score is 0"),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      threshold: z.number().positive().default(128).describe("Waiting requests from which the score is 0"),
+    }),
+  ),
   needs: { signals: ["waiting"] },
   create({ threshold }): Scorer {
     return {

@@ -121,13 +121,15 @@ export const noHitLruScorer = definePlugin({
   kinds: ["scorer"],
   summary:
     "For prompts that no server has in its cache, prefers the server that got such a prompt longest ago; says nothing of others",
-  parameters: z.strictObject({
-    lruSize: z.int().min(1).default(1_024).describe("Servers whose last use is kept"),
-    prefixMatchInfoProducerName: z
-      .string()
-      .optional()
-      .describe("Name of the producer, where there are several"),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      lruSize: z.int().min(1).default(1_024).describe("Servers whose last use is kept"),
+      prefixMatchInfoProducerName: z
+        .string()
+        .optional()
+        .describe("Name of the producer, where there are several"),
+    }),
+  ),
   needs: { reads: [prefixMatchKey] },
   create({ lruSize, prefixMatchInfoProducerName }, host): Scorer & RequestObserver {
     return new NoHitLruScorer(host.dataIndex(prefixMatchKey, prefixMatchInfoProducerName), lruSize);

@@ -5,23 +5,25 @@ import type { PrefixMatch, Scorer } from "../../contracts/plugins/scheduling.ts"
 import { definePlugin } from "../define-plugin.ts";
 import { dataAt } from "../request-data.ts";
 
-const parameters = z.strictObject({
-  prefixMatchInfoProducerName: z
-    .string()
-    .optional()
-    .describe("Name of the producer, where there are several"),
-  matchLengthWeight: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe("Part of the score that comes of the match's length rather than of its share of the prompt"),
-  matchLengthScaleTokens: z
-    .number()
-    .positive()
-    .default(8_192)
-    .describe("Length of a match for which that part is whole, tokens"),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    prefixMatchInfoProducerName: z
+      .string()
+      .optional()
+      .describe("Name of the producer, where there are several"),
+    matchLengthWeight: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe("Part of the score that comes of the match's length rather than of its share of the prompt"),
+    matchLengthScaleTokens: z
+      .number()
+      .positive()
+      .default(8_192)
+      .describe("Length of a match for which that part is whole, tokens"),
+  }),
+);
 
 /** `prefix-cache-scorer`: `w · min(1, matched tokens / scale)² + (1 − w) · matched / total`. */
 export const prefixCacheScorer = definePlugin({

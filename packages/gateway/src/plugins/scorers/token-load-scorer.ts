@@ -10,14 +10,19 @@ export const tokenLoadScorer = definePlugin({
   type: "token-load-scorer",
   kinds: ["scorer"],
   summary: "Prefers servers with fewer tokens to compute, this request's among them",
-  parameters: z.strictObject({
-    queueThresholdTokens: z
-      .number()
-      .positive()
-      .default(4_194_304)
-      .describe("Tokens from which the score is 0"),
-    inFlightLoadProducerName: z.string().optional().describe("Name of the producer, where there are several"),
-  }),
+  parameters: z.lazy(() =>
+    z.strictObject({
+      queueThresholdTokens: z
+        .number()
+        .positive()
+        .default(4_194_304)
+        .describe("Tokens from which the score is 0"),
+      inFlightLoadProducerName: z
+        .string()
+        .optional()
+        .describe("Name of the producer, where there are several"),
+    }),
+  ),
   needs: { reads: [inflightTokensKey] },
   create({ queueThresholdTokens: threshold, inFlightLoadProducerName }, host): Scorer {
     const index = host.dataIndex(inflightTokensKey, inFlightLoadProducerName);

@@ -7,20 +7,22 @@ import { durationParameter } from "../duration-parameter.ts";
 /** Shortest interval, ms: more often tells little, and costs the servers. */
 const leastIntervalMs = 50;
 
-const parameters = z
-  .strictObject({
-    scheme: z.enum(["http", "https"]).optional(),
-    path: z.string().startsWith("/").default("/metrics"),
-    port: z.int().min(1).max(65_535).optional(),
-    interval: durationParameter.optional(),
-    insecureSkipVerify: z.boolean().default(true),
-    caCertPath: z.string().optional(),
-    clientCertPath: z.string().optional(),
-    clientKeyPath: z.string().optional(),
-  })
-  .refine((given) => (given.clientCertPath === undefined) === (given.clientKeyPath === undefined), {
-    message: "clientCertPath and clientKeyPath go together",
-  });
+const parameters = z.lazy(() =>
+  z
+    .strictObject({
+      scheme: z.enum(["http", "https"]).optional(),
+      path: z.string().startsWith("/").default("/metrics"),
+      port: z.int().min(1).max(65_535).optional(),
+      interval: durationParameter.optional(),
+      insecureSkipVerify: z.boolean().default(true),
+      caCertPath: z.string().optional(),
+      clientCertPath: z.string().optional(),
+      clientKeyPath: z.string().optional(),
+    })
+    .refine((given) => (given.clientCertPath === undefined) === (given.clientKeyPath === undefined), {
+      message: "clientCertPath and clientKeyPath go together",
+    }),
+);
 
 /** The source of metrics. Shorter intervals than 50 ms count as that. */
 export const metricsDataSource = definePlugin({

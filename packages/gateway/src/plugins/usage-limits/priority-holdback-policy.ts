@@ -3,17 +3,19 @@ import * as z from "zod";
 import type { UsageLimitPolicy } from "../../contracts/plugins/flow.ts";
 import { definePlugin } from "../define-plugin.ts";
 
-const parameters = z
-  .strictObject({
-    shape: z.literal("linear").default("linear"),
-    domain: z.enum(["rank", "value"]).default("rank"),
-    minCeiling: z.number().min(0).max(10),
-    maxCeiling: z.number().positive().max(10).default(1),
-  })
-  .refine(({ minCeiling, maxCeiling }) => minCeiling <= maxCeiling, {
-    message: "must not be above maxCeiling",
-    path: ["minCeiling"],
-  });
+const parameters = z.lazy(() =>
+  z
+    .strictObject({
+      shape: z.literal("linear").default("linear"),
+      domain: z.enum(["rank", "value"]).default("rank"),
+      minCeiling: z.number().min(0).max(10),
+      maxCeiling: z.number().positive().max(10).default(1),
+    })
+    .refine(({ minCeiling, maxCeiling }) => minCeiling <= maxCeiling, {
+      message: "must not be above maxCeiling",
+      path: ["minCeiling"],
+    }),
+);
 
 /** What the policy can be told. */
 type Holdback = z.output<typeof parameters>;

@@ -8,13 +8,15 @@ const ceiling = z.number().min(0).max(10);
 const ceilings = (sheddable: number, normal: number) =>
   z.strictObject({ sheddable: ceiling.default(sheddable), normal: ceiling.default(normal) }).prefault({});
 
-const parameters = z.strictObject({
-  /** Ceiling of priorities above 0, whatever the regime. */
-  urgent: ceiling.default(1),
-  plenty: ceilings(1, 1),
-  tight: ceilings(0.8, 1),
-  scarce: ceilings(0.4, 0.95),
-});
+const parameters = z.lazy(() =>
+  z.strictObject({
+    /** Ceiling of priorities above 0, whatever the regime. */
+    urgent: ceiling.default(1),
+    plenty: ceilings(1, 1),
+    tight: ceilings(0.8, 1),
+    scarce: ceilings(0.4, 0.95),
+  }),
+);
 
 /** What the policy can be told: for each regime the ceilings of priorities below 0 and of 0. */
 type ScarcityCeilings = z.output<typeof parameters>;

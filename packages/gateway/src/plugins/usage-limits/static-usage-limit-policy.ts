@@ -8,7 +8,7 @@ export const staticUsageLimitPolicy = definePlugin({
   type: "static-usage-limit-policy",
   kinds: ["usage-limit"],
   summary: "Requests of every priority go while the saturation is below one threshold.",
-  parameters: z.strictObject({ threshold: z.number().positive().max(10).default(1) }),
+  parameters: z.lazy(() => z.strictObject({ threshold: z.number().positive().max(10).default(1) })),
   create: ({ threshold }): UsageLimitPolicy => ({
     ceilings(_saturation, priorities, ceilings) {
       ceilings.fill(threshold, 0, priorities.length);
