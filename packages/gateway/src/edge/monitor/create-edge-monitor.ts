@@ -138,6 +138,11 @@ class Monitor implements EdgeMonitor {
     await this.#lookAtOutbox();
     await this.#restoreRecent();
     await this.#restoreActivity();
+    this.#writeHeld();
+  }
+
+  /** What was counted while the past was read: written before, it would have been read as a part of it. */
+  #writeHeld(): void {
     this.#hasRead = true;
     for (const [id, unwritten] of this.#held) this.#keep(id, unwritten);
     this.#held = [];
@@ -156,6 +161,7 @@ class Monitor implements EdgeMonitor {
     this.flush();
     this.#countUp(this.#options.clock.wallNow());
     this.#closed = true;
+    this.#writeHeld();
   }
 
   note(hour: number, name: "up" | "reported", value: number): void {
