@@ -179,29 +179,6 @@ describe("the edge monitor", () => {
     assert.deepEqual(third.monitor.device.unreported(Math.floor(clock.wallNow() / hourMs)), []);
   });
 
-  it("loses nothing where it is closed while it still reads the past", async (t) => {
-    const clock = createManualClock();
-    const folder = newFolder(t);
-    const store = await openEdgeStore({ folder, clock, log });
-    if (isFailure(store)) throw new Error(store.message);
-    const monitor = createEdgeMonitor({ ...parts(), store, clock, metrics: createMetrics(), log });
-    const started = monitor.start();
-    const at = clock.wallNow();
-    monitor.answered(queryObservation({ queryId: "iq_1", at }));
-    assert.equal(monitor.restored, false);
-    monitor.close();
-    await store.close();
-    await started;
-    const again = await start(t, folder, clock);
-    assert.equal(
-      again.monitor.activity
-        .find("det_a")
-        ?.hour(Math.floor(at / hourMs))
-        ?.get("queries"),
-      1,
-    );
-  });
-
   it("spreads what was counted before a restart over the hour's minutes", async (t) => {
     const folder = newFolder(t);
     const clock = createManualClock();
@@ -409,4 +386,27 @@ describe("why a query was or was not sent", () => {
     );
     assert.match(said({ escalation: { reason: "audit", how: "queued" } }), /picked at random/);
   });
+});
+
+it("the edge monitor loses nothing where it is closed while it still reads the past", async (t) => {
+  const clock = createManualClock();
+  const folder = newFolder(t);
+  const store = await openEdgeStore({ folder, clock, log });
+  if (isFailure(store)) throw new Error(store.message);
+  const monitor = createEdgeMonitor({ ...parts(), store, clock, metrics: createMetrics(), log });
+  const started = monitor.start();
+  const at = clock.wallNow();
+  monitor.answered(queryObservation({ queryId: "iq_1", at }));
+  assert.equal(monitor.restored, false);
+  monitor.close();
+  await store.close();
+  await started;
+  const again = await start(t, folder, clock);
+  assert.equal(
+    again.monitor.activity
+      .find("det_a")
+      ?.hour(Math.floor(at / hourMs))
+      ?.get("queries"),
+    1,
+  );
 });
