@@ -1,14 +1,14 @@
 /** The flags of `spillway picker`: those of the llm-d router, with their defaults, and a few of our own. */
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import { logLevels } from "../contracts/telemetry.ts";
 import { parseGoDuration } from "../core/go-duration.ts";
 import { CommandError } from "./command-error.ts";
+import { collect, readBoolean, readGoDuration, readList, readPort, saysNo } from "./option-values.ts";
 import type { PickerOptions } from "./picker-config.ts";
 import { idleFlags } from "./picker-idle-flags.ts";
 
 /** Puts the flags on the command. */
 export function addPickerFlags(command: Command): Command {
-  const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
   command
     .option("--config-file <file>", "EndpointPickerConfig file (default: the default profile)")
     .option("--config-text <text>", "the same as a text")
@@ -78,39 +78,11 @@ export function settleFlags(given: Readonly<Record<string, unknown>>): {
 }
 
 function isFalse(value: unknown): boolean {
-  return typeof value === "string" && noWord.test(value);
+  return typeof value === "string" && saysNo(value);
 }
 
 function durationOption(flag: string, description: string, usual: string): Option {
   return new Option(`${flag} <duration>`, description)
     .argParser(readGoDuration)
     .default(parseGoDuration(usual), usual);
-}
-
-function readGoDuration(text: string): number {
-  const ms = parseGoDuration(text);
-  if (ms !== undefined && ms >= 0) return ms;
-  throw new InvalidArgumentError("Expected a duration such as 50ms, 2s or 1m30s.");
-}
-
-const noWord = /^(0|f|false)$/i;
-
-function readBoolean(text: string | boolean): boolean {
-  if (typeof text === "boolean") return text;
-  if (/^(1|t|true)$/i.test(text)) return true;
-  if (noWord.test(text)) return false;
-  throw new InvalidArgumentError("Expected true or false.");
-}
-
-function readPort(text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new InvalidArgumentError("Expected a port from 0 to 65535.");
-}
-
-function readList(text: string): string[] {
-  return text
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
 }

@@ -1,8 +1,6 @@
 /** The command line: commands and options. The reference page is made from these definitions. */
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { logLevels } from "../contracts/telemetry.ts";
-import { isMoment } from "../core/api-key.ts";
-import { systemClock } from "../core/clock.ts";
 import type { CalibrateOptions } from "./commands/calibrate.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { CheckPickerOptions } from "./commands/check-picker.ts";
@@ -16,6 +14,17 @@ import type { SimulateOptions } from "./commands/simulate.ts";
 import type { WorkerCommandOptions } from "./commands/worker.ts";
 import { examples } from "./examples.ts";
 import { exitCodes } from "./exit-codes.ts";
+import {
+  collect,
+  readCount,
+  readMoment,
+  readNames,
+  readNumbers,
+  readPort,
+  readPositive,
+  readScopes,
+  readUrl,
+} from "./option-values.ts";
 import { addPickerFlags, settleFlags } from "./picker-command.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
@@ -349,57 +358,4 @@ function remote(command: Command): Command {
     )
     .addOption(new Option("--key <key>", "a key of the gateway, where it has keys").env("SPILLWAY_KEY"))
     .option("--json", "print JSON");
-}
-
-function collect(value: string, earlier: readonly string[] = []): string[] {
-  return [...earlier, value];
-}
-
-function readPort(text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new InvalidArgumentError("Expected a port from 0 to 65535.");
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (/^\d{1,9}$/.test(text) && count > 0) return count;
-  throw new InvalidArgumentError("Expected a whole number from 1 to 999999999.");
-}
-
-function readNames(text: string): string[] {
-  return text.split(",").map((part) => part.trim());
-}
-
-function readScopes(text: string): string[] {
-  const scopes = readNames(text);
-  if (scopes.every((scope) => ["infer", "status", "admin"].includes(scope))) return [...new Set(scopes)];
-  throw new InvalidArgumentError("Expected infer, status or admin, separated by commas.");
-}
-
-function readMoment(text: string): string {
-  if (isMoment(text)) {
-    if (Date.parse(text) > systemClock.wallNow()) return text;
-    throw new InvalidArgumentError("It has passed: nobody could use the key.");
-  }
-  throw new InvalidArgumentError("Expected a day such as 2027-01-31, or a time with its zone.");
-}
-
-function readPositive(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value > 0 && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("Expected a number above 0.");
-}
-
-function readNumbers(text: string): number[] {
-  return text.split(",").map((part) => {
-    const value = Number(part);
-    if (part.trim() !== "" && Number.isFinite(value)) return value;
-    throw new InvalidArgumentError(`"${part.trim()}" is not a number.`);
-  });
-}
-
-function readUrl(text: string): string {
-  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
-  throw new InvalidArgumentError("Expected an address such as http://127.0.0.1:30080.");
 }
