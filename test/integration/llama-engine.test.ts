@@ -104,6 +104,7 @@ describe("the llama engine", { skip }, () => {
     };
     assert.equal(show.details.family, "llama");
     assert.match(show.template, /im_start/);
+    assert.equal((await engine.post("/api/show", { model: "", name: "beta" })).status, 200);
   });
 
   test("answers a chat whole and in pieces alike", async () => {

@@ -45,7 +45,8 @@ export function listingRoutes(store: ModelStore, version: string): EngineRoute[]
       path: "/api/show",
       errorBody: ollamaErrorBody,
       async handle({ fields, response }) {
-        const found = await store.find(fields.text("model") ?? fields.requiredText("name"));
+        // Ollama's own command says "model": "" and the name under the older "name".
+        const found = await store.find(fields.text("model") || fields.requiredText("name"));
         answerJson(response, showOf(found, await store.describe(found)));
       },
     },

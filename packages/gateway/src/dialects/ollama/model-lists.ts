@@ -1,9 +1,10 @@
 /** Lists of models in Ollama's words, over all pools, and what is said of models that no Ollama serves. */
+import { hash } from "node:crypto";
 import type { PooledModel } from "../../contracts/http-endpoint.ts";
 import type { Operation } from "../../core/forward.ts";
 import { mayUse } from "../../core/may-use.ts";
 import type { Caller, WireAnswer } from "../../core/request.ts";
-import type { JsonObject } from "../chat/json-object.ts";
+import { isJsonObject, type JsonObject } from "../chat/json-object.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import type { OllamaDeps } from "./deps.ts";
 import { isSameModel } from "../../core/model-name.ts";
@@ -24,7 +25,9 @@ export function listRunning({ forward }: OllamaDeps, caller: Caller): JsonObject
       if (known === undefined || expiryOf(card) > expiryOf(known)) loaded.set(name, card);
     }
   }
-  return { models: [...loaded].map(([name, card]) => ({ ...card, name, model: name })) };
+  return {
+    models: [...loaded].map(([name, card]) => ({ digest: digestOf(name), ...card, name, model: name })),
+  };
 }
 
 /** The model, where only servers of other dialects have it; undefined otherwise. */
@@ -49,15 +52,36 @@ export function answerLoad({ clock }: OllamaDeps, operation: Operation, model: s
 
 /**
  * `/api/show` of a model whose server tells nothing of the kind. Clients offer only models that say they
- * take tools; a server whose model does not refuses them itself.
+ * take tools; a server whose model does not refuses them itself. Anthropic's all take pictures. The context is told where
+ * the server tells it.
  */
 export function answerShow(model: PooledModel): WireAnswer {
+  const context = contextOf(model);
   return jsonAnswer(200, {
     details: noDetails,
-    model_info: {},
-    capabilities: ["completion", "tools"],
+    model_info:
+      context === undefined
+        ? {}
+        : { "general.architecture": unknownArchitecture, [`${unknownArchitecture}.context_length`]: context },
+    capabilities: ["completion", "tools", ...(model.dialects.includes("anthropic") ? ["vision"] : [])],
     modified_at: cardOf(model)["modified_at"],
   });
+}
+
+/** Clients look for the context under the name of the architecture. */
+const unknownArchitecture = "unknown";
+
+/** The context in tokens, as vLLM and SGLang, llama.cpp, and Anthropic and OpenRouter name it in their lists. */
+function contextOf({ card }: PooledModel): number | undefined {
+  const meta = card?.["meta"];
+  const { n_ctx: slot, n_ctx_train: trained } = isJsonObject(meta) ? meta : {};
+  const told = [card?.["max_model_len"], slot, trained, card?.["max_input_tokens"], card?.["context_length"]];
+  return told.find((length): length is number => typeof length === "number" && length > 0);
+}
+
+/** Stands for weights that nobody hashed: Ollama's command prints the first twelve digits, and ends where there are none. */
+function digestOf(name: string): string {
+  return hash("sha256", name);
 }
 
 const noDetails: JsonObject = {
@@ -70,17 +94,20 @@ const noDetails: JsonObject = {
 };
 
 /** Clients want every field of a card to be there. */
-function cardOf({ card, dialects }: PooledModel): JsonObject {
+function cardOf({ name, card, dialects }: PooledModel): JsonObject {
   if (card !== undefined && dialects.includes("ollama") && "digest" in card) return card;
   const created = card?.["created"];
-  const modifiedAt = new Date(typeof created === "number" ? created * 1_000 : 0);
+  const createdAt = card?.["created_at"];
+  const modifiedAt = new Date(
+    typeof created === "number" ? created * 1_000 : typeof createdAt === "string" ? createdAt : 0,
+  );
   const isDate = !Number.isNaN(modifiedAt.getTime());
   return {
     name: "",
     model: "",
     modified_at: (isDate ? modifiedAt : new Date(0)).toISOString(),
     size: 0,
-    digest: "",
+    digest: digestOf(name),
     details: noDetails,
   };
 }

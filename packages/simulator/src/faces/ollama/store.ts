@@ -26,8 +26,9 @@ export function findOllamaModel({ models }: World, name: string): Model | undefi
   );
 }
 
+/** Ollama's own command says `"model": ""` and the name under the older `name`. */
 function nameOf(body: unknown): string {
-  return text(fields(body)["model"]) ?? text(fields(body)["name"]) ?? "";
+  return [text(fields(body)["model"]), text(fields(body)["name"])].find((name) => name) ?? "";
 }
 
 function detailsOf({ family, parameterSize, quantization }: Model): Record<string, unknown> {
@@ -92,7 +93,10 @@ export function showOllamaModel(exchange: Exchange, world: World, since: string)
       [`${model.family}.context_length`]: model.engine.maxContext,
       [`${model.family}.embedding_length`]: model.embeddingLength,
     },
-    capabilities: model.capabilities,
+    // Ollama calls a model one that embeds or one that completes, never both.
+    capabilities: model.capabilities.filter(
+      (what) => what !== "embedding" || !model.capabilities.includes("completion"),
+    ),
     modified_at: since,
   });
 }
