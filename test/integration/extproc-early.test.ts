@@ -4,38 +4,19 @@ import { describe, it, type TestContext } from "node:test";
 import { startSimulator } from "@spillway/simulator";
 import { sampleOf } from "../harness/dialect-cells.ts";
 import type { CarriedCall, CarriedRequest } from "../harness/extproc-carrier.ts";
-import { startPicker, type PickerSetup, type TestPicker } from "../harness/extproc-picker.ts";
 import {
-  answerWhole,
-  startScriptedModel,
-  type ModelCall,
-  type ModelScript,
-  type ScriptedModel,
-} from "../harness/scripted-model.ts";
+  assertAtRest,
+  startPicker,
+  startScriptedPicker,
+  type ScriptedPicker,
+  type ScriptedPickerSetup,
+} from "../harness/extproc-picker.ts";
+import { answerWhole, type ModelCall } from "../harness/scripted-model.ts";
 import { until } from "../harness/until.ts";
 
-interface Bench extends TestPicker {
-  readonly servers: readonly ScriptedModel[];
-  readonly addresses: readonly string[];
-}
-
-interface BenchSetup extends Partial<PickerSetup> {
-  readonly count?: number;
-  readonly script?: ModelScript;
-  readonly pool?: object;
-}
-
 /** Servers that are not asked what they have, and a pool whose profile looks at nothing but what is under way. */
-async function bench(t: TestContext, setup: BenchSetup = {}): Promise<Bench> {
-  const { count = 1, script = answerWhole, pool = {}, ...more } = setup;
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => startScriptedModel(t, ["a"], script)),
-  );
-  const endpoints = servers.map(({ url }) => url);
-  const pools = { p: { dialect: "openai", endpoints, passthrough: true, ...pool } };
-  const picker = await startPicker(t, { pools, ...more });
-  return { ...picker, servers, addresses: endpoints.map((url) => url.replace("http://", "")) };
-}
+const bench = (t: TestContext, { pool, ...setup }: ScriptedPickerSetup = {}): Promise<ScriptedPicker> =>
+  startScriptedPicker(t, { ...setup, pool: { passthrough: true, ...pool } });
 
 interface ChatAsked extends Partial<CarriedRequest> {
   readonly headers?: Readonly<Record<string, string>>;
@@ -60,25 +41,11 @@ const kindsOf = ({ replies }: CarriedCall): string[] => replies.map(({ response 
 const pickedOf = (call: CarriedCall): Promise<unknown> =>
   until("it is told where to go", () => kindsOf(call)[0] === "request_headers");
 
-const early = ({ gateway }: Bench): Promise<number> =>
+const early = ({ gateway }: ScriptedPicker): Promise<number> =>
   sampleOf(gateway, "spillway_extproc_early_picks_total");
 
-async function rest({ gateway }: Bench): Promise<void> {
-  const [pool] = gateway.forward.pools();
-  await until("every place is given back", () => pool?.endpoints.every(({ inFlight }) => inFlight === 0));
-  await until(
-    "no stream is open",
-    async () => (await sampleOf(gateway, "spillway_extproc_streams_in_flight")) === 0,
-  );
-  assert.equal(await sampleOf(gateway, "spillway_extproc_held_bytes"), 0);
-  assert.equal(pool?.line.length, 0);
-  for (const { load } of pool.endpoints) {
-    assert.deepEqual([load.requests, load.promptTokens, load.outputTokens], [0, 0, 0]);
-  }
-}
-
 /** It is not told anything before its body is here, and is answered then. */
-async function comesWhole(b: Bench, asked: CarriedRequest, status = 200): Promise<CarriedCall> {
+async function comesWhole(b: ScriptedPicker, asked: CarriedRequest, status = 200): Promise<CarriedCall> {
   const call = b.carrier.start(asked);
   // The head has been looked at: what would be told by it is on its way.
   await until("its head is here", async () => (await streamsOf(b)) > 0);
@@ -93,7 +60,7 @@ async function comesWhole(b: Bench, asked: CarriedRequest, status = 200): Promis
   return call;
 }
 
-const streamsOf = ({ gateway }: Bench): Promise<number> =>
+const streamsOf = ({ gateway }: ScriptedPicker): Promise<number> =>
   sampleOf(gateway, "spillway_extproc_streams_in_flight");
 
 describe("a head that suffices", () => {
@@ -123,7 +90,7 @@ describe("a head that suffices", () => {
         assert.equal(await sampleOf(b.gateway, "spillway_extproc_held_bytes"), 0);
       }
       assert.equal(await early(b), 2);
-      await rest(b);
+      await assertAtRest(b);
     });
   }
 
@@ -132,7 +99,7 @@ describe("a head that suffices", () => {
     const call = await b.carrier.ask(chat({}, { requestMode: "NONE" }));
     assert.deepEqual([call.status, kindsOf(call)[0]], [200, "request_headers"]);
     assert.equal(await early(b), 1);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("may have trailers behind its body, before the pick and after it", async (t) => {
@@ -153,7 +120,7 @@ describe("a head that suffices", () => {
       assert.equal(kinds.indexOf("request_trailers"), kinds.lastIndexOf("request_body") + 1);
       assert.equal(call.sentBody.toString(), chat().body);
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("waits in line like any other, and its body is held within bounds until it is its turn", async (t) => {
@@ -172,7 +139,7 @@ describe("a head that suffices", () => {
     answerWhole(await until("the second is at its server", () => held.shift()));
     assert.equal((await first.ended()).status, 200);
     assert.equal((await small.ended()).status, 200);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("is told of refusals before its body too", async (t) => {
@@ -180,7 +147,7 @@ describe("a head that suffices", () => {
     const call = b.carrier.start(chat({}, { subset: ["10.0.0.9:80"] }));
     await call.ended();
     assert.deepEqual([call.status, call.isImmediate], [503, true]);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("may leave in every phase, and gives everything back", async (t) => {
@@ -195,7 +162,7 @@ describe("a head that suffices", () => {
     await until("one waits", () => pool?.line.length === 1);
     waiting.leave();
     uploading.leave();
-    await rest(b);
+    await assertAtRest(b);
     assert.equal(held.length, 0);
   });
 
@@ -241,7 +208,7 @@ describe("a head that suffices", () => {
     const call = await b.carrier.ask(chat({ model: "b" }, { isSlow: false }));
     assert.deepEqual([call.status, call.text], [404, '{"error":"no b"}']);
     assert.equal((JSON.parse(b.servers[0]?.calls[0]?.body.toString() ?? "") as { model: string }).model, "b");
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("needs no length: what others had is taken", async (t) => {
@@ -254,7 +221,7 @@ describe("a head that suffices", () => {
       assert.equal(call.status, 200);
     }
     assert.equal(await early(b), 1);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("is any that names no call of a model: such goes to any server, whatever its body has", async (t) => {
@@ -268,14 +235,15 @@ describe("a head that suffices", () => {
     call.pass();
     assert.equal((await call.ended()).status, 200);
     assert.equal(call.sentBody.length, 100_000);
-    await rest(b);
+    await assertAtRest(b);
   });
 });
 
-const heldBytes = ({ gateway }: Bench): Promise<number> => sampleOf(gateway, "spillway_extproc_held_bytes");
+const heldBytes = ({ gateway }: ScriptedPicker): Promise<number> =>
+  sampleOf(gateway, "spillway_extproc_held_bytes");
 
 describe("the body is waited for where", () => {
-  const cases: Readonly<Record<string, BenchSetup & { readonly asked?: ChatAsked }>> = {
+  const cases: Readonly<Record<string, ScriptedPickerSetup & { readonly asked?: ChatAsked }>> = {
     "the head names no model": { asked: { headers: { "x-gateway-model-name": "" } } },
     "a scorer reads the prompt": {
       pool: { scheduling: { profiles: { default: { scorers: ["prefix-cache-scorer"] } } } },
@@ -306,7 +274,7 @@ describe("the body is waited for where", () => {
         await comesWhole(b, chat(isMessages ? { max_tokens: 5 } : {}, { requestMode, ...asked }));
       }
       assert.equal(await early(b), 0);
-      await rest(b);
+      await assertAtRest(b);
     });
   }
 
@@ -318,6 +286,6 @@ describe("the body is waited for where", () => {
     call.pass();
     assert.equal((await call.ended()).status, 200);
     assert.equal(await early(b), 1);
-    await rest(b);
+    await assertAtRest(b);
   });
 });

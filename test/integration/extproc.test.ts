@@ -5,61 +5,30 @@ import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { startSimulator } from "@spillway/simulator";
 import { connectExtProc, headerMap, openProcess, struct, type EnvoyReply } from "../harness/extproc-wire.ts";
-import { startPicker, type PickerSetup, type TestPicker } from "../harness/extproc-picker.ts";
-import { repositoryRoot } from "../harness/gateway.ts";
 import {
-  answerWhole,
-  openStream,
-  startScriptedModel,
-  type ModelCall,
-  type ModelScript,
-  type ScriptedModel,
-} from "../harness/scripted-model.ts";
+  assertAtRest,
+  startPicker,
+  startScriptedPicker,
+  type ScriptedPicker,
+  type ScriptedPickerSetup,
+} from "../harness/extproc-picker.ts";
+import { repositoryRoot } from "../harness/gateway.ts";
+import { answerWhole, openStream, type ModelCall } from "../harness/scripted-model.ts";
 import { sampleOf } from "../harness/dialect-cells.ts";
 import { createRpcClient } from "../harness/rpc-client.ts";
 import { until } from "../harness/until.ts";
 
-interface Bench extends TestPicker {
-  readonly servers: readonly ScriptedModel[];
-  /** `host:port` of each server. */
-  readonly addresses: readonly string[];
-}
-
-async function bench(
-  t: TestContext,
-  {
-    count = 1,
-    script = answerWhole,
-    pool = {},
-    ...setup
-  }: Partial<PickerSetup> & { count?: number; script?: ModelScript; pool?: object } = {},
-): Promise<Bench> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => startScriptedModel(t, ["a", "inner"], script)),
-  );
-  const endpoints = servers.map(({ url }) => url);
-  const health = { interval: "1h" };
-  const picker = await startPicker(t, {
-    pools: { p: { dialect: "openai", endpoints, models: ["a"], health, ...pool } },
+const bench = (t: TestContext, { pool, ...setup }: ScriptedPickerSetup = {}): Promise<ScriptedPicker> =>
+  startScriptedPicker(t, {
+    models: ["a", "inner"],
     ...setup,
+    pool: { models: ["a"], health: { interval: "1h" }, ...pool },
   });
-  return { ...picker, servers, addresses: endpoints.map((url) => url.replace("http://", "")) };
-}
 
 const chat = (more: object = {}) => ({
   path: "/v1/chat/completions",
   body: { model: "a", messages: [{ role: "user", content: "hello" }], ...more },
 });
-
-const rest = async ({ gateway }: Bench): Promise<void> => {
-  const [pool] = gateway.forward.pools();
-  await until("every place is given back", () => pool?.endpoints.every(({ inFlight }) => inFlight === 0));
-  await until(
-    "no stream is open",
-    async () => (await sampleOf(gateway, "spillway_extproc_streams_in_flight")) === 0,
-  );
-  assert.equal(await sampleOf(gateway, "spillway_extproc_held_bytes"), 0);
-};
 
 /** What a watcher of a service's health is told, as it comes. */
 function watchHealth(t: TestContext, address: string, service: string): string[] {
@@ -68,7 +37,7 @@ function watchHealth(t: TestContext, address: string, service: string): string[]
   return rpc.watch("grpc.health.v1.Health", "Watch", { service }, ({ status }) => String(status));
 }
 
-const ended = ({ gateway }: Bench, cause: string): Promise<number> =>
+const ended = ({ gateway }: ScriptedPicker, cause: string): Promise<number> =>
   sampleOf(gateway, `spillway_extproc_streams_total{cause="${cause}"}`);
 
 describe("bodies", () => {
@@ -86,7 +55,7 @@ describe("bodies", () => {
       // A piece of 65,536 bytes cannot be a slice: the body is sliced anew.
       assert.deepEqual(answer.slices, slices);
       assert.equal(b.servers[0]?.calls[0]?.body.length, size);
-      await rest(b);
+      await assertAtRest(b);
     });
   }
 
@@ -94,7 +63,7 @@ describe("bodies", () => {
     const b = await bench(t, { script: ({ response }) => response.end("{}") });
     const answer = await b.carrier.ask({ path: "/tokenize", method: "POST", body: "" });
     assert.deepEqual(answer.slices, [0]);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("may come in pieces of any size, with trailers behind, or buffered", async (t) => {
@@ -114,7 +83,7 @@ describe("bodies", () => {
         assert.equal(last !== undefined, "trailers" in asked);
       }
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("beyond the bounds are refused", async (t) => {
@@ -122,7 +91,7 @@ describe("bodies", () => {
     const large = await b.carrier.ask(chat({ user: "x".repeat(2_000) }));
     assert.equal(large.status, 413);
     assert.match(large.text, /^inference error: BadRequest - /);
-    await rest(b);
+    await assertAtRest(b);
   });
 });
 
@@ -144,7 +113,7 @@ describe("where a request may go", () => {
     }
     const passed = await b.carrier.ask({ path: "/v1/models", subset: [two] });
     assert.equal(passed.destinations[0], two);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("is nowhere for an empty list, or one without servers of the pool", async (t) => {
@@ -160,7 +129,7 @@ describe("where a request may go", () => {
         );
       }
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("is anywhere where subsets are turned off", async (t) => {
@@ -181,7 +150,7 @@ describe("where a request may go", () => {
       answerWhole(await until("it is at its server", () => held.shift()));
       assert.equal((await call.ended()).served, one);
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("is any server for what names no model, and nowhere where there are several pools", async (t) => {
@@ -196,7 +165,7 @@ describe("where a request may go", () => {
       },
     });
     assert.equal((await several.carrier.ask({ path: "/v1/models" })).status, 404);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("moves with what Envoy says of who served", async (t) => {
@@ -230,7 +199,7 @@ describe("where a request may go", () => {
     });
     await until("the load has moved", () => other.inFlight === 1 && chosen.inFlight === 0);
     stream.cancel();
-    await rest(b);
+    await assertAtRest(b);
     assert.equal(await ended(b, "client-disconnect"), 1);
   });
 });
@@ -256,7 +225,7 @@ describe("headers", () => {
       if (name === "x-mine") assert.equal(headers[name], "kept");
       else if (name !== "x-gateway-destination-endpoint") assert.equal(headers[name], undefined, name);
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("of one connection are never set, and answers are marked as seen", async (t) => {
@@ -298,7 +267,7 @@ describe("headers", () => {
     const refused = await b.carrier.ask({ ...chat(), headers: many });
     assert.equal(refused.streamCode, 3);
     assert.equal(await ended(b, "error"), 1);
-    await rest(b);
+    await assertAtRest(b);
   });
 });
 
@@ -321,7 +290,7 @@ describe("answers", () => {
       const answer = await b.carrier.ask({ ...chat({ model: "outer-ü" }), responseMode });
       assert.equal(answer.text, whole.replace('"model":"inner"', '"model":"outer-ü"'));
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("hide the usage that nobody asked for, and tell it the gateway", async (t) => {
@@ -350,7 +319,7 @@ describe("answers", () => {
         assert.notEqual(body?.response?.body_mutation?.streamed_response?.end_of_stream, true);
       }
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("that are refusals pass as they are, and say so of their server", async (t) => {
@@ -402,7 +371,7 @@ describe("answers", () => {
     status = 401;
     text = JSON.stringify(told);
     assert.deepEqual((await ask()).slice(0, 2), [401, text]);
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("that no dialect can read pass as they are", async (t) => {
@@ -413,7 +382,7 @@ describe("answers", () => {
       const answer = await b.carrier.ask(chat({ stream }));
       assert.deepEqual([answer.status, answer.text], [200, "hello"]);
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("that end too soon are no good ends", async (t) => {
@@ -422,7 +391,7 @@ describe("answers", () => {
     });
     const answer = await b.carrier.ask(chat({ stream: true }));
     assert.match(answer.text, /"error"/);
-    await rest(b);
+    await assertAtRest(b);
   });
 });
 
@@ -457,7 +426,7 @@ describe("a stream", () => {
     openStream(at).write('data: {"choices":[{"delta":{"content":"x"}}]}\n\n');
     await until("something has come", () => first.chunks.length > 0);
     first.leave();
-    await rest(b);
+    await assertAtRest(b);
     assert.equal(pool?.line.length, 0);
     assert.equal(await ended(b, "client-disconnect"), 3);
     assert.equal(await ended(b, "natural"), 0);
@@ -480,7 +449,7 @@ describe("a stream", () => {
       stream.end();
       await over;
     }
-    await rest(b);
+    await assertAtRest(b);
   });
 
   it("may be one of many on a connection, no more than the bound", async (t) => {
@@ -493,7 +462,7 @@ describe("a stream", () => {
     await until("the fourth follows", () => held.length === 3);
     for (const call of held) answerWhole(call);
     for (const call of [...calls, fourth]) assert.equal((await call.ended()).status, 200);
-    await rest(b);
+    await assertAtRest(b);
   });
 });
 
@@ -596,7 +565,7 @@ describe("what a real Envoy sent", () => {
       const isRefused = file === "chat-refused.json";
       assert.equal(kinds.includes("immediate_response"), isRefused);
       if (!isRefused) assert.equal(kinds.at(-1), "response_body");
-      await rest(b);
+      await assertAtRest(b);
       assert.equal(await ended(b, "natural"), 1);
     });
   }
