@@ -62,6 +62,7 @@ describe("health", () => {
     clock.advance(90_400);
     const health = ask(routes, "/health");
     assert.deepEqual(JSON.parse(health.text), {
+      name: "spillway",
       status: "ready",
       version: "1.2.3",
       uptime_seconds: 90,
@@ -90,7 +91,8 @@ describe("the welcome page", () => {
     const pool = { name: "qwen:4b", pool: "boxes", ready: 1, endpoints: 2 };
     const llm: PooledModel = { ...pool, dialects: [], loaded: 0, card: undefined, running: [] };
     const pooled = (): PooledModel[] => Array.from({ length: 51 }, () => llm);
-    const parts = { catalog: catalog(true, models), pooled, version: "1.2.3" };
+    const paths = new Set(["/api/chat", "/predict", "/health"]);
+    const parts = { catalog: catalog(true, models), pooled, version: "1.2.3", paths };
     const page = ask([createWelcomeRoute(parts)], "/");
     assert.match(page.headers["content-type"] ?? "", /^text\/plain/);
     for (const part of [
@@ -105,11 +107,18 @@ describe("the welcome page", () => {
     ]) {
       assert.match(page.text, part);
     }
+    assert.doesNotMatch(
+      page.text,
+      /\/v1\/messages|\/status/,
+      "what this door does not answer is not told of",
+    );
     const bound = ask([createWelcomeRoute(parts)], "/", { id: "a", scopes: ["infer"], models: ["bad"] }).text;
     assert.match(bound, /Ollama is running/);
     assert.doesNotMatch(bound, /iris|qwen|cannot be read/);
     assert.match(bound, /bad 1 {2}unavailable$/m);
-    const nothing = { catalog: catalog(true), pooled: () => [], version: "1" };
-    assert.match(ask([createWelcomeRoute(nothing)], "/").text, /none/);
+    const nothing = { catalog: catalog(true), pooled: () => [], version: "1", paths: new Set<string>() };
+    const none = ask([createWelcomeRoute(nothing)], "/").text;
+    assert.match(none, /none/);
+    assert.doesNotMatch(none, /Ollama|\/predict/);
   });
 });

@@ -37,6 +37,7 @@ export function createHealthRoutes(deps: HealthDeps): Route[] {
       const models = deps.catalog.list();
       const storage = deps.storageProblem();
       return json(state === "ready" ? 200 : 503, {
+        name: "spillway",
         status: state,
         version: deps.version,
         uptime_seconds: Math.round((deps.clock.now() - startedAt) / 1_000),

@@ -12,7 +12,32 @@ export interface WelcomeParts {
   /** Models of the pools of HTTP servers. */
   readonly pooled: () => readonly PooledModel[];
   readonly version: string;
+  /** Paths of the routes that the same door answers, as the routes have them: others are not told of. */
+  readonly paths: ReadonlySet<string>;
 }
+
+/** What the page says of an address, shown where the route of that path is answered. */
+const addresses: readonly (readonly [path: string, text: string])[] = [
+  ["/api/chat", "POST /api/chat  /api/generate      Ollama is running: its clients work with this address"],
+  [
+    "/v1/chat/completions",
+    "POST /v1/chat/completions          OpenAI's API, with /v1/completions, /v1/embeddings, /v1/responses",
+  ],
+  ["/v1/messages", "POST /v1/messages                  Anthropic's API"],
+  ["/predict", "POST /predict                      features, a prompt or a picture to a class"],
+  ["/v2/models/{model}/infer", "POST /v2/models/MODEL/infer        KServe Open Inference Protocol v2"],
+  ["/v1/models/{model}:predict", "POST /v1/models/MODEL:predict      instances to predictions"],
+  ["/v2/models/{model}", "GET  /v2/models/MODEL              inputs and outputs of a model"],
+  [
+    "/device-api/v1/image-queries",
+    "POST /device-api/v1/image-queries  Groundlight's API: a picture for a detector",
+  ],
+  ["/status", "GET  /status                       the edge endpoint's page: what it answered, and why so"],
+  ["/admin/picker", "GET  /admin/picker                 servers of the pools that have scheduling profiles"],
+  ["/admin/decisions/{id}", "GET  /admin/decisions/REQUEST-ID   where a request went, and why"],
+  ["/health", "GET  /health  /health/ready        health"],
+  ["/metrics", "GET  /metrics                      Prometheus"],
+];
 
 /** So many models of pools are listed: servers of others may have hundreds. */
 const maxListed = 50;
@@ -33,7 +58,7 @@ export function createWelcomeRoute(parts: WelcomeParts): Route {
 }
 
 /** A key sees the models it may use; why one could not be loaded is for those who may see the status. */
-function page({ catalog, pooled, version }: WelcomeParts, caller: Caller): string {
+function page({ catalog, pooled, version, paths }: WelcomeParts, caller: Caller): string {
   const own = catalog.list().filter(({ name }) => mayUse(caller, name));
   const told = own.map(({ name, version: number, state, reason }) => {
     const why = reason === "" || !caller.scopes.includes("status") ? "" : `: ${reason}`;
@@ -47,16 +72,7 @@ function page({ catalog, pooled, version }: WelcomeParts, caller: Caller): strin
     ...(models.length === 0 ? ["  none"] : models),
     "",
     "Addresses",
-    "  POST /api/chat  /api/generate      Ollama is running: its clients work with this address",
-    "  POST /v1/chat/completions          OpenAI's API, with /v1/completions, /v1/embeddings, /v1/responses",
-    "  POST /v1/messages                  Anthropic's API",
-    "  POST /predict                      features, a prompt or a picture to a class",
-    "  POST /v2/models/MODEL/infer        KServe Open Inference Protocol v2",
-    "  POST /v1/models/MODEL:predict      instances to predictions",
-    "  GET  /v2/models/MODEL              inputs and outputs of a model",
-    "  POST /device-api/v1/image-queries  Groundlight's API: a picture for a detector",
-    "  GET  /health  /health/ready        health",
-    "  GET  /metrics                      Prometheus",
+    ...addresses.filter(([path]) => paths.has(path)).map(([, text]) => `  ${text}`),
     "",
   ].join("\n");
 }

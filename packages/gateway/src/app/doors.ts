@@ -86,7 +86,8 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
       const kept = await certificates.keep(options.tls);
       const all = [...addresses.routes, ...((options.edge === true && parts.edge?.portRoutes) || [])];
       const { scopes } = options;
-      const routes = scopes === undefined ? all : all.filter(({ scope }) => scopes.includes(scope));
+      const served = scopes === undefined ? all : all.filter(({ scope }) => scopes.includes(scope));
+      const routes = [addresses.welcome(served), ...served];
       const { origins } = config.access;
       const { certificate } = kept ?? {};
       const door = createHttpDoor({ ...context, routes, pipeline, options, certificate, origins });

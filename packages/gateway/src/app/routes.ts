@@ -31,6 +31,8 @@ import type { PickerWatch } from "./picker-watch.ts";
 export interface Addresses {
   readonly routes: readonly Route[];
   readonly methods: readonly RpcMethod[];
+  /** The page at `/` of a door that answers these routes. */
+  welcome(routes: readonly Route[]): Route;
   close(): void;
 }
 
@@ -60,7 +62,6 @@ export function collectAddresses(parts: AddressParts): Addresses {
   const predict = { clock, predict: config.predict, defaults, jsonThreads };
   return {
     routes: [
-      createWelcomeRoute({ catalog, pooled, version }),
       ...createHealthRoutes({
         catalog,
         clock,
@@ -84,6 +85,8 @@ export function collectAddresses(parts: AddressParts): Addresses {
       ...(edge?.routes ?? []),
     ],
     methods: [...createPredictRpc(predict), ...createKserveRpc(kserve)],
+    welcome: (routes) =>
+      createWelcomeRoute({ catalog, pooled, version, paths: new Set(routes.map(({ path }) => path)) }),
     close: () => jsonThreads.close(),
   };
 }

@@ -1,17 +1,9 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import {
-  checkDisk,
-  checkMemory,
-  checkModels,
-  checkNative,
-  checkPort,
-  checkSockets,
-} from "./doctor-checks.ts";
+import { checkDisk, checkMemory, checkModels, checkNative, checkSockets } from "./doctor-checks.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "spillway-doctor-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -42,24 +34,6 @@ test("a library that does not load", async () => {
   const missing = await checkNative("no-such-library", "nothing works");
   assert.equal(missing.status, "fail");
   assert.match(missing.message, /^nothing works: Cannot find module 'no-such-library'/);
-});
-
-test("a taken port", async () => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const door = {
-    maxBodyBytes: 1,
-    maxTotalBodyBytes: 1,
-    receiveTimeoutMs: 1,
-    maxConnections: 1,
-    tls: undefined,
-  };
-  const taken = await checkPort({ ...door, host: "127.0.0.1", port });
-  assert.equal(taken.status, "fail");
-  assert.match(taken.message, new RegExp(`127\\.0\\.0\\.1 port ${port}: the port is taken$`));
-  await new Promise((resolve) => server.close(resolve));
-  assert.equal((await checkPort({ ...door, host: "127.0.0.1", port })).status, "ok");
 });
 
 test("models", async () => {

@@ -7,7 +7,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { scanRepository } from "@spillway/worker/repository";
-import type { DoorOptions, RepositoryOptions } from "../contracts/options.ts";
+import type { RepositoryOptions } from "../contracts/options.ts";
 import { socketFolderParent } from "../workers/socket-folder.ts";
 import { toSentence } from "./describe-error.ts";
 
@@ -111,22 +111,8 @@ function whyNotLoaded(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
 }
 
-/** Whether something already listens where the gateway is to. */
-export async function checkPort({ host, port, optional = false }: DoorOptions): Promise<Finding> {
-  const name = `port ${port}`;
-  if (port === 0) return { name, status: "ok", message: `any free one of ${host}` };
-  try {
-    await tryToListen({ host, port });
-    return { name, status: "ok", message: `free on ${host}` };
-  } catch (error) {
-    const advice = "stop what listens there, or choose another port (serve --port, --grpc-port, --host)";
-    // The sentence goes on with advice of its own.
-    const [message = ""] = toSentence(error).split("; ");
-    return { name, status: optional ? "warn" : "fail", message, advice };
-  }
-}
-
-function tryToListen(where: ListenOptions): Promise<void> {
+/** Listens for a moment. Rejects with the system's error. */
+export function tryToListen(where: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

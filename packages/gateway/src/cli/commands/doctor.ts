@@ -10,10 +10,10 @@ import {
   checkModels,
   checkNative,
   checkNode,
-  checkPort,
   checkSockets,
   type Finding,
 } from "../doctor-checks.ts";
+import { checkPorts, type Port } from "../doctor-ports.ts";
 import { checkCloud, checkDataFolder } from "../doctor-edge.ts";
 import { checkPools } from "../doctor-pools.ts";
 import { checkEngine, ggufStatus } from "../engine-status.ts";
@@ -55,7 +55,6 @@ async function checkConfigured(options: DoctorOptions, terminal: Terminal): Prom
     const message = error.errors.join("; ");
     return [{ name: "configuration", status: "fail", message, advice: "correct the file" }];
   }
-  const doors = [...config.http, ...(config.grpc === undefined ? [] : [config.grpc])];
   const surprises = findSurprises(config).map((message): Finding => {
     return { name: "configuration", status: "warn", message };
   });
@@ -72,12 +71,21 @@ async function checkConfigured(options: DoctorOptions, terminal: Terminal): Prom
   return [
     ...surprises,
     ...files,
-    ...(await Promise.all(doors.map(checkPort))),
+    ...(await checkPorts(config.http, otherPorts(config))),
     await checkModels(config.repository),
     ...(gguf === undefined ? [] : [await checkEngine(gguf)]),
     ...(await checkPools(config.pools)),
     ...(await checkEdge(config, terminal)),
   ];
+}
+
+/** Ports that are not for HTTP. */
+function otherPorts({ grpc, extProc }: CompiledConfig): Port[] {
+  const ports: Port[] = grpc === undefined ? [] : [grpc];
+  if (extProc === undefined) return ports;
+  const { host, port, healthPort } = extProc;
+  const all = healthPort === undefined ? [port] : [port, healthPort];
+  return [...ports, ...all.map((each): Port => ({ host, port: each, tls: undefined }))];
 }
 
 async function checkEdge({ edge }: CompiledConfig, terminal: Terminal): Promise<Finding[]> {
