@@ -167,7 +167,7 @@ describe("what a key may use", () => {
     for (const left of ["2", "1"]) {
       const { status, headers } = await client.ask(ask(line));
       assert.equal(status, 200);
-      assert.equal(headers["x-ratelimit-limit-requests"], "3");
+      assert.equal(headers["x-ratelimit-limit-requests"], "60");
       assert.equal(headers["x-ratelimit-remaining-requests"], left);
     }
     const notFound = await client.ask(ask(line, "nothing"));

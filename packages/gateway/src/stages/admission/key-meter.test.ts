@@ -46,7 +46,10 @@ describe("requests a minute", () => {
     const clock = createManualClock();
     const { meter } = open({ requestsPerMinute: 60, burst: 3 }, clock);
     for (let i = 0; i < 3; i++) assert.equal(meter.admit(), undefined);
-    assert.equal(refused(meter.admit()).retryAfterMs, 1_000);
+    const { retryAfterMs, message } = refused(meter.admit());
+    assert.deepEqual([retryAfterMs, message], [1_000, "The key a may make 60 requests a minute, 3 at once"]);
+    const { "x-ratelimit-limit-requests": limit, "x-ratelimit-remaining-requests": left } = headersOf(meter);
+    assert.deepEqual([limit, left], ["60", "0"], "the limit is the rate, not the burst");
     clock.advance(400);
     assert.equal(refused(meter.admit()).retryAfterMs, 600);
     clock.advance(600);

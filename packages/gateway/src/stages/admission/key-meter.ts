@@ -186,7 +186,7 @@ function changed(
 function refusalText(reason: "requests" | "tokens" | "concurrency", id: string, limits: KeyLimits): string {
   switch (reason) {
     case "requests":
-      return `The key ${id} may make ${limits.requestsPerMinute} requests a minute`;
+      return `The key ${id} may make ${limits.requestsPerMinute} requests a minute${limits.burst === undefined ? "" : `, ${limits.burst} at once`}`;
     case "tokens":
       return `The key ${id} may use ${limits.tokensPerMinute} tokens a minute, and what this request may use is not left of them`;
     case "concurrency":
@@ -194,7 +194,7 @@ function refusalText(reason: "requests" | "tokens" | "concurrency", id: string, 
   }
 }
 
-/** As OpenAI names them (https://platform.openai.com/docs/guides/rate-limits): limit, what is left, time until all is back. */
+/** As OpenAI names them (https://platform.openai.com/docs/guides/rate-limits): the rate of a minute, what may come at once now, time until all of that is back. */
 interface RateHeaders {
   readonly limit: string;
   readonly remaining: string;
@@ -214,9 +214,9 @@ const tokenHeaders: RateHeaders = {
 };
 
 function addHeaders(list: [string, string][], names: RateHeaders, bucket: TokenBucket, now: number): void {
-  const { capacity } = bucket;
+  const { capacity, perMinute } = bucket;
   list.push(
-    [names.limit, String(capacity)],
+    [names.limit, String(perMinute)],
     [names.remaining, String(bucket.remaining(now))],
     [names.reset, formatReset(bucket.waitFor(capacity, now))],
   );

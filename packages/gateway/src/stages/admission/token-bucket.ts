@@ -11,14 +11,14 @@ export interface BucketRate {
 /** Refilled when it is looked at, so that it needs no timer. Times are in ms on one monotonic clock. */
 export class TokenBucket {
   #capacity: number;
-  #perMs: number;
+  #perMinute: number;
   #level: number;
   #refilledAt: number;
 
   /** Starts full. */
   constructor(rate: BucketRate, now: number) {
     this.#capacity = rate.capacity;
-    this.#perMs = rate.perMinute / 60_000;
+    this.#perMinute = rate.perMinute;
     this.#level = rate.capacity;
     this.#refilledAt = now;
   }
@@ -27,18 +27,22 @@ export class TokenBucket {
     return this.#capacity;
   }
 
+  get perMinute(): number {
+    return this.#perMinute;
+  }
+
   /** Goes on with another rate; what was used stays used. */
   change(rate: BucketRate, now: number): void {
     this.#refill(now);
     this.#level += rate.capacity - this.#capacity;
     this.#capacity = rate.capacity;
-    this.#perMs = rate.perMinute / 60_000;
+    this.#perMinute = rate.perMinute;
   }
 
   /** Ms until so many are there; 0 where they are. More than it holds is never there: ask for at most `capacity`. */
   waitFor(amount: number, now: number): number {
     this.#refill(now);
-    return this.#level >= amount ? 0 : (amount - this.#level) / this.#perMs;
+    return this.#level >= amount ? 0 : ((amount - this.#level) * 60_000) / this.#perMinute;
   }
 
   /** Takes, though it be into debt; a negative amount is given back. */
@@ -57,6 +61,6 @@ export class TokenBucket {
     const elapsed = now - this.#refilledAt;
     if (!(elapsed > 0)) return;
     this.#refilledAt = now;
-    this.#level = Math.min(this.#capacity, this.#level + elapsed * this.#perMs);
+    this.#level = Math.min(this.#capacity, this.#level + (elapsed * this.#perMinute) / 60_000);
   }
 }
