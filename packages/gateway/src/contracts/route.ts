@@ -51,8 +51,8 @@ export interface StreamedAnswer {
   carry(sink: ResponseSink): Exchange;
 }
 
-/** Writes a failure in the words of one API. */
-export type FailureWriter = (failure: Failure, requestId: string) => WireAnswer;
+/** Writes a failure in the words of one API; by the request's `headers` where clients of several ask at one address. */
+export type FailureWriter = (failure: Failure, requestId: string, headers?: HeaderMap) => WireAnswer;
 
 /** One address. */
 export interface Route {

@@ -16,7 +16,7 @@ import {
 } from "../../../test/support/dialect-calls.ts";
 import type { PooledModel } from "../../contracts/http-endpoint.ts";
 import type { WireAnswer } from "../../core/request.ts";
-import { errorTable } from "../../core/errors.ts";
+import { errorTable, failure } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { JsonThreads } from "../json/json-threads.ts";
 import { encodeTexts } from "../tensors/encode-texts.ts";
@@ -337,6 +337,32 @@ test("the listing and the card of a model speak to OpenAI, KServe v1 and TF-Serv
   assert.deepEqual(await ask("/v1/models/{model}/versions/{version}", { model: "iris", version: "9" }), {
     error: 'No version "9" of "iris"',
   });
+});
+
+test("what is wrong with a model's card is told in the words of who asks", () => {
+  const reason = failure("model_not_found", 'No model "nope"');
+  const told = (path: string, headers: Record<string, string>): unknown =>
+    jsonOf(routeAt(routes, "GET", path).writeFailure(reason, "request-1", headers));
+  const openAi = {
+    error: {
+      message: 'No model "nope"',
+      type: "invalid_request_error",
+      param: "model",
+      code: "model_not_found",
+    },
+  };
+  const anthropic = {
+    type: "error",
+    error: { type: "not_found_error", message: 'No model "nope"' },
+    request_id: "request-1",
+  };
+  const card = "/v1/models/{model}";
+  assert.deepEqual(told(card, {}), { error: 'No model "nope"' });
+  assert.deepEqual(told(card, { authorization: "Bearer none" }), openAi);
+  assert.deepEqual(told(card, { "x-stainless-lang": "js" }), openAi);
+  assert.deepEqual(told(card, { "x-stainless-lang": "js", "anthropic-version": "2023-06-01" }), anthropic);
+  assert.deepEqual(told("/v1/models", {}), openAi);
+  assert.deepEqual(told("/v1/models", { "anthropic-version": "2023-06-01" }), anthropic);
 });
 
 test("models of HTTP servers stand in the same list, behind predictive ones of their name", () => {

@@ -1,9 +1,11 @@
 /** Predictive models the way TF-Serving and KServe v1 address them: `/v1/models/{model}:predict` and the model listing. */
 import type { HttpCall, Route, RouteResult } from "../../contracts/route.ts";
 import { errorTable, failure, isFailure, type Failure } from "../../core/errors.ts";
+import { headerValue, type HeaderMap } from "../../core/headers.ts";
 import { mayUse, refuseForeign } from "../../core/may-use.ts";
 import { isSameModel } from "../../core/model-name.ts";
 import type { WireAnswer } from "../../core/request.ts";
+import { writeAnthropicFailure } from "../anthropic/errors.ts";
 import { jsonAnswer } from "../json-answer.ts";
 import { writeOpenAiFailure } from "../openai/openai-errors.ts";
 import { createRequest } from "../request.ts";
@@ -22,8 +24,7 @@ export function createTfServingRoutes(deps: TfServingDeps): Route[] {
   return [
     ...paths.map((path) => predictRoute(deps, path)),
     ...paths.map((path) => get(path, (call) => describeModel(deps, call, created))),
-    // Most who list are OpenAI's clients, which read their own errors best.
-    { ...get("/v1/models", (call) => listModels(deps, call, created)), writeFailure: writeOpenAiFailure },
+    { ...get("/v1/models", (call) => listModels(deps, call, created)), writeFailure: writeListFailure },
   ];
 }
 
@@ -42,7 +43,31 @@ function writeTfServingFailure(reason: Failure): WireAnswer {
 }
 
 function get(path: string, handle: (call: HttpCall) => RouteResult): Route {
-  return { method: "GET", path, scope: "infer", body: "none", writeFailure: writeTfServingFailure, handle };
+  return { method: "GET", path, scope: "infer", body: "none", writeFailure: writeCardFailure, handle };
+}
+
+/** Most who list are OpenAI's clients, which read their own errors best. */
+function writeListFailure(reason: Failure, requestId: string, headers: HeaderMap = {}): WireAnswer {
+  return isAnthropic(headers) ? writeAnthropicFailure(reason, requestId) : writeOpenAiFailure(reason);
+}
+
+/** A model's card is asked for by OpenAI's, Anthropic's and TF-Serving's clients at one address: each reads its own errors. */
+function writeCardFailure(reason: Failure, requestId: string, headers: HeaderMap = {}): WireAnswer {
+  if (isAnthropic(headers)) return writeAnthropicFailure(reason, requestId);
+  return isOpenAi(headers) ? writeOpenAiFailure(reason) : writeTfServingFailure(reason);
+}
+
+/** Anthropic's API refuses calls without this header (https://docs.anthropic.com/en/api/versioning). */
+function isAnthropic(headers: HeaderMap): boolean {
+  return headerValue(headers, "anthropic-version") !== undefined;
+}
+
+/** OpenAI's clients always send a bearer token, TF-Serving's and KServe v1's none of their own; both SDKs say their language. */
+function isOpenAi(headers: HeaderMap): boolean {
+  return (
+    headerValue(headers, "x-stainless-lang") !== undefined ||
+    /^bearer /i.test(headerValue(headers, "authorization") ?? "")
+  );
 }
 
 /** A model that the caller may not use is refused like a call to it, whether or not it exists. */

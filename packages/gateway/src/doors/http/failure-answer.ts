@@ -1,6 +1,7 @@
 /** What a request that cannot be answered well is told over HTTP. */
 import { writePlainFailure } from "../../contracts/plain-failure.ts";
 import { failure, type Failure } from "../../core/errors.ts";
+import type { HeaderMap } from "../../core/headers.ts";
 import type { WireAnswer } from "../../core/request.ts";
 import type { RouteMatch } from "./router.ts";
 import { retryAfterSeconds } from "./write-answer.ts";
@@ -10,6 +11,7 @@ export interface FailedRequest {
   /** What its path led to; undefined where that was not asked. */
   readonly match: RouteMatch | undefined;
   readonly requestId: string;
+  readonly headers: HeaderMap;
   /** Hears of what a dialect threw while it wrote the failure. */
   readonly onFault: (error: unknown) => void;
 }
@@ -42,10 +44,10 @@ export function failureAnswer(reason: Failure, request: FailedRequest): WireAnsw
 }
 
 /** In the words of the API that the request is meant for. */
-function inDialect(reason: Failure, { match, requestId, onFault }: FailedRequest): WireAnswer {
+function inDialect(reason: Failure, { match, requestId, headers, onFault }: FailedRequest): WireAnswer {
   const write = match?.kind === "found" ? match.compiled.route.writeFailure : match?.writeFailure;
   try {
-    return (write ?? writePlainFailure)(reason, requestId);
+    return (write ?? writePlainFailure)(reason, requestId, headers);
   } catch (error) {
     onFault(error);
     return writePlainFailure(reason);

@@ -180,6 +180,7 @@ export class HttpExchange implements ResponseSink, Attached {
     const answer = failureAnswer(reason, {
       match: this.#match,
       requestId: this.#requestId,
+      headers: this.#request.headers,
       onFault: (error) => this.#log(error),
     });
     this.#send(answer, sizeOf(answer.body));
