@@ -47,6 +47,9 @@ dataLayer: { discovery: { pluginRef: file-discovery } }
   const metrics = await fetch(`http://127.0.0.1:${http}/metrics`);
   assert.equal(metrics.status, 200);
   assert.match(await metrics.text(), /^spillway_extproc_\w+/m);
+  const page = await (await fetch(`http://127.0.0.1:${http}/`)).text();
+  assert.match(page, /GET {2}\/admin\/picker /);
+  assert.doesNotMatch(page, /\/api\/chat|\/predict/, "it answers no requests for models");
   const chat = await fetch(`http://127.0.0.1:${http}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
