@@ -1,11 +1,14 @@
 /**
- * deploy/compose.yaml and what it mounts belong together: services, ports, networks, files and addresses. That
- * containers come up is not tried here: it takes a Docker daemon.
+ * deploy/compose.yaml and what it mounts belong together: services, ports, networks, files and addresses. The files of the
+ * image are put together and run. That containers come up is not tried here: it takes a Docker daemon.
  */
 import assert from "node:assert/strict";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
+import { promisify } from "node:util";
 import { parse } from "yaml";
 import { parseConfig } from "../../packages/gateway/src/config/with-plugins.ts";
 import { isGrpcPool, isHttpPool } from "../../packages/gateway/src/contracts/options.ts";
@@ -228,14 +231,26 @@ describe("the image", () => {
     lines
       .filter((line) => line.startsWith(`${instruction} `))
       .map((line) => line.slice(instruction.length + 1));
+  /** Files and folders of the checkout that are copied. */
+  const copied = (): string[] =>
+    all("COPY")
+      .filter((line) => !line.startsWith("--from"))
+      .flatMap((line) => line.split(" ").slice(0, -1));
+  const ignoring = read("Dockerfile.dockerignore").split("\n");
+  const leftOut = ignoring.slice(ignoring.findLastIndex((line) => line.startsWith("!")) + 1).filter(Boolean);
+  /** Docker's `**` stands for any number of folders, as here. */
+  const isLeftOut = (file: string): boolean => leftOut.some((pattern) => path.matchesGlob(file, pattern));
 
-  test("is built from the checkout by services that have one name", () => {
-    for (const name of ["gateway", "inference-service"]) {
-      const { build, image } = service(name);
-      assert.equal(image, "spillway:local");
-      assert.equal(path.resolve(folder, build?.context ?? ""), path.resolve(repositoryRoot));
-      assert.equal(path.resolve(repositoryRoot, build?.dockerfile ?? ""), path.join(folder, "Dockerfile"));
-    }
+  test("is built from the checkout once, for both services", () => {
+    for (const name of ["gateway", "inference-service"]) assert.equal(service(name).image, "spillway:local");
+    const built = Object.values(services).flatMap(({ build }) => build ?? []);
+    assert.deepEqual(
+      built.map(({ context, dockerfile }) => [
+        path.resolve(folder, context),
+        path.resolve(repositoryRoot, dockerfile),
+      ]),
+      [[path.resolve(repositoryRoot), path.join(folder, "Dockerfile")]],
+    );
   });
 
   test("is Node 24 with what the lockfile says, and does not run as root", () => {
@@ -245,29 +260,41 @@ describe("the image", () => {
   });
 
   test("copies what is there, and the package.json of every workspace before npm ci", () => {
-    const sources = all("COPY")
-      .filter((line) => !line.startsWith("--from"))
-      .flatMap((line) => line.split(" ").slice(0, -1));
+    const sources = copied();
     for (const source of sources) assert.ok(existsSync(path.join(repositoryRoot, source)), source);
     const workspaces = globSync("packages/*/package.json", { cwd: repositoryRoot });
     assert.deepEqual(
       sources.filter((source) => source.startsWith("packages/") && source !== "packages/").sort(),
       workspaces.sort(),
     );
-    const [, program = ""] = JSON.parse(all("ENTRYPOINT")[0] ?? "[]") as string[];
-    assert.ok(existsSync(path.join(repositoryRoot, program)), program);
+    assert.deepEqual(JSON.parse(all("ENTRYPOINT")[0] ?? "[]"), ["spillway"]);
+    assert.match(
+      all("RUN").join("\n"),
+      /ln -s \/app\/packages\/gateway\/bin\/spillway\.mjs \/usr\/local\/bin\/spillway/,
+    );
+  });
+
+  test("has all that its program needs", async () => {
+    const app = mkdtempSync(path.join(tmpdir(), "spillway-image-"));
+    try {
+      for (const source of copied()) {
+        const isKept = (file: string): boolean => !isLeftOut(path.relative(repositoryRoot, file));
+        cpSync(path.join(repositoryRoot, source), path.join(app, source), {
+          recursive: true,
+          filter: isKept,
+        });
+      }
+      symlinkSync(path.join(repositoryRoot, "node_modules"), path.join(app, "node_modules"));
+      const program = path.join(app, "packages/gateway/bin/spillway.mjs");
+      const { stdout } = await promisify(execFile)(process.execPath, [program, "check"], { cwd: app });
+      assert.match(stdout, /^digits /m);
+    } finally {
+      rmSync(app, { recursive: true, force: true });
+    }
   });
 
   test("is not sent what it does not copy", () => {
-    const kept = read("Dockerfile.dockerignore")
-      .split("\n")
-      .filter((line) => line.startsWith("!"));
-    const copied = new Set(
-      all("COPY")
-        .filter((line) => !line.startsWith("--from"))
-        .flatMap((line) => line.split(" ").slice(0, -1))
-        .map((source) => source.split("/")[0]),
-    );
-    assert.deepEqual(new Set(kept.map((line) => line.slice(1))), copied);
+    const kept = ignoring.filter((line) => line.startsWith("!")).map((line) => line.slice(1));
+    assert.deepEqual(new Set(kept), new Set(copied().map((source) => source.split("/")[0])));
   });
 });
