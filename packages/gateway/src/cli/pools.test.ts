@@ -47,6 +47,39 @@ describe("check", () => {
     assert.match(json.stdout, /"credentials": "\[secret\]"/);
   });
 
+  test("says by which profiles servers are chosen, and makes the plugins of shadows too", async () => {
+    const scheduling = (shadow: string): string => `
+models: false
+pools:
+  a:
+    dialect: openai
+    endpoints: ["http://10.0.0.1:8000"]
+    scheduling:
+      profiles: { usual: { filters: [label-selector-filter], scorers: [queue-scorer] } }
+      shadows: { next: { scorers: [${shadow}] } }
+`;
+    writeFileSync(join(folder, "spillway.yaml"), scheduling("kv-cache-utilization-scorer"));
+    const good = await check();
+    assert.equal(good.code, 0, good.stderr);
+    assert.match(good.stdout, /^a +usual +label-selector-filter +queue-scorer ×1 +max-score-picker$/m);
+    assert.match(
+      good.stdout,
+      /^a +next \(shadow\) +none +kv-cache-utilization-scorer ×1 +max-score-picker$/m,
+    );
+    writeFileSync(
+      join(folder, "spillway.yaml"),
+      scheduling(
+        "kv-cache-utilization-scorer], filters: [{ type: prefix-cache-affinity-filter, parameters: { ttftSource: latencyPredictor } }",
+      ),
+    );
+    const bad = await check();
+    assert.equal(bad.code, 1);
+    assert.match(
+      bad.stderr,
+      /^pools\.a\.scheduling\.shadows\.next: Plugin prefix-cache-affinity-filter: .* there is none$/m,
+    );
+  });
+
   test("reads the files that pools name", async () => {
     writeFileSync(join(folder, "spillway.yaml"), file.replace('"${KEY}"', '"file:none"'));
     writeFileSync(join(folder, "more.yaml"), "- nonsense\n");

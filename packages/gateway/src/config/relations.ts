@@ -1,6 +1,7 @@
 /** What has to hold between keys, and what is allowed but probably not meant. */
 import { enginePool } from "../contracts/llm-engine.ts";
 import { isHttpPool } from "../contracts/options.ts";
+import { isSameModel } from "../core/model-name.ts";
 import type { CompiledConfig } from "./compiled.ts";
 import { findEdgeSurprises } from "./edge-surprises.ts";
 import { findEdgeContradictions } from "./edge-relations.ts";
@@ -69,11 +70,45 @@ function checkRoutes(config: DefaultedConfig): Problem[] {
       const what = `expected a pool that speaks openai, ollama or anthropic (${which}), got "${pool}"`;
       problems.push({ path: [...path, ...at], message: what });
     }
+    problems.push(...unservedModels(config, index));
     if (targets.every(({ weight }) => weight === 0)) {
       problems.push({ path: [...path, "targets"], message: "every target has the weight 0" });
     }
   }
   return problems;
+}
+
+/** Models that a route asks pools for, which list others only. */
+function unservedModels({ pools, routes }: DefaultedConfig, index: number): Problem[] {
+  const { model, targets = [], escalate } = routes[index] ?? {};
+  const places = targets.map((target, place) => ({ target, at: ["targets", place] }));
+  if (escalate !== undefined) places.push({ target: { weight: 1, ...escalate.to }, at: ["escalate", "to"] });
+  return places.flatMap(({ target, at }): Problem[] => {
+    const pool = pools[target.pool];
+    const asked = target.model ?? model;
+    if (pool === undefined || asked === undefined || pool.models.length === 0) return [];
+    const isAsked = (name: string): boolean =>
+      pool.dialect === "openai" || pool.dialect === "anthropic" ? name === asked : isSameModel(name, asked);
+    if (!isHttpDefaulted(pool) || pool.models.some(isAsked)) return [];
+    const listed = pool.models.slice(0, maxNamed).join(", ") + (pool.models.length > maxNamed ? " …" : "");
+    const message = `pools.${target.pool}.models lists ${listed}, and no ${asked}: nothing would answer`;
+    return [{ path: ["routes", index, ...at, target.model === undefined ? "pool" : "model"], message }];
+  });
+}
+
+/** Names that a message lists of many. */
+const maxNamed = 8;
+
+/** Servers that a pool names twice: they would be asked as two. */
+function repeatedEndpoints(name: string, { endpoints }: DefaultedPool): Problem[] {
+  const first = new Map<string, number>();
+  return endpoints.flatMap((endpoint, index): Problem[] => {
+    const same = endpoint.replace(/\/+$/, "").toLowerCase();
+    const earlier = first.get(same);
+    if (earlier === undefined) first.set(same, index);
+    if (earlier === undefined) return [];
+    return [{ path: ["pools", name, "endpoints", index], message: `is endpoints[${earlier}] again` }];
+  });
 }
 
 /** Pools that a route may name: those of HTTP servers, and the engine's. */
@@ -84,7 +119,7 @@ function httpPools({ pools, models, llama }: DefaultedConfig): string[] {
 }
 
 function checkPool(name: string, pool: DefaultedPool): Problem[] {
-  const problems: Problem[] = [];
+  const problems: Problem[] = repeatedEndpoints(name, pool);
   if (name === reservedPool) {
     problems.push({
       path: ["pools", name],

@@ -9,7 +9,7 @@ import {
 import { systemClock } from "../../core/clock.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { createSeededRandom } from "../../core/random.ts";
-import type { SchedulingSpec } from "../../contracts/plugins/scheduling.ts";
+import type { ProfileSpec, SchedulingSpec } from "../../contracts/plugins/scheduling.ts";
 import type { WiredScheduling } from "../../contracts/plugins/wired-scheduling.ts";
 import { createProfiles } from "../../plugins/create-profiles.ts";
 import type { PluginRegistry } from "../../plugins/plugin-registry.ts";
@@ -104,14 +104,21 @@ function printReport(
   else terminal.complain(`\n${errors.length} ${errors.length === 1 ? "error" : "errors"}\n`);
 }
 
-function describe(configuration: string, { profiles, handler }: SchedulingSpec): string {
-  const rows = profiles.map(({ name, filters, scorers, picker }) => [
+/** Above what `profileRow` says. */
+export const profileTitles = ["PROFILE", "FILTERS", "SCORERS", "PICKER"] as const;
+
+/** A profile in words. */
+export function profileRow({ name, filters, scorers, picker }: ProfileSpec): string[] {
+  return [
     name,
     filters.length === 0 ? "none" : filters.join(", "),
     scorers.length === 0 ? "none" : scorers.map(({ plugin, weight }) => `${plugin} ×${weight}`).join(", "),
     picker,
-  ]);
-  const table = formatTable(["PROFILE", "FILTERS", "SCORERS", "PICKER"], rows);
+  ];
+}
+
+function describe(configuration: string, { profiles, handler }: SchedulingSpec): string {
+  const table = formatTable(profileTitles, profiles.map(profileRow));
   return `configuration  ${configuration}\nhandler        ${handler}\n\n${table}`;
 }
 

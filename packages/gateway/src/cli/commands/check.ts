@@ -12,7 +12,9 @@ import {
   type RepositoryOptions,
 } from "../../contracts/options.ts";
 import { planDeployments, selectedVersions } from "../../workers/desired-state.ts";
-import { wire } from "./check-picker.ts";
+import type { SchedulingSpec } from "../../contracts/plugins/scheduling.ts";
+import { liveSpec, shadowSpecs } from "../../plugins/shadow-specs.ts";
+import { profileRow, profileTitles, wire } from "./check-picker.ts";
 import { checkAccess } from "../access-checks.ts";
 import { describeEdge, noteDetectors, reportEdge, type EdgeReport } from "../edge-report.ts";
 import { engineProblem, ggufStatus, type GgufStatus } from "../engine-status.ts";
@@ -113,15 +115,24 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
 /** Plugins that cannot be made or joined, pool by pool. */
 function findPluginProblems({ pools, plugins }: CompiledConfig): string[] {
   const registry = createRegistry(plugins);
-  return pools.filter(isHttpPool).flatMap(({ name, scheduling }) => {
-    if (scheduling === undefined) return [];
+  const findIn = (at: string, spec: SchedulingSpec): string[] => {
     try {
-      wire(scheduling, registry);
+      wire(spec, registry);
       return [];
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
-      return [`pools.${name}.scheduling: ${error.message}`];
+      return [`${at}: ${error.message}`];
     }
+  };
+  return pools.filter(isHttpPool).flatMap(({ name, scheduling }) => {
+    if (scheduling === undefined) return [];
+    const at = `pools.${name}.scheduling`;
+    const live = findIn(at, liveSpec(scheduling));
+    const shadows = shadowSpecs(scheduling).flatMap((each) =>
+      findIn(`${at}.shadows.${each.name}`, each.spec),
+    );
+    // What is wrong with a plugin that all have is said once.
+    return live.length > 0 ? live : shadows;
   });
 }
 
@@ -303,6 +314,7 @@ function describe(report: CheckReport, workingDirectory: string): string {
     });
     text += `\n${formatTable(["POOL", "DIALECT", "ENDPOINTS", "MODELS"], rows)}`;
   }
+  text += describeScheduling(pools);
   if (report.routes.length > 0) {
     const rows = report.routes.map(({ model, targets }) => {
       const where = targets.map((target) => `${target.pool}/${target.model} ${target.weight}`);
@@ -312,6 +324,16 @@ function describe(report: CheckReport, workingDirectory: string): string {
   }
   if (report.edge !== null) text += describeEdge(report.edge);
   return text;
+}
+
+/** The profiles of the pools that have some, shadows below those that decide. */
+function describeScheduling(pools: CheckReport["pools"]): string {
+  const rows = pools.filter(isHttpPool).flatMap(({ name, scheduling }) => {
+    if (scheduling === undefined) return [];
+    const shadows = scheduling.shadows.map((each) => ({ ...each, name: `${each.name} (shadow)` }));
+    return [...scheduling.profiles, ...shadows].map((profile) => [name, ...profileRow(profile)]);
+  });
+  return rows.length === 0 ? "" : `\n${formatTable(["POOL", ...profileTitles], rows)}`;
 }
 
 /** Files that are named; `--json` has more. */
