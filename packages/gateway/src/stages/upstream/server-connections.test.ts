@@ -372,6 +372,31 @@ describe("connections", () => {
     connection.close();
   });
 
+  test("take turns where few are enough for a while, so that all are there for the next rush", async (t) => {
+    const held: (() => void)[] = [];
+    const server = await startScriptedServer(t, ({ response }) => void held.push(() => response.end("ok")));
+    const clock = createManualClock();
+    const connection = createConnectionFactory({ clock })(accessTo(server.origin));
+    t.after(() => connection.close());
+    const rush = async (size: number): Promise<void> => {
+      const sent = Array.from({ length: size }, () => send(connection));
+      await until("all are there", () => held.length === size);
+      for (const answer of held.splice(0)) answer();
+      for (const { done } of sent) await done();
+    };
+    await rush(4);
+    // The server says that it keeps them for a minute.
+    for (let second = 0; second < 300; second += 5) {
+      clock.advance(5_000);
+      await rush(1);
+    }
+    await rush(4);
+    assert.equal(server.connections, 4);
+    // One that is not needed for so long ends.
+    clock.advance(61_000);
+    await until("they are closed", () => server.sockets.size === 0);
+  });
+
   test("that the server keeps for a second are not used again", async (t) => {
     const server = await startScriptedServer(t, ({ response }) =>
       response.writeHead(200, { connection: "keep-alive", "keep-alive": "timeout=1" }).end("ok"),

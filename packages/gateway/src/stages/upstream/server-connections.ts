@@ -38,7 +38,7 @@ class ServerConnections implements ServerConnection, WireOwner {
   readonly #clock: Clock;
   readonly #dial: Dialer;
   readonly #heads: RequestHeads;
-  /** Idle connections, the last used on top. */
+  /** Idle connections, the last used at the end. */
   readonly #idle: ServerWire[] = [];
   #isSweeping = false;
   #isClosed = false;
@@ -67,7 +67,9 @@ class ServerConnections implements ServerConnection, WireOwner {
     const { earlierMs, longestMs } = keepMargin;
     const forMs = keepMs === undefined ? defaultKeepMs : Math.min(keepMs - earlierMs, longestMs);
     if (this.#isClosed || forMs <= 0 || this.#idle.length >= maxIdle) return wire.destroy();
-    wire.idleUntil = this.#clock.now() + forMs;
+    const now = this.#clock.now();
+    wire.idleUntil = now + forMs;
+    wire.refreshAt = now + forMs / 2;
     this.#idle.push(wire);
     if (!this.#isSweeping) this.#sweepLater();
   }
@@ -85,11 +87,21 @@ class ServerConnections implements ServerConnection, WireOwner {
   #takeIdle(): ServerWire | undefined {
     if (this.#idle.length === 0) return undefined;
     const now = this.#clock.now();
-    for (let wire = this.#idle.pop(); wire !== undefined; wire = this.#idle.pop()) {
+    for (let wire = this.#nextIdle(now); wire !== undefined; wire = this.#nextIdle(now)) {
       if (wire.idleUntil > now && wire.isUsable) return wire;
       wire.destroy();
     }
     return undefined;
+  }
+
+  /**
+   * The last used, which is the warmest, unless the one that idles longest has spent half of its time: used, it stays.
+   * Were it always the last used, the rest would end in each lull of a few seconds and be made anew after it.
+   */
+  #nextIdle(now: number): ServerWire | undefined {
+    const idle = this.#idle;
+    const eldest = idle[0];
+    return eldest !== undefined && eldest.refreshAt <= now ? idle.shift() : idle.pop();
   }
 
   #sweepLater(): void {

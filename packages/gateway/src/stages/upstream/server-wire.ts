@@ -36,6 +36,8 @@ export interface WireUser {
 export class ServerWire implements DialListener, ResponseReceiver {
   /** Until when it may idle, on the owner's clock, ms. */
   idleUntil = 0;
+  /** From when on it is used rather than the last used, so that it does not end unused; as `idleUntil`. */
+  refreshAt = 0;
   readonly #owner: WireOwner;
   readonly #parser = new ResponseParser(this);
   readonly #dial: Dialer;
