@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
 import { root } from "./paths.ts";
-import { UsageError, testEnvironment, planOf } from "./steps.ts";
+import { UsageError, longestFirst, testEnvironment, planOf } from "./steps.ts";
 
 const names = (plan: ReturnType<typeof planOf>): string[] => plan!.checks.map((check) => check.name);
 
@@ -13,6 +13,12 @@ test("without arguments everything is planned", () => {
     assert.ok(plan!.files.includes(file), file);
   }
   assert.ok(!plan!.files.some((file) => file.includes("node_modules")));
+});
+
+test("what takes longest is begun first, and each file once", () => {
+  const { files } = planOf([])!;
+  assert.deepEqual(files.slice(0, longestFirst.length), longestFirst);
+  assert.equal(new Set(files).size, files.length);
 });
 
 test("--only takes a list of steps", () => {

@@ -27,6 +27,19 @@ const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
   system: ["test/**/*.test.ts", "bench/**/*.test.ts", "scripts/**/*.test.ts"],
 };
 
+/** Files that take longest, begun first: one of them that is begun last would run alone at the end, a core idle beside it. */
+export const longestFirst: readonly string[] = [
+  "bench/figures/figures.test.ts",
+  "test/integration/forward-broken.test.ts",
+  "test/packaging/tarballs.test.ts",
+  "test/integration/store-crashes.test.ts",
+  "test/integration/llama-gateway.test.ts",
+  "test/integration/edge-models.test.ts",
+  "test/integration/status-page.test.ts",
+  "test/integration/processes.test.ts",
+  "test/deploy/dashboard.test.ts",
+];
+
 /** What `npm test -- --help` prints. */
 export const usage = `npm test                          everything
 npm test -- --only unit,lint      some steps: format lint types page docs unit system
@@ -80,7 +93,8 @@ export function planOf(args: readonly string[]): Plan | undefined {
   const chosen = values.only?.split(",") ?? (namePattern === undefined ? names : Object.keys(TEST_FOLDERS));
   const unknown = chosen.find((name) => !names.includes(name));
   if (unknown !== undefined) throw new UsageError(`no step is called "${unknown}": ${names.join(", ")}`);
-  const files = chosen.flatMap((name) => listFiles(TEST_FOLDERS[name] ?? []));
+  const found = new Set(chosen.flatMap((name) => listFiles(TEST_FOLDERS[name] ?? [])));
+  const files = [...new Set([...longestFirst.filter((file) => found.has(file)), ...found])];
   return { checks: checks.filter((check) => chosen.includes(check.name)), files, namePattern };
 }
 

@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { startCloud } from "@spillway/simulator";
 import { createDataFolder, digit, startEdgeGateway, type EdgeGateway } from "../harness/edge-gateway.ts";
 import { createModelFolder, repositoryRoot } from "../harness/gateway.ts";
@@ -95,6 +96,7 @@ describe("fetched models", () => {
     assert.equal((detector["serving"] as Record<string, unknown>)["version"], "1");
     const load = startLoad(2, async () => {
       const { status, body } = await gateway.ask(id, digit(7));
+      await pause(20);
       return { status, body };
     });
     for (const [packages, version] of [
@@ -104,15 +106,18 @@ describe("fetched models", () => {
     ] as const) {
       offer(server, ...packages);
       if (packages.length === 4)
-        await until("the broken ones were tried", () =>
-          ["3", "4"].every(
-            (each) =>
-              gateway.events.filter(
-                ({ event, fields }) =>
-                  event === "edge_model_update_failed" &&
-                  String(fields["reason"]).includes(`version ${each} `),
-              ).length >= 2,
-          ),
+        await until(
+          "the broken ones were tried",
+          () =>
+            ["3", "4"].every(
+              (each) =>
+                gateway.events.filter(
+                  ({ event, fields }) =>
+                    event === "edge_model_update_failed" &&
+                    String(fields["reason"]).includes(`version ${each} `),
+                ).length >= 2,
+            ),
+          40_000,
         );
       await untilVersion(gateway, version);
     }

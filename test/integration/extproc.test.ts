@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { startSimulator } from "@spillway/simulator";
+import type { CarriedCall } from "../harness/extproc-carrier.ts";
 import { connectExtProc, headerMap, openProcess, struct, type EnvoyReply } from "../harness/extproc-wire.ts";
 import {
   assertAtRest,
@@ -334,21 +335,22 @@ describe("answers", () => {
 
   it("that refuse a translated request are told in its caller's words, where they can be changed", async (t) => {
     const told = { type: "error", error: { type: "rate_limit_error", message: "slow down" } };
-    let status = 429;
-    let text = JSON.stringify(told);
-    const script = ({ response }: ModelCall): void => {
-      response.writeHead(status, { "content-type": "application/json", "retry-after": "3" });
-      response.write(text.slice(0, 9));
-      setTimeout(() => response.end(text.slice(9)), 10);
-    };
-    const b = await bench(t, { script, pool: { dialect: "anthropic" } });
-    const ask = async (more: object = {}): Promise<readonly [number, string, string | undefined]> => {
+    const text = JSON.stringify(told);
+    const refuse = async (status: number, said: string, more: object = {}): Promise<CarriedCall> => {
+      const script = ({ response }: ModelCall): void => {
+        response.writeHead(status, { "content-type": "application/json", "retry-after": "3" });
+        response.write(said.slice(0, 9));
+        setTimeout(() => response.end(said.slice(9)), 10);
+      };
+      // Each has a server of its own: after a 429 it would be left alone for three seconds.
+      const b = await bench(t, { script, pool: { dialect: "anthropic" } });
       const answer = await b.carrier.ask({ ...chat({ max_tokens: 5 }), ...more });
-      assert.equal(answer.streamCode, 0);
+      assert.deepEqual([answer.streamCode, answer.status], [0, status]);
       const kinds = answer.replies.map(({ response }) => response);
       assert.equal(kinds.filter((kind) => kind === "response_headers").length, 1);
       assert.equal(answer.header("x-went-into-resp-headers"), "true");
-      return [answer.status, answer.text, answer.header("retry-after")];
+      await assertAtRest(b);
+      return answer;
     };
     for (const stream of [false, true]) {
       for (const more of [
@@ -357,21 +359,17 @@ describe("answers", () => {
         { responseMode: "BUFFERED" },
         { responseMode: "BUFFERED", answerTrailers: true },
       ]) {
-        const [code, said, retryAfter] = await ask({ ...chat({ stream, max_tokens: 5 }), ...more });
-        assert.deepEqual([code, retryAfter], [429, "3"]);
-        assert.match(said, /^\{"error":\{"message":"slow down"/);
+        const answer = await refuse(429, text, { ...chat({ stream, max_tokens: 5 }), ...more });
+        assert.equal(answer.header("retry-after"), "3");
+        assert.match(answer.text, /^\{"error":\{"message":"slow down"/);
       }
     }
     // Its head is out already.
-    assert.equal((await ask({ responseMode: "STREAMED" }))[1], text);
-    status = 400;
-    text = JSON.stringify({ ...told, more: "x".repeat(200_000) });
-    assert.equal((await ask())[1], text);
+    assert.equal((await refuse(429, text, { responseMode: "STREAMED" })).text, text);
+    const long = JSON.stringify({ ...told, more: "x".repeat(200_000) });
+    assert.equal((await refuse(400, long)).text, long);
     // The credentials are the caller's own.
-    status = 401;
-    text = JSON.stringify(told);
-    assert.deepEqual((await ask()).slice(0, 2), [401, text]);
-    await assertAtRest(b);
+    assert.equal((await refuse(401, text)).text, text);
   });
 
   it("that no dialect can read pass as they are", async (t) => {

@@ -125,8 +125,8 @@ describe("who breaks a promise is found out", () => {
       scorer((c, _, s) =>
         all(c, (i) => {
           s[i] = 0;
-          for (let n = 0; n < 60_000; n++) s[i] = (s[i] ?? 0) + n;
-          s[i] = 0;
+          const end = performance.now() + 0.01;
+          while (performance.now() < end);
         }),
       ),
       /took .* ms at best/,
