@@ -26,7 +26,10 @@ interface Bench {
 async function startBench(t: TestContext, server: string): Promise<Bench> {
   const folder = mkdtempSync(path.join(tmpdir(), "spf-"));
   const pool = { dialect: "openai", endpoints: [server], models: ["m"], health: { interval: "100ms" } };
-  writeFileSync(path.join(folder, "spillway.yaml"), JSON.stringify({ pools: { m: pool } }));
+  writeFileSync(
+    path.join(folder, "spillway.yaml"),
+    JSON.stringify({ models: { poll: 0 }, pools: { m: pool } }),
+  );
   const models = createModelFolder(t).path;
   const args = ["serve", "--config", "spillway.yaml", "--models", models, "--port", "0", "--no-grpc"];
   const running = startSpillway(args, {
