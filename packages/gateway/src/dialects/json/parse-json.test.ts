@@ -57,6 +57,8 @@ test("NaN and infinities are named, with a way out", () => {
 
 test("syntax errors, an empty body and other encodings are told apart", () => {
   assert.equal(refusal(""), "The body is empty; expected JSON");
+  const form = '--b\r\nContent-Disposition: form-data; name="features"\r\n\r\n1\r\n--b--\r\n';
+  assert.match(refusal(form), /^The body is a form \(multipart\/form-data\); expected JSON/);
   assert.match(refusal('{"a":1'), /not valid JSON: Expected/);
   assert.match(refusal("nonsense"), /not valid JSON: Unexpected token/);
   assert.equal(refusal(Buffer.from([0x22, 0xff, 0x22])), "The body is not UTF-8 text");

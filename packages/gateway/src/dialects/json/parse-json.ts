@@ -65,6 +65,8 @@ const maxReasonLength = 120;
 
 function syntaxProblem(text: string, error: unknown): string {
   if (text.length === 0) return "The body is empty; expected JSON";
+  if (/^--[^\r\n]*\r?\ncontent-disposition:/i.test(text.slice(0, 300)))
+    return "The body is a form (multipart/form-data); expected JSON, or where a picture is taken its bytes alone";
   const reason = (error instanceof Error ? error.message : "").split("\n", 1)[0] ?? "";
   const position = Number(/at position (\d+)/.exec(reason)?.[1] ?? Number.NaN);
   const hint = mentionsNonFinite(text, position)

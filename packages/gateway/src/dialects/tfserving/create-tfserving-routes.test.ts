@@ -339,6 +339,12 @@ test("the listing and the card of a model speak to OpenAI, KServe v1 and TF-Serv
   });
 });
 
+test("what calls itself a picture and is none is not read as JSON", async () => {
+  const call = httpCall("hello", { headers: { "content-type": "image/png" } });
+  const { failure: refusal } = await serve(route.handle(call), plain, echo);
+  assert.equal(refusal?.message, "The body is no picture of type image/jpeg, image/png, image/webp");
+});
+
 test("what is wrong with a model's card is told in the words of who asks", () => {
   const reason = failure("model_not_found", 'No model "nope"');
   const told = (path: string, headers: Record<string, string>): unknown =>

@@ -10,7 +10,7 @@ import { jsonAnswer } from "../json-answer.ts";
 import { writeOpenAiFailure } from "../openai/openai-errors.ts";
 import { createRequest } from "../request.ts";
 import { quoted } from "../tensors/describe.ts";
-import { pictureType } from "../tensors/picture.ts";
+import { pictureType, pictureTypes } from "../tensors/picture.ts";
 import { bindColumns } from "./bind-columns.ts";
 import type { TfServingDeps } from "./deps.ts";
 import { modelCard, modelCards, pooledCard } from "./model-cards.ts";
@@ -105,6 +105,8 @@ function predictRoute(deps: TfServingDeps, path: string): Route {
 function handlePredict(deps: TfServingDeps, call: HttpCall): RouteResult | Promise<RouteResult> {
   const { body } = call;
   if (pictureType(body) !== undefined) return toRequest(deps, call, pictureBody(body));
+  if (headerValue(call.headers, "content-type")?.startsWith("image/") === true)
+    return failure("bad_request", `The body is no picture of type ${pictureTypes.join(", ")}`);
   const { limits } = deps.jsonThreads;
   if (body.length <= limits.parseInPlaceBytes) return toRequest(deps, call, readInstances({ body }, limits));
   return deps.jsonThreads

@@ -26,7 +26,10 @@ export function unroutedFailure(
     case "malformed":
       return failure("bad_request", "The path is not valid percent-encoded UTF-8");
     case "no_path":
-      return failure("not_found", `Nothing is served at ${path.slice(0, 200)}`);
+      return failure(
+        "not_found",
+        `Nothing is served at ${path.slice(0, 200)}${match.meant === undefined ? "" : `; did you mean ${match.meant}?`}`,
+      );
     case "no_method":
       return failure("method_not_allowed", `${method} is not taken here; allowed: ${match.allow}`);
   }

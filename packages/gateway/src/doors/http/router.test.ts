@@ -118,6 +118,34 @@ describe("a router", () => {
     }
   });
 
+  it("guesses the address where a client's base address has a slash, /v1 or /api too much or too few", () => {
+    const apis = router(
+      ["POST", "/v1/chat/completions", "openai"],
+      ["POST", "/api/chat", "ollama"],
+      ["GET", "/v1/models", "openai"],
+      ["GET", "/api/tags", "ollama"],
+    );
+    const meant = (method: string, path: string): string | undefined => {
+      const match = apis.match(method, path);
+      assert.equal(match.kind, "no_path", path);
+      return match.kind === "no_path" ? `${match.meant} ${apiOf(match.writeFailure)}` : undefined;
+    };
+    for (const path of [
+      "/chat/completions",
+      "/v1/v1/chat/completions",
+      "/api/v1/chat/completions",
+      "/v1//chat/completions/",
+    ])
+      assert.equal(meant("POST", path), "/v1/chat/completions openai", path);
+    assert.equal(meant("GET", "/models"), "/v1/models openai");
+    assert.equal(meant("GET", "/v1/models/"), "/v1/models openai");
+    for (const path of ["/tags", "/v1/api/tags", "/v1/tags"])
+      assert.equal(meant("GET", path), "/api/tags ollama", path);
+    assert.equal(meant("GET", "/chat/completions"), "undefined undefined", "nothing is served so");
+    assert.equal(meant("POST", "/v1/nothing"), "undefined openai");
+    assert.equal(meant("GET", `/${"/".repeat(10_000)}`), "undefined undefined");
+  });
+
   it("knows which API a wrong path was meant for", () => {
     const apis = router(
       ["GET", "/health", "plain"],

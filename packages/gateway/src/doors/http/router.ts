@@ -23,7 +23,12 @@ interface Address {
 export type RouteMatch =
   | { readonly kind: "found"; readonly compiled: CompiledRoute; readonly params: Params }
   | { readonly kind: "no_method"; readonly allow: string; readonly writeFailure: FailureWriter | undefined }
-  | { readonly kind: "no_path"; readonly writeFailure: FailureWriter | undefined }
+  | {
+      readonly kind: "no_path";
+      readonly writeFailure: FailureWriter | undefined;
+      /** The address that was probably meant; undefined where none suggests itself. */
+      readonly meant: string | undefined;
+    }
   | { readonly kind: "malformed"; readonly writeFailure: FailureWriter | undefined };
 
 type Params = Readonly<Record<string, string>>;
@@ -65,12 +70,17 @@ export class Router {
     }
     const values: string[] = [];
     const address = path.startsWith("/") ? find(this.#root, path, 1, values) : undefined;
-    if (address === undefined) return { kind: "no_path", writeFailure: this.#nearestWriter(path) };
+    if (address === undefined) return this.#noPath(method, path);
     const compiled = address.methods.get(method);
     if (compiled === undefined) return this.#noMethod(address, path);
     const params = decodeParams(compiled.names, values);
     if (params === undefined) return { kind: "malformed", writeFailure: compiled.route.writeFailure };
     return { kind: "found", compiled, params };
+  }
+
+  #noPath(method: string, path: string): RouteMatch {
+    const meant = likelyPaths(path).find((each) => this.#fixed.get(each)?.methods.has(method));
+    return { kind: "no_path", writeFailure: this.#nearestWriter(meant ?? path), meant };
   }
 
   #noMethod({ allow }: Address, path: string): RouteMatch {
@@ -118,6 +128,16 @@ export class Router {
     return writer;
   }
 }
+
+/** The path as it would be with the usual mistakes in a client's base address mended: a slash, `/v1` or `/api` too much or too few. */
+function likelyPaths(path: string): string[] {
+  const clean = path.slice(0, maxMendedLength).replaceAll(/\/+/g, "/").replace(/\/$/, "");
+  const [, inner = clean] = /^\/[^/]+(\/.*)$/.exec(clean) ?? [];
+  return [clean, `/v1${clean}`, `/api${clean}`, inner, `/v1${inner}`, `/api${inner}`];
+}
+
+/** No fixed address is as long. */
+const maxMendedLength = 200;
 
 /** No known address has more segments than this. */
 const maxDepth = 16;
