@@ -26,6 +26,10 @@ export class Connection {
   #attached: Attached[] = [];
   /** Its socket has a timeout of ours. */
   #isTimed = false;
+  /** Bytes that had come at the last look. */
+  #bytesRead = 0;
+  /** First look at which it was idle, ms; undefined while it is not. */
+  #idleSince: number | undefined;
 
   constructor(socket: Socket, acceptedAt: number) {
     this.socket = socket;
@@ -48,8 +52,19 @@ export class Connection {
     if (isWaiting === this.#isTimed) return;
     this.#isTimed = isWaiting;
     if (isWaiting) socket.setTimeout(timeoutMs);
-    // Between two requests Node sets another.
-    else if (socket.timeout === timeoutMs) socket.setTimeout(0);
+    else socket.setTimeout(0);
+  }
+
+  /**
+   * Ends the connection once it has been idle for so long: no request under way, and nothing came between two looks.
+   * Looks cost less than a timer for each connection that is set and cleared with every request.
+   */
+  watchIdle(keepAliveMs: number, now: number): void {
+    const { bytesRead } = this.socket;
+    const isIdle = this.size === 0 && bytesRead === this.#bytesRead;
+    this.#bytesRead = bytesRead;
+    this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined;
+    if (this.#idleSince !== undefined && now - this.#idleSince >= keepAliveMs) this.socket.destroySoon();
   }
 
   attach(request: Attached): void {

@@ -19,6 +19,8 @@ export interface DoorContext extends BodyBounds {
   readonly meters: HttpMeters;
   /** For requests that no route answers. */
   readonly unrouted: RouteMeter;
+  /** What answers say in `Keep-Alive`: how long their connection is kept. */
+  readonly keepAlive: string;
   /** True once the door closes: every answer then ends its connection. */
   draining: boolean;
 }

@@ -98,6 +98,7 @@ class NodeHttpDoor implements HttpDoor {
       budget: new ByteBudget(options.maxTotalBodyBytes, meters.bodyBytes),
       origins: door.origins.length === 0 ? undefined : new Set(door.origins),
       unrouted: new RouteMeter(meters, "none", "any"),
+      keepAlive: `timeout=${keepAliveTimeoutMs / 1_000}`,
       draining: false,
     };
     this.#kind = this.#createServer(door);
@@ -149,7 +150,8 @@ class NodeHttpDoor implements HttpDoor {
     const { receiveTimeoutMs, maxConnections } = this.#options;
     const options = {
       IncomingMessage: BodyRequest,
-      keepAliveTimeout: keepAliveTimeoutMs,
+      // Node would set and clear a timer with every request: idle connections are found by looking at them.
+      keepAliveTimeout: 0,
       headersTimeout: Math.min(headersTimeoutMs, receiveTimeoutMs),
       requestTimeout: receiveTimeoutMs,
       connectionsCheckingInterval: Math.max(20, Math.min(1_000, Math.ceil(receiveTimeoutMs / 4))),
@@ -191,10 +193,14 @@ class NodeHttpDoor implements HttpDoor {
     this.#context.clock.after(this.#stallTimeoutMs / 12, () => this.#look());
   }
 
-  /** Finds clients that have an answer to take; those that take nothing of it run into the timeout they get here. */
+  /** Finds clients that have an answer to take, and those that ask for nothing any more. The former run into the timeout they get here. */
   #look(): void {
     this.#isLooking = false;
-    for (const connection of this.#connections.values()) connection.watchStall(this.#stallTimeoutMs);
+    const now = this.#context.clock.now();
+    for (const connection of this.#connections.values()) {
+      connection.watchStall(this.#stallTimeoutMs);
+      connection.watchIdle(keepAliveTimeoutMs, now);
+    }
     if (this.#connections.size > 0) this.#lookLater();
   }
 

@@ -355,9 +355,10 @@ export class HttpExchange implements ResponseSink, Attached {
     for (const [name, value] of headers) flat.push(name, value);
     const limits = this.#caller?.meter?.headers();
     if (limits !== undefined) for (const [name, value] of limits) flat.push(name, value);
-    const { origins, draining } = this.#door;
+    const { origins, draining, keepAlive } = this.#door;
     if (origins !== undefined) addCorsHeaders(flat, origins, this.#request.headers.origin);
     if (draining || this.#isBroken) this.#response.shouldKeepAlive = false;
+    if (this.#response.shouldKeepAlive) flat.push("keep-alive", keepAlive);
     return flat;
   }
 
