@@ -8,6 +8,9 @@ import { setFlagsFromString } from "node:v8";
 // compile cache, whose key it is part of.
 setFlagsFromString("--external-memory-accounted-in-global-limit");
 setFlagsFromString("--heap-growing-percent=400");
+// Of a request nothing outlives the next collection, so that there is nothing to share out: waking V8's helper threads and
+// waiting for each of them takes longer than the collection, a multiple where they find no free core.
+setFlagsFromString("--no-parallel-scavenge");
 enableCompileCache();
 
 const { runCli } = await import("./run-cli.ts");
