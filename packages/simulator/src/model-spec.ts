@@ -53,7 +53,9 @@ export function resolveModel(spec: ModelSpec | string, engine: Partial<EngineOpt
     family: "llama",
     parameterSize: "8.0B",
     quantization: "Q4_K_M",
-    capabilities: ["completion", "tools", "vision", "thinking", "embedding"],
+    capabilities: given.name.includes("embed")
+      ? ["embedding"]
+      : ["completion", "tools", "vision", "thinking", "embedding"],
     ...given,
     engine: { ...quickEngine, ...engine, ...given.engine },
     digest: digestOf(given.name),

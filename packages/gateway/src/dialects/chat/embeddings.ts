@@ -10,12 +10,7 @@ export interface EmbeddingsRequest {
   readonly dimensions: number | undefined;
   /** Texts longer than the model takes are cut; undefined: the server's choice. */
   readonly truncate: boolean | undefined;
-  /** What the caller's dialect calls the fields above, for failures. */
-  readonly fields: EmbeddingsFieldNames;
 }
-
-/** A field that some dialect lacks, by its name in the caller's. */
-export type EmbeddingsFieldNames = Readonly<Partial<Record<"dimensions" | "truncate", string>>>;
 
 /** Vectors in the order of the texts. */
 export interface EmbeddingsAnswer {

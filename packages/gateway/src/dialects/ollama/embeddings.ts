@@ -1,7 +1,7 @@
 /** Embeddings: `POST /api/embed` for callers and servers, `POST /api/embeddings` for callers of the older form. */
 import { failure, isFailure, type Failure } from "../../core/errors.ts";
 import type { CallerEmbeddings, ServerEmbeddings } from "../chat/codec.ts";
-import type { EmbeddingsFieldNames, EmbeddingsRequest } from "../chat/embeddings.ts";
+import type { EmbeddingsRequest } from "../chat/embeddings.ts";
 import { FieldReader } from "../chat/field-reader.ts";
 import { readJsonObject } from "../chat/read-json-object.ts";
 import { tokenCount } from "../chat/token-count.ts";
@@ -10,8 +10,6 @@ import { readObject } from "./answer-parts.ts";
 
 import { nanoseconds, writeOllamaRefusal } from "./write-answer.ts";
 import { ollamaHeaders } from "./write-chat-request.ts";
-
-const fields: EmbeddingsFieldNames = { dimensions: "dimensions", truncate: "truncate" };
 
 /** Callers of `/api/embed`. */
 export const ollamaEmbed: CallerEmbeddings = {
@@ -67,7 +65,6 @@ function readRequest(bytes: Uint8Array, field: "input" | "prompt"): EmbeddingsRe
         : read.strings(object["input"], "input"),
     dimensions: field === "prompt" ? undefined : read.number(object["dimensions"], "dimensions") || undefined,
     truncate: field === "prompt" ? undefined : read.boolean(object["truncate"], "truncate"),
-    fields,
   };
   if (request.input.length === 0) read.wrong(field, "a text, or several");
   return read.failure ?? request;

@@ -1,17 +1,17 @@
 /** Embeddings of servers that speak OpenAI's API. */
 import { failure, type Failure } from "../../core/errors.ts";
-import { cannotCarryField } from "../chat/cannot-carry.ts";
 import type { ServerEmbeddings } from "../chat/codec.ts";
 import type { EmbeddingsAnswer } from "../chat/embeddings.ts";
 import { isJsonObject } from "../chat/json-object.ts";
 import { tokenCount } from "../chat/token-count.ts";
 import { asBuffer } from "../json/parse-json.ts";
 
-/** Texts that are too long are refused by these servers, never cut. */
+/**
+ * Texts that are too long are refused by these servers, never cut: `truncate`, which Ollama takes for true where it is
+ * absent and some clients always send, has no words here and is dropped either way.
+ */
 export const openAiServerEmbeddings: ServerEmbeddings = {
-  writeRequest(request, target) {
-    const { input, dimensions, truncate, fields } = request;
-    if (truncate === true) return cannotCarryField(fields.truncate ?? "truncate", "openai");
+  writeRequest({ input, dimensions }, target) {
     const body = { model: target.model, input, dimensions, encoding_format: "float" };
     return {
       path: "/v1/embeddings",
