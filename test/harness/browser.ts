@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import type { TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import { requireProgram } from "./requires.ts";
 import { until } from "./until.ts";
 
@@ -41,10 +41,26 @@ export interface Page {
   send(method: string, params?: Fields): Promise<Fields>;
 }
 
-/** Starts one that ends with the test; undefined after the test has been marked as skipped where there is none. */
+/** The one browser of a test file, whose start costs more than most tests; each test has a window of its own in it. */
+let running: Promise<DevTools> | undefined;
+/** Ends it. */
+let end: (() => Promise<void>) | undefined;
+after(() => end?.());
+
+/**
+ * Opens pages that know nothing of other tests' (cookies, storage, cache) and close with the test; undefined after the test
+ * has been marked as skipped where there is no browser.
+ */
 export async function startBrowser(t: TestContext): Promise<{ newPage(): Promise<Page> } | undefined> {
   const program = requireProgram(t, "chromium", "apt install chromium");
   if (program === undefined) return undefined;
+  const link = await (running ??= start(program));
+  const { browserContextId } = await link.send("Target.createBrowserContext");
+  t.after(() => link.send("Target.disposeBrowserContext", { browserContextId }));
+  return { newPage: () => link.newPage({ browserContextId }) };
+}
+
+async function start(program: string): Promise<DevTools> {
   const folder = mkdtempSync(path.join(tmpdir(), "chromium-"));
   const flags = [
     "--headless=new",
@@ -62,16 +78,15 @@ export async function startBrowser(t: TestContext): Promise<{ newPage(): Promise
   const args = [...flags, ...quiet, "--no-sandbox", "about:blank"];
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], detached: true });
   const ended = once(child, "exit");
-  t.after(async () => {
+  end = async () => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
     await ended;
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-  });
+  };
   let said = "";
   child.stderr.on("data", (chunk: Buffer) => void (said = (said + chunk.toString()).slice(-20_000)));
   const address = await until("chromium listens", () => /DevTools listening on (ws:\S+)/.exec(said)?.[1]);
-  const link = await DevTools.open(address);
-  return { newPage: () => link.newPage() };
+  return DevTools.open(address);
 }
 
 /** The connection to the browser. */
@@ -110,8 +125,8 @@ class DevTools {
     });
   }
 
-  async newPage(): Promise<Page> {
-    const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
+  async newPage(context: Fields): Promise<Page> {
+    const { targetId } = await this.send("Target.createTarget", { url: "about:blank", ...context });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
     const send = (method: string, params: Fields = {}): Promise<Fields> =>
       this.send(method, params, sessionId as string);

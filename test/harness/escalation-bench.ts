@@ -21,6 +21,8 @@ export interface EscalationSetup {
   readonly cloud?: ModelScript;
   /** Over what the pool of the edge says. */
   readonly pool?: object;
+  /** Over what the pool of the cloud says. */
+  readonly cloudPool?: object;
   readonly escalate?: object;
   readonly dialects?: readonly [edge: string, cloud: string];
   readonly config?: Partial<GatewayConfig>;
@@ -38,7 +40,13 @@ export async function startEscalationBench(
   const gateway = await startPooledGateway(t, {
     pools: {
       edge: { dialect: edgeDialect, endpoints: [edge.url], models: ["small"], ...both, ...setup.pool },
-      cloud: { dialect: cloudDialect, endpoints: [cloud.url], models: ["large"], ...both },
+      cloud: {
+        dialect: cloudDialect,
+        endpoints: [cloud.url],
+        models: ["large"],
+        ...both,
+        ...setup.cloudPool,
+      },
     },
     routes: [
       {
