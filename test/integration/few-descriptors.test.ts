@@ -28,7 +28,7 @@ async function startBench(t: TestContext, server: string): Promise<Bench> {
   const pool = { dialect: "openai", endpoints: [server], models: ["m"], health: { interval: "100ms" } };
   writeFileSync(
     path.join(folder, "spillway.yaml"),
-    JSON.stringify({ models: { poll: 0 }, pools: { m: pool } }),
+    JSON.stringify({ models: { poll: "0s" }, pools: { m: pool } }),
   );
   const models = createModelFolder(t).path;
   const args = ["serve", "--config", "spillway.yaml", "--models", models, "--port", "0", "--no-grpc"];
