@@ -24,6 +24,7 @@ interface Service {
   readonly networks: readonly string[];
   readonly environment?: Readonly<Record<string, unknown>>;
   readonly healthcheck?: { readonly test: readonly unknown[] };
+  readonly depends_on?: readonly string[];
 }
 
 interface Compose {
@@ -128,6 +129,11 @@ describe("the compose file", () => {
         }
       }
     }
+  });
+
+  test("ends the servers of the gateway's models after it", () => {
+    const models = Object.keys(services).filter((name) => service(name).networks.includes("inference"));
+    assert.deepEqual(new Set(["gateway", ...(service("gateway").depends_on ?? [])]), new Set(models));
   });
 
   test("says commands and checks in words only", () => {
