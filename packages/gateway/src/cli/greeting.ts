@@ -47,7 +47,9 @@ export interface GreetingContext {
 export function greet({ config, file, version, listening, workingDirectory }: GreetingContext): string {
   const lines = [`Spillway ${version}`, ""];
   for (const address of listening.http)
-    lines.push(`  http    ${httpUrl(address)}${address.edge === true ? " for cameras" : ""}`);
+    lines.push(
+      `  http    ${httpUrl(address)}${address.edge === true && config.edge !== undefined ? " for cameras" : ""}`,
+    );
   if (listening.grpc !== undefined) lines.push(`  grpc    ${hostPort(listening.grpc)}`);
   if (listening.extProc !== undefined) lines.push(`  envoy   ${describeExtProc(listening.extProc)}`);
   if (file !== undefined) lines.push(`  config  ${file}`);

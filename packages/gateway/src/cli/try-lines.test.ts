@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { InputMapping, ServedModel } from "../core/model.ts";
-import { suggestCalls, type TryContext } from "./try-lines.ts";
+import { suggestCalls, suggestDetector, type TryContext } from "./try-lines.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "spillway-try-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -79,10 +79,25 @@ test("what has no simple call gets none: any width, many features, tensors only,
   );
 });
 
-test("no models at all: the gateway's own addresses", () => {
-  assert.deepEqual(suggest([]), [
-    "curl -s localhost:30080/v2/health/ready",
-    "curl -s -X POST localhost:30080/v2/repository/index",
-    "curl -s localhost:30080/metrics",
-  ]);
+test("no models of its own: where it says what there is", () => {
+  assert.deepEqual(suggest([]), ["curl -s localhost:30080/", "curl -s localhost:30080/v1/models"]);
+});
+
+test("a picture goes where no certificate is asked to be one for localhost", () => {
+  mkdirSync(join(folder, "digits/samples"), { recursive: true });
+  writeFileSync(join(folder, "digits/samples/7.png"), "");
+  const lineOf = (...http: { port: number; edge?: boolean; secure?: boolean }[]): string =>
+    suggestDetector(
+      {
+        listening: { http: http.map((each) => ({ host: "127.0.0.1", ...each })), grpc: undefined },
+        models: [model("digits", { image: "image" })],
+        repository: folder,
+        workingDirectory: folder,
+      },
+      [{ id: "det_1", model: { name: "digits", version: undefined, outOfDomain: undefined, labels: {} } }],
+    ).join("");
+  const secure = { port: 30143, edge: true, secure: true };
+  assert.match(lineOf({ port: 30080 }, { port: 30101, edge: true }), /'localhost:30101\/device-api/);
+  assert.match(lineOf({ port: 30080 }, secure), /'localhost:30080\/device-api/);
+  assert.match(lineOf(secure), /'https:\/\/localhost:30143\/device-api/);
 });

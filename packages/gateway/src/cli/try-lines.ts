@@ -44,11 +44,13 @@ export function pickChatModel(models: readonly PooledModel[]): string | undefine
   return (chats.find(({ loaded }) => loaded > 0) ?? chats[0])?.name;
 }
 
-/** At most three calls: one with features, one with a prompt, one with a picture, else what every model answers. */
+/** At most three calls: one with features, one with a prompt, one with a picture, else what every model answers; without models of its own what is served by whom. */
 export function suggestCalls(context: TryContext): string[] {
   const [address] = context.listening.http;
   if (address === undefined) return [];
   const url = httpUrl(address).replace(/^http:\/\//, "");
+  if (context.models.length === 0)
+    return withKey([`curl -s ${url}/`, `curl -s ${url}/v1/models`], context.needsKey);
   // A mock answers anything, but says nothing.
   const real = context.models.filter((model) => !model.mock);
   const lines = [
@@ -70,7 +72,9 @@ export function suggestDetector(
   detectors: readonly Pick<EdgeDetectorOptions, "id" | "model">[],
 ): string[] {
   const { http } = context.listening;
-  const address = http.find(({ edge }) => edge === true) ?? http[0];
+  // Every listener answers; a certificate is rarely one for localhost.
+  const plain = http.filter(({ secure }) => secure !== true);
+  const address = plain.find(({ edge }) => edge === true) ?? plain[0] ?? http[0];
   const names = new Set(context.models.map(({ name }) => name));
   const detector = detectors.find(({ model }) => model !== undefined && names.has(model.name));
   const sample = findSample(detector?.model?.name ?? "", /7\.(png|jpe?g|webp)$/, context);

@@ -246,6 +246,9 @@ test("a calibration that is to be used and would never come about is told, with 
 
 test("surprises are told", () => {
   const notesOf = (text: string) => findSurprises(parse(text));
+  const cameras = "listen: [ { port: 1, edge: true } ]\n";
+  assert.match(notesOf(cameras).join(), /^port 1 is for cameras .*"edge: \{\}" answers them$/);
+  assert.deepEqual(notesOf(`${cameras}edge: {}\n`), []);
   assert.deepEqual(notesOf(""), []);
   assert.match(
     notesOf("listen: [ { host: 0.0.0.0 } ]")[0] ?? "",

@@ -214,6 +214,12 @@ export function findSurprises(config: CompiledConfig): string[] {
   if (config.repository === undefined && config.pools.length === 0 && !config.discovery) {
     notes.push("nothing will be served: models is false and there are no pools");
   }
+  const camera = config.http.find(({ edge }) => edge === true);
+  if (camera !== undefined && config.edge === undefined) {
+    notes.push(
+      `port ${camera.port} is for cameras (edge: true), but there is no "edge" in the configuration: image queries are not answered; "edge: {}" answers them`,
+    );
+  }
   notes.push(...sharedModels(config), ...findEdgeSurprises(config.edge));
   return notes;
 }
