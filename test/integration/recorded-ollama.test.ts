@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { startSimulator, type Simulator, type SimulatorOptions } from "@spillway/simulator";
 import { gatewayOver } from "../harness/gateway-over.ts";
+import { makeKey } from "../harness/keys.ts";
 import { recordedCalls } from "../harness/recorded-clients.ts";
 import { until } from "../harness/until.ts";
 
@@ -93,6 +94,26 @@ for (const [name, options] of Object.entries(servers)) {
     });
   });
 }
+
+describe("what the ollama command sends, without a key", () => {
+  it("is refused in words that it shows", async (t) => {
+    const simulator = await startSimulator({ face: "vllm", models: [model] });
+    t.after(() => simulator.close());
+    const keys = `auth: { keys: [${makeKey("someone").yaml}] }\n`;
+    const { url } = await gatewayOver(t, { pool: [simulator.url] }, keys);
+    assert.deepEqual(
+      [(await fetch(url, { method: "HEAD" })).status, (await fetch(url)).status],
+      [200, 401],
+      "the heartbeat before each command",
+    );
+    for (const what of calls.keys()) {
+      const { status, text } = await run(url, what);
+      const { error, status: shown } = JSON.parse(text) as { error: string; status: string };
+      assert.deepEqual([status, shown], [401, error], what);
+      assert.match(shown, /needs a key/);
+    }
+  });
+});
 
 describe("what the ollama command sends to change servers", () => {
   it("pulls, copies and removes", async (t) => {

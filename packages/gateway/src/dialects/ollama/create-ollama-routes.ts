@@ -1,5 +1,5 @@
 /** Ollama's API (https://docs.ollama.com/api): inference and what lists models. */
-import { type HttpCall, type Route, type RouteResult } from "../../contracts/route.ts";
+import { wireAnswer, type HttpCall, type Route, type RouteResult } from "../../contracts/route.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
 import type { Operation } from "../../core/forward.ts";
 import { refuseForeign } from "../../core/may-use.ts";
@@ -27,9 +27,10 @@ import { writeOllamaFailure } from "./write-answer.ts";
  */
 const apiVersion = "0.17.4";
 
-/** The routes under `/api/` that need no scope but `infer`. */
+/** The routes under `/api/` that need no scope but `infer`, and the heartbeat. */
 export function createOllamaRoutes(deps: OllamaDeps): Route[] {
   return [
+    heartbeat,
     post("/api/chat", (call) => infer(deps, call, chatCall)),
     post("/api/generate", (call) => infer(deps, call, generateCall)),
     post("/api/embed", (call) => infer(deps, call, embedCall)),
@@ -40,6 +41,19 @@ export function createOllamaRoutes(deps: OllamaDeps): Route[] {
     get("/api/version", () => jsonAnswer(200, { version: apiVersion, spillway: deps.version })),
   ];
 }
+
+/**
+ * `HEAD /`, with which Ollama's command begins: whether a server is there, and nothing else, so that it needs no key. Refused
+ * here, the command could not say why, since a refusal of HEAD has no body; it is told by the call that follows.
+ */
+const heartbeat: Route = {
+  method: "HEAD",
+  path: "/",
+  scope: "open",
+  body: "none",
+  writeFailure: writeOllamaFailure,
+  handle: () => wireAnswer(200, "text/plain; charset=utf-8", []),
+};
 
 function post(path: string, handle: Route["handle"]): Route {
   return { method: "POST", path, scope: "infer", body: "bytes", writeFailure: writeOllamaFailure, handle };

@@ -29,9 +29,15 @@ export function writeOllamaRefusal(status: number, message: string): WireAnswer 
   return jsonAnswer(status, { error: message });
 }
 
-/** A failure in Ollama's words, with the status of the error table. */
+/**
+ * A failure in Ollama's words, with the status of the error table. Ollama's own command shows `status` of a 401, and else
+ * sends its user to the server's log.
+ */
 export function writeOllamaFailure({ code, message }: Failure): WireAnswer {
-  return writeOllamaRefusal(errorTable[code].http, message);
+  const { http } = errorTable[code];
+  return http === 401
+    ? jsonAnswer(http, { error: message, status: message })
+    : writeOllamaRefusal(http, message);
 }
 
 /** The line that tells of a failure inside a stream. */
