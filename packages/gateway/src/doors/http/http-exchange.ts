@@ -352,9 +352,9 @@ export class HttpExchange implements ResponseSink, Attached {
   /** Names and values in turn, as `writeHead` takes them. */
   #headers(headers: HeaderList): string[] {
     const flat = ["x-request-id", this.#requestId];
-    for (const [name, value] of headers) flat.push(name, value);
+    addPairs(flat, headers);
     const limits = this.#caller?.meter?.headers();
-    if (limits !== undefined) for (const [name, value] of limits) flat.push(name, value);
+    if (limits !== undefined) addPairs(flat, limits);
     const { origins, draining, keepAlive } = this.#door;
     if (origins !== undefined) addCorsHeaders(flat, origins, this.#request.headers.origin);
     if (draining || this.#isBroken) this.#response.shouldKeepAlive = false;
@@ -413,4 +413,9 @@ export class HttpExchange implements ResponseSink, Attached {
     this.#upload?.close();
     this.#asked?.reservation?.settle(this.#asked.usage);
   }
+}
+
+/** By index: to take a pair apart by its pattern makes an iterator of each. */
+function addPairs(flat: string[], headers: HeaderList): void {
+  for (const header of headers) flat.push(header[0], header[1]);
 }

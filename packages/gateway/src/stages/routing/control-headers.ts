@@ -20,9 +20,9 @@ const maxNameLength = 256;
 /** A name from one of two headers; undefined where neither is there, or empty. */
 export function controlName(
   headers: HeaderMap,
-  [name, alias]: readonly [string, string],
+  names: readonly [name: string, alias: string],
 ): string | undefined {
-  const value = headers[name] === undefined ? headers[alias] : headers[name];
+  const value = headers[names[0]] ?? headers[names[1]];
   if (value === undefined) return undefined;
   const text = (typeof value === "string" ? value : (value[0] ?? "")).trim();
   return text === "" ? undefined : text.slice(0, maxNameLength);
