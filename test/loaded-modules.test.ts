@@ -16,6 +16,8 @@ const entries = [
 
 /** Folders and modules that no gateway without them in its configuration loads. */
 const onDemand = [
+  "app/apply-config.ts",
+  "app/plan-reload.ts",
   "app/picker-watch.ts",
   "config/endpoint-picker/load-endpoint-picker.ts",
   "doors/extproc/extproc-door.ts",

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { TestContext } from "node:test";
 import { workerEntry } from "@spillway/worker";
 import { startGateway, type RunningGateway } from "../../packages/gateway/src/app/gateway.ts";
+import type { ConfigSource } from "../../packages/gateway/src/app/config-source.ts";
 import type { GatewayConfig } from "../../packages/gateway/src/app/options.ts";
 import type { Logger } from "../../packages/gateway/src/contracts/telemetry.ts";
 import { systemClock, type Clock } from "../../packages/gateway/src/core/clock.ts";
@@ -156,6 +157,8 @@ export interface TestMachine {
   readonly clock?: Clock;
   /** Where the edge endpoint keeps what it must not lose. */
   readonly dataFolder?: string;
+  /** Where the configuration is read from again. */
+  readonly source?: ConfigSource;
   /** Folder of the llama engine's library. */
   readonly library?: string;
   /** Where model servers are looked for; nowhere unless the configuration says `discovery`. */

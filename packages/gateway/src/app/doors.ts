@@ -39,6 +39,8 @@ export interface Listening {
 /** Open doors. */
 export interface Doors {
   readonly listening: Listening;
+  /** Web pages of these origins, and no others, may read answers from now on. */
+  allow(origins: readonly string[]): void;
   /** Tells the watchers of `grpc.health.v1` to look again. */
   notifyHealth(): void;
   close(options: { readonly graceMs: number }): Promise<void>;
@@ -119,7 +121,14 @@ export async function openDoors(parts: DoorParts): Promise<Doors> {
       grpc: rpc && { ...rpc, secure: config.grpc?.tls !== undefined },
       extProc: extProc?.address,
     };
-    return { listening, notifyHealth: () => health.changed(), close };
+    return {
+      listening,
+      allow(origins) {
+        for (const door of http) door.allow(origins);
+      },
+      notifyHealth: () => health.changed(),
+      close,
+    };
   } catch (error) {
     await close({ graceMs: 0 });
     throw error;

@@ -1,12 +1,10 @@
 /** Puts together what carries requests to HTTP servers: pools, routing, scheduling, upstream. */
 import { defaultHttpPool } from "../config/index.ts";
 import type { ConnectionFactory } from "../contracts/connection.ts";
-import type { ForwardCatalog, HttpPool } from "../contracts/http-endpoint.ts";
+import type { ForwardCatalog } from "../contracts/http-endpoint.ts";
 import type { LineCost } from "../contracts/line.ts";
 import { isHttpPool, type HttpPoolOptions } from "../contracts/options.ts";
-import type { ConfiguredRule } from "../contracts/plugins/rule.ts";
-import type { ForwardRecord, RequestRecords } from "../contracts/request-record.ts";
-import type { Logger } from "../contracts/telemetry.ts";
+import type { RequestRecords } from "../contracts/request-record.ts";
 import type { Clock } from "../core/clock.ts";
 import type { ForwardPayload } from "../core/forward.ts";
 import { createEndpointMetrics, type EndpointMetrics } from "../endpoints/endpoint-metrics.ts";
@@ -15,29 +13,24 @@ import { PoolSet } from "../endpoints/pool-set.ts";
 import { createServerPool, type ServerPool } from "../endpoints/server-pool.ts";
 import { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { createProfiles } from "../plugins/create-profiles.ts";
-import { defaultScheduling, leastWorkScheduling } from "../plugins/default-scheduling.ts";
+import { defaultScheduling } from "../plugins/default-scheduling.ts";
 import { liveSpec } from "../plugins/shadow-specs.ts";
 import type { ForwardStages } from "../pipeline/pipeline.ts";
-import { createEscalation, noteLeg } from "../stages/escalation/create-escalation.ts";
 import type { FlowControl } from "../stages/flowcontrol/create-flow-control.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
-import { createRouting } from "../stages/routing/create-routing.ts";
-import { createForwardRouter } from "../stages/routing/forward-router.ts";
-import { createHeadCheck } from "../stages/routing/head-check.ts";
-import { createScheduling } from "../stages/scheduling/create-scheduling.ts";
-import { createFaultLog } from "../stages/scheduling/fault-log.ts";
-import { createUpstream, type ForwardUpstream } from "../stages/upstream/create-upstream.ts";
-import { createRefusalCounter } from "../stages/upstream/forward-metrics.ts";
-import { recordFields } from "../stages/upstream/record-fields.ts";
+import type { ForwardUpstream } from "../stages/upstream/create-upstream.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
+import { createForwardStaging } from "./forward-stages.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { loadOptionalParts, type OptionalParts } from "./optional-parts.ts";
 import type { PickerWatch } from "./picker-watch.ts";
 import { createExtractors, createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
+import type { Rules } from "./rules.ts";
 
 /** What is made here. */
 export interface Forwarding {
   readonly catalog: ForwardCatalog;
+  /** Those of the configuration at the start. */
   readonly stages: ForwardStages;
   /** Counts requests that were decided on here and carried by others. */
   readonly carried: ForwardUpstream["carried"];
@@ -47,8 +40,21 @@ export interface Forwarding {
   readonly watch: PickerWatch | undefined;
   /** Begins to look names up and to ask the servers; `catalog.ready()` tells when all were. */
   start(): void;
+  /**
+   * Makes what another configuration asks for, whose pools are the same. Rejects with a `GatewayError` for a rule that
+   * cannot be made.
+   */
+  prepare(next: GatewayConfig, changed: ReadonlySet<string>): Promise<PreparedForwarding>;
   /** Idempotent. */
   close(): void;
+}
+
+/** What a configuration comes to that may take the place of the one before. One of the two is called, once. */
+export interface PreparedForwarding {
+  /** Gives the stages for requests from now on. */
+  commit(): ForwardStages;
+  /** It is not wanted. */
+  discard(): void;
 }
 
 /** A pool that nobody configured, of a server that the gateway itself keeps. */
@@ -123,11 +129,21 @@ export async function createForwarding(given: ForwardParts): Promise<Forwarding>
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
-  const ruled = optional.createRules?.(config.rules, { ...context, plugins });
+  let rules = optional.createRules?.(config.rules, { ...context, plugins });
+  const staging = createForwardStaging({ ...given, catalog, plugins, watch });
   return {
     catalog,
     watch,
-    ...createStages({ ...given, rules: ruled?.rules ?? [], catalog, plugins, watch }),
+    carried: staging.carried,
+    stages: staging.direct({ routes: config.routes, rules }),
+    async prepare(next, changed) {
+      const wanted = changed.has("rules") ? await rulesOf(next, context) : rules;
+      const commit = (): ForwardStages => {
+        catalog.setRoutes(next.routes);
+        return staging.direct({ routes: next.routes, rules: (rules = wanted) });
+      };
+      return { commit, discard: () => (wanted === rules ? undefined : wanted?.close()) };
+    },
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -139,9 +155,16 @@ export async function createForwarding(given: ForwardParts): Promise<Forwarding>
       watch?.close();
       catalog.close();
       for (const flow of flows) flow.close();
-      ruled?.close();
+      staging.close();
     },
   };
+}
+
+/** The rules of a configuration; undefined: it has none. */
+async function rulesOf(config: GatewayConfig, context: GatewayContext): Promise<Rules | undefined> {
+  const optional = await loadOptionalParts(config);
+  const plugins = new PluginRegistry([...optional.plugins, ...config.plugins]);
+  return optional.createRules?.(config.rules, { ...context, plugins });
 }
 
 interface PoolParts extends Pick<ForwardParts, "config" | "context" | "onChange"> {
@@ -203,82 +226,6 @@ function makePool(
 /** The line of a pool without flow control. */
 function createPlainLine({ flow }: GatewayConfig, clock: Clock): RequestLine<ForwardPayload, LineCost> {
   return new RequestLine({ clock, maxQueue: flow.maxQueue, onRefused: () => {} });
-}
-
-type StageParts = Pick<ForwardParts, "config" | "context" | "isPredictive" | "records"> & {
-  readonly rules: readonly ConfiguredRule[];
-  readonly catalog: ForwardCatalog;
-  readonly plugins: PluginRegistry;
-  readonly watch: PickerWatch | undefined;
-};
-
-/** Where no route escalates, nothing stands between the pipeline and the stages. */
-function createStages({
-  config,
-  context,
-  isPredictive,
-  records,
-  rules,
-  catalog,
-  plugins,
-  watch,
-}: StageParts): Pick<Forwarding, "stages" | "carried"> {
-  const { clock, random, logger, metrics } = context;
-  const { routes } = config;
-  const plain = createScheduling({
-    clock,
-    defaultProfiles: () => createProfiles(leastWorkScheduling, plugins, context),
-    onRefused: createRefusalCounter(metrics),
-    onFault: createFaultLog(logger, clock),
-    ...(watch === undefined ? {} : { tracerOf: (pool: HttpPool) => watch.tracerOf(pool) }),
-  });
-  const scheduling = watch?.counting(plain) ?? plain;
-  const routing = createRouting({
-    router: createForwardRouter({ catalog, routes, random, isPredictive }),
-    rules,
-    clock,
-    logger,
-    metrics,
-    onRefused: (request, reason) => records.addRefused(request, reason.code),
-  });
-  const decidesByHead = createHeadCheck({ catalog, routes, rules });
-  const record = recorder({ records, logger, watch });
-  if (routes.every(({ escalate }) => escalate === undefined)) {
-    const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord: record });
-    return { stages: { routing, decidesByHead, scheduling, upstream }, carried: upstream.carried };
-  }
-  const onRecord = noting(record);
-  const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord });
-  const escalation = createEscalation({ clock, metrics, catalog, scheduling, upstream });
-  return { stages: { routing, decidesByHead, ...escalation }, carried: upstream.carried };
-}
-
-/** Keeps each record, counts it, and writes it to a log that is read so closely. */
-function recorder({
-  records,
-  logger,
-  watch,
-}: Pick<StageParts, "records" | "watch"> & { readonly logger: Logger }): (record: ForwardRecord) => void {
-  const keep =
-    watch === undefined
-      ? (record: ForwardRecord): void => records.add(record)
-      : (record: ForwardRecord): void => {
-          records.add(record);
-          watch.ended(record);
-        };
-  if (logger.level !== undefined && logger.level !== "debug") return keep;
-  return (record) => {
-    keep(record);
-    logger.debug("request_forwarded", recordFields(record));
-  };
-}
-
-/** Adds each record to the story of its request. */
-function noting(record: (record: ForwardRecord) => void): (record: ForwardRecord) => void {
-  return (ended) => {
-    noteLeg(ended);
-    record(ended);
-  };
 }
 
 function ownPools(

@@ -19,6 +19,7 @@ import { forwardMetrics } from "../stages/upstream/forward-metrics.ts";
 import { pickerMetrics } from "../telemetry/picker-metrics.ts";
 import { processMetrics } from "../telemetry/process-metrics.ts";
 import { modelMetrics } from "../workers/statistics.ts";
+import { reloadMetrics } from "./reload-metrics.ts";
 import { workerMetrics } from "../workers/worker-metrics.ts";
 
 /** A definition with what only some types have. */
@@ -50,5 +51,6 @@ export const metricDefinitions: readonly ListedMetric[] = [
   shadowMetrics,
   edgeMetrics,
   edgeForwardMetrics,
+  reloadMetrics,
   processMetrics,
 ].flatMap((family: Readonly<Record<string, ListedMetric>>) => Object.values(family));

@@ -67,7 +67,8 @@ async function fingerprint(files: readonly string[]): Promise<string> {
   return prints.join(" ");
 }
 
-async function fingerprintOf(file: string): Promise<string> {
+/** A text that is another once the file is another; `unreadable` where there is none. */
+export async function fingerprintOf(file: string): Promise<string> {
   try {
     const { mtimeNs, ctimeNs, size, ino } = await stat(file, { bigint: true });
     return [mtimeNs, ctimeNs, size, ino].join(":");

@@ -1,13 +1,15 @@
 /** What commands that run a gateway have in common: from its start to its end. */
 import { workerEntry } from "@spillway/worker";
 import { startGateway, type RunningGateway } from "../app/gateway.ts";
+import type { ConfigSource } from "../app/config-source.ts";
 import type { GatewayContext } from "../app/options.ts";
 import type { CompiledConfig } from "../config/index.ts";
 import type { Logger } from "../contracts/telemetry.ts";
 import { systemClock } from "../core/clock.ts";
 import { createSystemRandom } from "../core/random.ts";
-import { createMetrics, exposeProcess } from "../telemetry/index.ts";
-import { createTerminalLogger } from "./create-logger.ts";
+import { createMetrics, exposeProcess, type LevelledLogger } from "../telemetry/index.ts";
+import { createConfigSource, type ServedConfig } from "./config-source.ts";
+import { createTerminalLogger, levelOf } from "./create-logger.ts";
 import { drainGateway } from "./drain-gateway.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { stopRequests } from "./stop-requests.ts";
@@ -27,6 +29,8 @@ export interface GatewayRun {
   readonly terminal: Terminal;
   /** Places on this machine, for parts that the configuration may ask for. */
   readonly machine?: Pick<GatewayContext, "dataFolder" | "llama">;
+  /** Where it is read again from; absent: it is what it is. */
+  readonly served?: ServedConfig;
   /** How long what runs may finish, ms. */
   readonly graceMs: number;
   /** Tells whoever watches. What it gives back is called when the gateway is told to stop. */
@@ -38,6 +42,7 @@ export async function runGateway({
   config,
   terminal,
   machine = {},
+  served,
   graceMs,
   onStarted,
 }: GatewayRun): Promise<number> {
@@ -46,6 +51,10 @@ export async function runGateway({
   const metrics = createMetrics();
   const processMetrics = exposeProcess(metrics, { clock: systemClock, version });
   const stopped = stopRequests(terminal);
+  const source = served && sourceOf(served, { terminal, logger });
+  let reload = (): void => {};
+  // Heard from now on, since it would end a process that is just starting.
+  if (source !== undefined) terminal.onReload?.(() => reload());
   try {
     const gateway = await startGateway(config, {
       version,
@@ -55,7 +64,9 @@ export async function runGateway({
       metrics,
       workerProgram: workerEntry.href,
       ...machine,
+      ...(source !== undefined && { source }),
     });
+    reload = () => void gateway.reload();
     const onStop = onStarted({ gateway, logger, version });
     await stopped.first;
     onStop?.();
@@ -64,4 +75,21 @@ export async function runGateway({
   } finally {
     processMetrics.close();
   }
+}
+
+/** Its log levels are those of this logger. */
+function sourceOf(
+  { onTaken, ...served }: ServedConfig,
+  { terminal, logger }: { readonly terminal: Terminal; readonly logger: LevelledLogger },
+): ConfigSource {
+  return createConfigSource(
+    {
+      ...served,
+      onTaken(config, taken) {
+        if (config.log !== undefined) logger.setLevel(levelOf(config.log));
+        onTaken(config, taken);
+      },
+    },
+    terminal,
+  );
 }

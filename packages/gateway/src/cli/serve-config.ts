@@ -1,5 +1,5 @@
 /** The configuration a command works with: the file, and what the command line says over it. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { loadConfig, type CompiledConfig } from "../config/index.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
@@ -7,7 +7,7 @@ import { CommandError, ConfigFileError } from "./command-error.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Looked for in the working folder when no file is named. */
-const defaultFile = "spillway.yaml";
+export const defaultFile = "spillway.yaml";
 
 /** What the command line may say over the file. */
 export interface Overrides {
@@ -36,6 +36,37 @@ export async function readConfig(overrides: Overrides, terminal: Terminal): Prom
   const result = await loadConfig({ file, workingDirectory, environment });
   if ("errors" in result) throw new ConfigFileError(result.errors);
   return { file, config: applyOverrides(result.config, overrides, workingDirectory) };
+}
+
+/**
+ * The same once more, for a gateway that runs: a file that was there has to be there again, and to say something, since
+ * without one everything would be as by default. Never rejects.
+ */
+export async function readConfigAgain(
+  { file, overrides }: { readonly file: string | undefined; readonly overrides: Overrides },
+  terminal: Terminal,
+): Promise<{ readonly config: CompiledConfig } | { readonly errors: readonly string[] }> {
+  try {
+    if (file !== undefined && isBlank(resolve(terminal.workingDirectory, file)))
+      return { errors: [`${file}: the file is empty`] };
+    const { config } = await readConfig(
+      file === undefined ? overrides : { ...overrides, config: file },
+      terminal,
+    );
+    return { config };
+  } catch (error) {
+    if (error instanceof ConfigFileError) return { errors: error.errors };
+    return { errors: [error instanceof Error ? error.message : String(error)] };
+  }
+}
+
+/** False for one that cannot be read: whoever reads it says why. */
+function isBlank(path: string): boolean {
+  try {
+    return readFileSync(path, "utf8").trim() === "";
+  } catch {
+    return false;
+  }
 }
 
 function applyOverrides(config: CompiledConfig, overrides: Overrides, folder: string): CompiledConfig {

@@ -1,4 +1,5 @@
 /** What a command uses of the process it runs in, so that a command is a function. */
+import { isatty } from "node:tty";
 
 /** Where a command runs. */
 export interface Terminal {
@@ -14,6 +15,11 @@ export interface Terminal {
   readonly workingDirectory: string;
   /** Calls the listener for each SIGINT and SIGTERM instead of ending the process. */
   onStop(listener: () => void): void;
+  /**
+   * Calls the listener for each SIGHUP instead of ending the process. One that says that the terminal is gone counts as a
+   * wish to stop. Absent: nothing of the kind is heard.
+   */
+  readonly onReload?: ((listener: () => void) => void) | undefined;
   /** Asks a person for one line; undefined where nobody can answer. */
   readonly ask?: ((question: string) => Promise<string>) | undefined;
   /** Ends the process at once. */
@@ -34,6 +40,11 @@ export function processTerminal(): Terminal {
     workingDirectory: process.cwd(),
     onStop(listener) {
       process.on("SIGINT", listener).on("SIGTERM", listener);
+    },
+    onReload(listener) {
+      const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+      const isGone = (): boolean => terminals.length > 0 && !terminals.some((each) => isatty(each));
+      process.on("SIGHUP", () => (isGone() ? process.emit("SIGTERM") : listener()));
     },
     ask: process.stdin.isTTY && process.stdout.isTTY ? askPerson : undefined,
     exit: (code) => process.exit(code),

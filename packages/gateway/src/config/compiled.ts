@@ -23,6 +23,7 @@ import type { ModelEscalationRule } from "../contracts/escalation.ts";
 import type { EdgeOptions } from "../contracts/edge-options.ts";
 import type { PluginDefinition } from "../contracts/plugins/plugin.ts";
 import type { LogLevel } from "../contracts/telemetry.ts";
+import { filesOfPool } from "./files-of-pool.ts";
 import { Secret } from "../core/secret.ts";
 import { compileEdge } from "./compile-edge.ts";
 import { compileExtProc } from "./extproc-schema.ts";
@@ -78,6 +79,8 @@ export interface CompiledConfig {
   readonly plugins: readonly PluginDefinition[];
   /** Those files, absolute; absent: none. */
   readonly pluginFiles?: readonly string[];
+  /** Other files that were read with it or that its pools read when they are made, absolute; absent: none. */
+  readonly namedFiles?: readonly string[];
   /** What is valid and probably not meant, or has another name today: one sentence each, with its place. */
   readonly notes: readonly string[];
   readonly log: LogOptions;
@@ -118,6 +121,8 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     ...(edge === true && { edge }),
     ...(optional === true && { optional }),
   });
+  const pools = Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings));
+  const namedFiles = [...pickerFiles(config, directory), ...pools.flatMap(filesOfPool)];
   return {
     http: (config.listen ?? usualListeners(config)).map(door),
     grpc: config.grpc === false ? undefined : door(config.grpc),
@@ -126,7 +131,7 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     flow: { maxQueue: config.flow.maxQueue, requestTimeoutMs: ms(config.flow.requestTimeout) },
     workers: compileWorkers(config.workers),
     repository: config.models === false ? undefined : compileRepository(config.models, surroundings),
-    pools: Object.entries(config.pools).map(([name, pool]) => compilePool(name, pool, surroundings)),
+    pools,
     routes: config.routes.map(compileRoute),
     traits: compileRequests(config.requests),
     rules: config.rules.map(compileRule),
@@ -141,9 +146,17 @@ export function compileConfig(config: DefaultedConfig, surroundings: Surrounding
     monitoring: { grafana: config.monitoring.grafana, prometheus: config.monitoring.prometheus },
     plugins: plugins.definitions,
     ...(config.plugins.length > 0 && { pluginFiles: config.plugins.map((file) => resolve(directory, file)) }),
+    ...(namedFiles.length > 0 && { namedFiles }),
     notes: plugins.notes,
     log: { level: config.log.level, format: config.log.format },
   } satisfies CompiledConfig;
+}
+
+function pickerFiles({ pools }: DefaultedConfig, directory: string): readonly string[] {
+  return Object.values(pools).flatMap((pool) => {
+    const file = isHttpDefaulted(pool) ? pool.pickerConfig : undefined;
+    return file === undefined ? [] : [resolve(directory, file)];
+  });
 }
 
 function boundsOf({ maxConnections, maxBody, maxTotalBody }: DefaultedConfig["limits"]) {

@@ -9,7 +9,7 @@ export type Search = "start" | "discovery" | "engine";
 
 /** The pools there are now. */
 export class PoolSet implements ForwardCatalog {
-  readonly #routes: readonly RouteOptions[];
+  #routes: readonly RouteOptions[];
   readonly #configured: readonly ServerPool[];
   #own: readonly ServerPool[] = [];
   #found: readonly ServerPool[] = [];
@@ -27,6 +27,11 @@ export class PoolSet implements ForwardCatalog {
 
   pools(): readonly ServerPool[] {
     return this.#pools;
+  }
+
+  /** Takes the place of all routes so far. */
+  setRoutes(routes: readonly RouteOptions[]): void {
+    this.#routes = routes;
   }
 
   /** While something is still looked for, the set is not ready. */

@@ -48,10 +48,10 @@ export interface ForwardStages {
   readonly upstream: Upstream<ForwardDecision>;
 }
 
-/** Joins the stages. */
+/** Joins the stages. Each step reads them anew: stages that take the place of others count for requests from then on. */
 export function createPipeline(stages: Stages): Pipeline {
   return {
-    admit: stages.admission,
+    admit: (head) => stages.admission(head),
     decidesByHead: (request) => decidesByHead(stages, request),
     decide: (request) => decide(stages, request),
     carry: (decision, sink) => carry(stages, decision, sink),

@@ -25,24 +25,39 @@ export interface LoggerOptions {
   readonly colours?: boolean;
 }
 
+/** A logger whose level may change. */
+export interface LevelledLogger extends Logger {
+  readonly level: LogLevel;
+  /** The quietest level that is written from now on. */
+  setLevel(level: LogLevel): void;
+}
+
 /** Makes a logger. A level that is not written costs one call of an empty function. */
-export function createLogger(options: LoggerOptions): Logger {
+export function createLogger(options: LoggerOptions): LevelledLogger {
   const { write, clock } = options;
   const format =
     options.format === "json" ? formatJson : options.colours === true ? formatColoured : formatPretty;
-  const quietest = logLevels.indexOf(options.level);
-  const writer = (level: LogLevel): Logger[LogLevel] => {
-    if (logLevels.indexOf(level) > quietest) return () => {};
-    return (event, fields) => write(format(clock.wallNow(), level, { event, fields: fields ?? {} }));
+  const writersTo = (quietest: LogLevel): Omit<Logger, "level"> & { readonly level: LogLevel } => {
+    const writer = (level: LogLevel): Logger[LogLevel] => {
+      if (logLevels.indexOf(level) > logLevels.indexOf(quietest)) return nothing;
+      return (event, fields) => write(format(clock.wallNow(), level, { event, fields: fields ?? {} }));
+    };
+    return {
+      level: quietest,
+      error: writer("error"),
+      warn: writer("warn"),
+      info: writer("info"),
+      debug: writer("debug"),
+    };
   };
-  return {
-    level: options.level,
-    error: writer("error"),
-    warn: writer("warn"),
-    info: writer("info"),
-    debug: writer("debug"),
+  const logger = {
+    ...writersTo(options.level),
+    setLevel: (level: LogLevel): void => void Object.assign(logger, writersTo(level)),
   };
+  return logger;
 }
+
+function nothing(): void {}
 
 interface LogEvent {
   readonly event: string;

@@ -4,6 +4,7 @@ import type { RunningGateway } from "../../app/gateway.ts";
 import { findSurprises, type CompiledConfig } from "../../config/index.ts";
 import type { Logger } from "../../contracts/telemetry.ts";
 import { systemClock } from "../../core/clock.ts";
+import { tellTaken } from "../config-source.ts";
 import { announceAddresses, greet } from "../greeting.ts";
 import { ModelProgress } from "../model-progress.ts";
 import { offerEngine } from "../offer-engine.ts";
@@ -30,6 +31,14 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
     machine: {
       dataFolder: resolve(workingDirectory, environment["SPILLWAY_DATA"] ?? ".spillway"),
       llama: { program: engineProgram, library: libraryFolder(workingDirectory, environment) },
+    },
+    served: {
+      overrides: options,
+      file,
+      onTaken(_config, taken) {
+        const line = config.log.format === "json" ? undefined : tellTaken(taken);
+        if (line !== undefined) terminal.print(line);
+      },
     },
     graceMs: config.workers.drainTimeoutMs,
     onStarted({ gateway, logger, version }) {

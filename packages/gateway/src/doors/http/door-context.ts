@@ -12,7 +12,7 @@ export interface DoorContext extends BodyBounds {
   readonly router: Router;
   readonly pipeline: Pipeline;
   /** Origins of web pages that may read answers; undefined when there are none. */
-  readonly origins: ReadonlySet<string> | undefined;
+  origins: ReadonlySet<string> | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -41,6 +41,8 @@ export interface HttpDoorOptions {
 export interface HttpDoor extends Inspect {
   /** Rejects with a `GatewayError` that says what to do when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Web pages of these origins, and no others, may read answers from now on. */
+  allow(origins: readonly string[]): void;
   /** Takes another certificate for new connections; those that are open stay. Of a door with a certificate. */
   renew(certificate: Certificate): void;
   /**
@@ -96,13 +98,17 @@ class NodeHttpDoor implements HttpDoor {
       meters,
       maxBodyBytes: options.maxBodyBytes,
       budget: new ByteBudget(options.maxTotalBodyBytes, meters.bodyBytes),
-      origins: door.origins.length === 0 ? undefined : new Set(door.origins),
+      origins: setOf(door.origins),
       unrouted: new RouteMeter(meters, "none", "any"),
       keepAlive: `timeout=${keepAliveTimeoutMs / 1_000}`,
       draining: false,
     };
     this.#kind = this.#createServer(door);
     this.#server = this.#kind.server;
+  }
+
+  allow(origins: readonly string[]): void {
+    this.#context.origins = setOf(origins);
   }
 
   renew(certificate: Certificate): void {
@@ -254,4 +260,9 @@ class NodeHttpDoor implements HttpDoor {
 /** As `net.Server` does it: that of `http.Server` cuts idle connections at once, just as their next request may be under way. */
 function stopAccepting(server: Server<typeof BodyRequest>): Promise<void> {
   return new Promise((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
+}
+
+/** Undefined for none: what every answer asks is then one look. */
+function setOf(origins: readonly string[]): ReadonlySet<string> | undefined {
+  return origins.length === 0 ? undefined : new Set(origins);
 }

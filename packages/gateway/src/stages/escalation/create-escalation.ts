@@ -8,7 +8,7 @@ import type { Metrics } from "../../contracts/telemetry.ts";
 import type { Clock } from "../../core/clock.ts";
 import { EscalatingExchange, type EscalatingContext } from "./escalating-exchange.ts";
 import { createEscalatingScheduling } from "./escalating-scheduling.ts";
-import { EscalationBudget } from "./escalation-budget.ts";
+import { EscalationBudgets, type EscalationBudget } from "./escalation-budget.ts";
 import { createEscalationCounter } from "./escalation-metrics.ts";
 import { MuteModels } from "./mute-models.ts";
 
@@ -29,14 +29,8 @@ export interface Escalation {
 
 /** To be made only where some route escalates. */
 export function createEscalation({ upstream, metrics, ...parts }: EscalationOptions): Escalation {
-  const budgets = new Map<string, EscalationBudget>();
-  const budgetOf = (rule: EscalationRule): EscalationBudget => {
-    const known = budgets.get(rule.route);
-    if (known !== undefined) return known;
-    const made = new EscalationBudget(rule.budget, parts.clock);
-    budgets.set(rule.route, made);
-    return made;
-  };
+  const budgets = new EscalationBudgets(parts.clock);
+  const budgetOf = (rule: EscalationRule): EscalationBudget => budgets.of(rule);
   const count = createEscalationCounter(metrics);
   const context: EscalatingContext = { ...parts, upstream, budgetOf, count, mute: new MuteModels() };
   return {

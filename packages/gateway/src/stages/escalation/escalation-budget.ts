@@ -7,7 +7,8 @@ const minuteMs = 60_000;
 
 /** Counts in windows: minutes of the monotonic clock, calendar months in UTC. Kept in memory, by this process alone. */
 export class EscalationBudget {
-  readonly #limits: EscalateOptions["budget"];
+  /** May be changed; what was counted counts on. */
+  limits: EscalateOptions["budget"];
   readonly #clock: Clock;
   #minute = 0;
   #inMinute = 0;
@@ -15,14 +16,14 @@ export class EscalationBudget {
   #inMonth = 0;
 
   constructor(limits: EscalateOptions["budget"], clock: Clock) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#clock = clock;
   }
 
   /** True while one more may be taken. */
   get isOpen(): boolean {
     this.#turn();
-    const { perMinute = Infinity, perMonth = Infinity } = this.#limits;
+    const { perMinute = Infinity, perMonth = Infinity } = this.limits;
     return this.#inMinute < perMinute && this.#inMonth < perMonth;
   }
 
@@ -44,11 +45,33 @@ export class EscalationBudget {
     const minute = Math.floor(this.#clock.now() / minuteMs);
     if (minute !== this.#minute) this.#inMinute = 0;
     this.#minute = minute;
-    if (this.#limits.perMonth === undefined) return;
+    if (this.limits.perMonth === undefined) return;
     const date = new Date(this.#clock.wallNow());
     const month = date.getUTCFullYear() * 12 + date.getUTCMonth();
     if (month !== this.#month) this.#inMonth = 0;
     this.#month = month;
+  }
+}
+
+/** The budgets of all routes. Each goes on with what it has counted, by the limits of whoever asked last. */
+export class EscalationBudgets {
+  readonly #clock: Clock;
+  /** By route: routes are configured, so their number is bounded. */
+  readonly #budgets = new Map<string, EscalationBudget>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  of({ route, budget }: { readonly route: string } & Pick<EscalateOptions, "budget">): EscalationBudget {
+    const known = this.#budgets.get(route);
+    if (known === undefined) {
+      const made = new EscalationBudget(budget, this.#clock);
+      this.#budgets.set(route, made);
+      return made;
+    }
+    known.limits = budget;
+    return known;
   }
 }
 

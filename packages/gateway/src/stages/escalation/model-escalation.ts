@@ -7,7 +7,7 @@ import type { Clock } from "../../core/clock.ts";
 import { isFailure, type Failure } from "../../core/errors.ts";
 import type { PoolEscalationReason } from "../../core/pool-escalation.ts";
 import { withStory } from "./escalating-scheduling.ts";
-import { EscalationBudget } from "./escalation-budget.ts";
+import { EscalationBudgets, type EscalationBudget } from "./escalation-budget.ts";
 import { createEscalationCounter } from "./escalation-metrics.ts";
 import { JudgingTensors } from "./judging-tensors.ts";
 import { ModelExchange } from "./model-exchange.ts";
@@ -15,18 +15,26 @@ import { otherRequest, type ModelContext, type ModelTicket } from "./model-ticke
 import { readWish } from "./read-wishes.ts";
 import { reasonOfModelFailure } from "./reasons.ts";
 
+/** Escalation whose rules can change: requests under way keep theirs. */
+export interface ConfiguredModelEscalation extends ModelEscalation {
+  /** Takes the place of all rules so far. What budgets have counted counts on. */
+  configure(rules: readonly ModelEscalationRule[]): void;
+}
+
 /** To be made only where some model escalates. */
 export function createModelEscalation(
   rules: readonly ModelEscalationRule[],
   { clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics },
-): ModelEscalation {
-  const byModel = new Map(rules.map((rule) => [rule.route, rule]));
-  const budgets = new Map(rules.map((rule) => [rule.route, new EscalationBudget(rule.budget, clock)]));
-  const budgetOf = ({ route, budget }: ModelEscalationRule): EscalationBudget =>
-    budgets.get(route) ?? new EscalationBudget(budget, clock);
+): ConfiguredModelEscalation {
+  const byRoute = (all: readonly ModelEscalationRule[]): ReadonlyMap<string, ModelEscalationRule> =>
+    new Map(all.map((rule) => [rule.route, rule]));
+  let byModel = byRoute(rules);
+  const budgets = new EscalationBudgets(clock);
+  const budgetOf = (rule: ModelEscalationRule): EscalationBudget => budgets.of(rule);
   const count = createEscalationCounter(metrics);
   const tickets = new WeakMap<ModelDecision, { ticket: ModelTicket; context: ModelContext }>();
   return {
+    configure: (next) => void (byModel = byRoute(next)),
     decide(request, decide) {
       const rule = request.version === undefined ? byModel.get(request.model) : undefined;
       if (rule === undefined) return decide(request);
