@@ -46,6 +46,7 @@ export function createUpstream(options: UpstreamOptions): ForwardUpstream {
     budget,
     watch: new DeadlineWatch(clock),
     hedging: new Hedging(),
+    pacer,
     meters: new ForwardMeters(metrics, () => budget.available(clock.now())),
     onRecord: options.onRecord,
     onFault: (error) =>

@@ -6,6 +6,7 @@ import type { AttemptContext } from "./forward-attempt.ts";
 import type { ForwardMeters } from "./forward-metrics.ts";
 import type { Hedging } from "./hedging.ts";
 import type { RetryBudget } from "./retry-budget.ts";
+import type { StartPacer } from "./start-pacer.ts";
 
 /** Shared by all exchanges. */
 export interface ExchangeContext extends AttemptContext {
@@ -14,6 +15,7 @@ export interface ExchangeContext extends AttemptContext {
   readonly budget: RetryBudget;
   readonly hedging: Hedging;
   readonly meters: ForwardMeters;
+  readonly pacer: StartPacer;
   /** Hears of every request that has ended. */
   readonly onRecord: ((record: ForwardRecord) => void) | undefined;
 }

@@ -104,6 +104,7 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     this.#decision.lease.firstToken?.(attempt.endpoint);
     this.#committed = true;
     this.#meter.streams.value++;
+    this.#context.pacer.streamBegan();
     if (answer.overflowed) this.#meter.overflows.value++;
     this.#sink.head(answer.status, this.#headersOf(attempt, answer.headers));
     let takesMore = true;
@@ -366,7 +367,10 @@ export class ForwardExchange implements Exchange, AttemptOwner {
     this.#timer = undefined;
     const { request, route, lease } = this.#decision;
     const attempt = this.#attempt;
-    if (this.#committed) this.#meter.streamEnded(outcome);
+    if (this.#committed) {
+      this.#meter.streamEnded(outcome);
+      this.#context.pacer.streamEnded();
+    }
     const durationMs = this.#context.clock.now() - this.#startedAt;
     const tokens = request.usage ?? attempt?.answer.tokens;
     if (tokens !== undefined) request.usage = tokens;

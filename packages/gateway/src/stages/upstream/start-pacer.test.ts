@@ -44,6 +44,18 @@ test("many begin over several turns, in order, also those that come meanwhile", 
   assert.equal(begun.at(-1), 11);
 });
 
+test("streams that run leave less time, and give it back when they have ended", async () => {
+  const { begun, ask, pacer } = setUp();
+  for (let stream = 0; stream < 1_000; stream++) pacer.streamBegan();
+  for (let name = 0; name < 12; name++) ask(name, 0.09);
+  assert.equal(begun.length, 2);
+  await turn();
+  assert.equal(begun.length, 4);
+  for (let stream = 0; stream < 1_000; stream++) pacer.streamEnded();
+  await turn();
+  assert.equal(begun.length, 12);
+});
+
 test("one that begins another lets those that wait go first", async () => {
   const { begun, ask, pacer } = setUp();
   ask(0, 3);
