@@ -20,7 +20,9 @@ models: false
 pools:
   a: { dialect: ollama, endpoints: ["http://10.0.0.1:11434"], models: [m, n], credentials: "\${KEY}", headers: { x-team: hidden-team } }
   b: { dialect: openai, endpoints: ["http://10.0.0.2:8000"], endpointsFile: more.yaml, models: [m, n] }
-routes: [{ model: n, targets: [{ pool: b }, { pool: a, model: m, weight: 3 }] }]
+routes:
+  - { model: n, targets: [{ pool: b }, { pool: a, model: m, weight: 3 }] }
+  - { model: o, targets: [{ pool: a, model: m }], escalate: { to: { pool: b, model: n }, when: { offline: true } } }
 `;
 
 function check(...args: string[]): Promise<Ended> {
@@ -36,6 +38,7 @@ describe("check", () => {
     assert.match(stdout, /^a +ollama +http:\/\/10\.0\.0\.1:11434 +m n$/m);
     assert.match(stdout, /^b +openai +http:\/\/10\.0\.0\.2:8000 those of .*more\.yaml +m n$/m);
     assert.match(stdout, /^n +b\/n 1, a\/m 3$/m);
+    assert.match(stdout, /^o +a\/m 1; escalates to b\/n$/m);
     assert.match(
       stdout,
       /note: model m is in the pools a and b; without a route requests go to a, the first/,

@@ -40,6 +40,7 @@ export class DeferredStore implements EdgeStore {
   #problem: Failure | undefined;
   #failedAt = 0;
   #isClosed = false;
+  #holdsPicture = false;
 
   constructor(parts: DeferredStoreParts) {
     this.#parts = parts;
@@ -114,9 +115,16 @@ export class DeferredStore implements EdgeStore {
     return this.#with((store) => store.keepPicture(...input));
   }
 
-  /** False while the store is not open: a picture that is merely recent waits for nothing. */
+  /** While the store opens the first picture waits for it, so that the first query has one; the others are passed over. */
   offerPicture(queryId: string, picture: PictureToStore): boolean {
-    return this.#store?.offerPicture(queryId, picture) ?? false;
+    if (this.#store !== undefined) return this.#store.offerPicture(queryId, picture);
+    if (this.#holdsPicture || this.#isClosed || this.#problem !== undefined) return false;
+    this.#holdsPicture = true;
+    const held = { bytes: Uint8Array.from(picture.bytes), mediaType: picture.mediaType, handOver: true };
+    void this.#with((store) => Promise.resolve(store.offerPicture(queryId, held))).then(
+      () => (this.#holdsPicture = false),
+    );
+    return true;
   }
 
   picture(queryId: string): ReturnType<EdgeStore["picture"]> {

@@ -316,9 +316,10 @@ function describe(report: CheckReport, workingDirectory: string): string {
   }
   text += describeScheduling(pools);
   if (report.routes.length > 0) {
-    const rows = report.routes.map(({ model, targets }) => {
+    const rows = report.routes.map(({ model, targets, escalate }) => {
       const where = targets.map((target) => `${target.pool}/${target.model} ${target.weight}`);
-      return [model, where.join(", ")];
+      const second = escalate === undefined ? "" : `; escalates to ${escalate.to.pool}/${escalate.to.model}`;
+      return [model, `${where.join(", ")}${second}`];
     });
     text += `\n${formatTable(["ROUTE", "TARGETS AND WEIGHTS"], rows)}`;
   }
