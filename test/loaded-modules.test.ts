@@ -18,6 +18,7 @@ const entries = [
 const onDemand = [
   "app/apply-config.ts",
   "app/plan-reload.ts",
+  "app/prepare-pools.ts",
   "app/picker-watch.ts",
   "config/endpoint-picker/load-endpoint-picker.ts",
   "doors/extproc/extproc-door.ts",

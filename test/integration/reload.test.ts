@@ -191,6 +191,134 @@ describe("keys", () => {
   });
 });
 
+describe("pools", () => {
+  const words = (pools: object) => ({ pools });
+
+  it("that are new are asked first and used at once; those that stay are the same", async (t) => {
+    const [a, b] = [await startScriptedModel(t, ["m"]), await startScriptedModel(t, ["n"])];
+    const bench = await startReloadingGateway(t, words({ a: poolOf(a) }));
+    const [before] = bench.gateway.forward.pools();
+    const learnt = { dialect: "openai", endpoints: [b.url] };
+    const told = await bench.reload(words({ b: learnt, a: poolOf(a) }));
+    assert.equal(told?.fields["changed"], "pools.b");
+    assert.equal(await statusOf(ask(bench, "n")), 200);
+    assert.equal(await statusOf(ask(bench, "m")), 200);
+    const pools = bench.gateway.forward.pools();
+    assert.deepEqual(
+      pools.map(({ name }) => name),
+      ["b", "a"],
+    );
+    assert.equal(pools[1], before);
+  });
+
+  it("that go finish what they have: streams, and requests in their line", async (t) => {
+    const a = await startScriptedModel(t, ["m"]);
+    const b = await startScriptedModel(t, ["n"]);
+    const other = { ...poolOf(b), models: ["n"] };
+    const bench = await startReloadingGateway(t, words({ a: { ...poolOf(a), concurrency: 1 }, b: other }));
+    let finish = (): void => {};
+    a.script = (call) => {
+      const response = openWithContent(call);
+      finish = () => void response.end(framesAt(pathOf(call), ["two"]).slice(1).join(""));
+    };
+    const stream = ask(bench, "m", {}, true);
+    await until("the stream has begun", () => stream.chunks.length > 0);
+    const [pool] = bench.gateway.forward.pools();
+    const waiting = ask(bench, "m", {}, true);
+    await until("one waits", () => pool?.line.length === 1);
+    await bench.reload(words({ b: other }));
+    assert.equal(await statusOf(ask(bench, "m")), 404);
+    await pause(600);
+    finish();
+    await until("the one that waited is on its way", () => a.calls.length === 2);
+    await pause(600);
+    await until("it has begun", () => waiting.chunks.length > 0);
+    finish();
+    for (const call of [await stream.ended(), await waiting.ended()]) {
+      assert.ok(call.isComplete);
+      assert.match(call.text, /one[\s\S]*two[\s\S]*\[DONE\]/);
+    }
+    await until("the pool is closed", () => pool?.endpoints.length === 0);
+    const metrics = await (await fetch(`${bench.gateway.url}/metrics`)).text();
+    assert.doesNotMatch(metrics, /spillway_endpoint_state\{pool="a"/);
+    assert.equal(await statusOf(ask(bench, "n")), 200);
+  });
+
+  it("lose no request of 200 a second while their servers change twenty times", async (t) => {
+    const servers = [await startScriptedModel(t, ["m"]), await startScriptedModel(t, ["m"])];
+    const [a, b] = servers;
+    assert.ok(a && b);
+    const turns = [[a], [a, b], [b], [b, a]];
+    const bench = await startReloadingGateway(t, words({ a: poolOf(a) }));
+    const client = bench.gateway.client();
+    const calls: Promise<number>[] = [];
+    let going = true;
+    const load = (async () => {
+      const startedAt = performance.now();
+      while (going) {
+        const due = ((performance.now() - startedAt) / 1_000) * 200;
+        for (; calls.length < due;) {
+          const stream = calls.length % 2 === 0;
+          calls.push(
+            client.ask({ path: chatPath, body: chatBody("m", stream) }).then(({ status }) => status),
+          );
+        }
+        await pause(5);
+      }
+    })();
+    for (let turn = 1; turn <= 20; turn++) {
+      await bench.reload(words({ a: poolOf(...(turns[turn % 4] ?? [a])) }));
+      await pause(30);
+    }
+    going = false;
+    await load;
+    const answers = await Promise.all(calls);
+    assert.deepEqual([...new Set(answers)], [200]);
+    assert.equal(await reloadCount(bench, "applied"), 20);
+    assert.ok(a.calls.length > 0 && b.calls.length > 0);
+    const shown = async () => {
+      const family = (await bench.gateway.metrics()).get("spillway_endpoint_state");
+      return [...(family?.samples ?? [])].filter(([, value]) => value === 1).map(([labels]) => labels);
+    };
+    await until("the last pool alone is shown", async () => {
+      const all = await shown();
+      return all.length === 1 && all[0]?.includes('state="ready"');
+    });
+  });
+
+  it("show their servers what a file holds now", async (t) => {
+    const a = await startScriptedModel(t, ["m"]);
+    const pool = { ...poolOf(a), credentials: "file:token" };
+    const bench = await startReloadingGateway(t, words({ a: poolOf(a) }));
+    assert.equal((await bench.reload(words({ a: pool })))?.event, "config_refused");
+    assert.equal(await statusOf(ask(bench)), 200);
+    writeFileSync(join(bench.folder, "token"), "first");
+    assert.equal((await bench.reload(words({ a: pool })))?.event, "config_changed");
+    assert.equal(await statusOf(ask(bench)), 200);
+    assert.equal(a.calls.at(-1)?.headers["authorization"], "Bearer first");
+    assert.equal((await bench.reload(words({ a: pool })))?.event, "config_unchanged");
+    writeFileSync(join(bench.folder, "token"), "second");
+    assert.equal((await bench.reload(words({ a: pool })))?.event, "config_changed");
+    assert.equal(await statusOf(ask(bench)), 200);
+    assert.equal(a.calls.at(-1)?.headers["authorization"], "Bearer second");
+  });
+
+  it("that have scheduling of their own wait for a restart, with all that stands in the file", async (t) => {
+    const a = await startScriptedModel(t, ["m"]);
+    const picky = { ...poolOf(a), scheduling: { profiles: { default: { scorers: [{ type: "queue" }] } } } };
+    const bench = await startReloadingGateway(t, words({ a: poolOf(a) }));
+    const routes = [{ model: "chat", targets: [{ pool: "a", model: "m" }] }];
+    const told = await bench.reload({ ...words({ a: picky }), routes });
+    assert.equal(told?.event, "config_refused");
+    assert.match(
+      String(told?.fields["error"]),
+      /^pools\.a: cannot change without a restart: it has scheduling/,
+    );
+    assert.equal(await statusOf(ask(bench, "chat")), 404);
+    assert.equal(await statusOf(ask(bench)), 200);
+  });
+});
+
 describe("what is wrong", () => {
   it("is kept out and told, and the next good one is taken", async (t) => {
     const a = await startScriptedModel(t, ["m"]);

@@ -43,11 +43,9 @@ export async function applyConfig(
   isWanted: () => boolean,
 ): Promise<TakenConfig> {
   const { stages, forwarding, keys, ring, doors, context } = running;
-  const { config, changed, waiting } = planReload(running.config, next);
-  const isNew = new Set(changed);
-  if (waiting.includes("pools")) {
-    throw new GatewayError("bad_request", "pools: cannot change without a restart, and routes may name them");
-  }
+  const plan = planReload(running.config, next);
+  const { config, waiting } = plan;
+  const isNew = new Set(plan.changed);
   const { access } = config;
   const forward = await forwarding.prepare(config, isNew);
   const kept = isNew.has("auth") ? await keys.prepare(access).catch(discarding(forward)) : undefined;
@@ -56,6 +54,7 @@ export async function applyConfig(
     kept?.discard();
     throw new GatewayError("draining", "The gateway ends");
   }
+  const changed = [...forward.pools.map((name) => `pools.${name}`), ...plan.changed];
   kept?.commit();
   stages.admission = createAdmission(access, ring);
   stages.traits = createTraitsReader(config.traits);

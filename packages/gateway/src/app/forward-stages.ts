@@ -1,8 +1,9 @@
 /** The stages of requests for HTTP servers: those that live as long as the gateway, and those that a configuration makes anew. */
-import type { ForwardCatalog, HttpPool } from "../contracts/http-endpoint.ts";
+import type { HttpPool } from "../contracts/http-endpoint.ts";
 import type { RouteOptions } from "../contracts/options.ts";
 import type { ForwardRecord, RequestRecords } from "../contracts/request-record.ts";
 import type { Logger } from "../contracts/telemetry.ts";
+import type { PoolSet } from "../endpoints/pool-set.ts";
 import type { PluginRegistry } from "../plugins/plugin-registry.ts";
 import { createProfiles } from "../plugins/create-profiles.ts";
 import { leastWorkScheduling } from "../plugins/default-scheduling.ts";
@@ -27,7 +28,7 @@ export interface ForwardStageParts {
   readonly isPredictive: (model: string) => boolean;
   /** Keeps what became of requests. */
   readonly records: RequestRecords;
-  readonly catalog: ForwardCatalog;
+  readonly catalog: PoolSet;
   readonly plugins: PluginRegistry;
   readonly watch: PickerWatch | undefined;
 }
@@ -45,6 +46,8 @@ export interface ForwardStaging {
   readonly carried: ForwardUpstream["carried"];
   /** The stages for requests from now on. The rules of the stages before are closed when their last request has passed them. */
   direct(directions: Directions): ForwardStages;
+  /** True while no request has anything to do with the pool. */
+  isIdle(pool: HttpPool): boolean;
   /** Ends the rules. Idempotent. */
   close(): void;
 }
@@ -66,6 +69,8 @@ export function createForwardStaging(parts: ForwardStageParts): ForwardStaging {
   const scheduling = watch?.counting(plain) ?? plain;
   const onRecord = recorder({ records, logger, watch });
   const upstream = createUpstream({ clock, random, logger, metrics, scheduling, onRecord });
+  // A request under way may still go to a pool that was taken out.
+  const places = { pools: () => catalog.all() };
   // Stays once it is made: requests that may escalate are under way, and budgets have counted.
   let escalation: Escalation | undefined;
   let ruled: RuledRouting | undefined;
@@ -73,7 +78,7 @@ export function createForwardStaging(parts: ForwardStageParts): ForwardStaging {
     carried: upstream.carried,
     direct({ routes, rules }) {
       if (routes.some(({ escalate }) => escalate !== undefined))
-        escalation ??= createEscalation({ clock, metrics, catalog, scheduling, upstream });
+        escalation ??= createEscalation({ clock, metrics, catalog: places, scheduling, upstream });
       if (ruled?.rules !== rules) {
         ruled?.retire();
         ruled = rules && new RuledRouting(rules);
@@ -91,6 +96,7 @@ export function createForwardStaging(parts: ForwardStageParts): ForwardStaging {
       const stages = escalation ?? { scheduling, upstream };
       return { routing: ruled?.counting(routing) ?? routing, decidesByHead, ...stages };
     },
+    isIdle: (pool) => plain.isIdle(pool),
     close: () => ruled?.rules.close(),
   };
 }

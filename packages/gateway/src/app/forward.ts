@@ -20,11 +20,12 @@ import type { FlowControl } from "../stages/flowcontrol/create-flow-control.ts";
 import { RequestLine } from "../stages/flowcontrol/line.ts";
 import type { ForwardUpstream } from "../stages/upstream/create-upstream.ts";
 import { createConnectionFactory } from "../stages/upstream/server-connections.ts";
-import { createForwardStaging } from "./forward-stages.ts";
+import { createForwardStaging, type ForwardStaging } from "./forward-stages.ts";
 import type { GatewayConfig, GatewayContext } from "./options.ts";
 import { loadOptionalParts, type OptionalParts } from "./optional-parts.ts";
 import type { PickerWatch } from "./picker-watch.ts";
 import { createExtractors, createPoolDiscovery, createSharedData, neededSignals } from "./pool-data.ts";
+import type { PreparePoolsParts } from "./prepare-pools.ts";
 import type { Rules } from "./rules.ts";
 
 /** What is made here. */
@@ -41,8 +42,8 @@ export interface Forwarding {
   /** Begins to look names up and to ask the servers; `catalog.ready()` tells when all were. */
   start(): void;
   /**
-   * Makes what another configuration asks for, whose pools are the same. Rejects with a `GatewayError` for a rule that
-   * cannot be made.
+   * Makes what another configuration asks for. Resolves when new pools have asked their servers what they serve. Rejects
+   * with a `GatewayError` for a rule or pool that cannot be made while the gateway runs.
    */
   prepare(next: GatewayConfig, changed: ReadonlySet<string>): Promise<PreparedForwarding>;
   /** Idempotent. */
@@ -51,6 +52,8 @@ export interface Forwarding {
 
 /** What a configuration comes to that may take the place of the one before. One of the two is called, once. */
 export interface PreparedForwarding {
+  /** Pools that are new, other or gone. */
+  readonly pools: readonly string[];
   /** Gives the stages for requests from now on. */
   commit(): ForwardStages;
   /** It is not wanted. */
@@ -129,21 +132,14 @@ export async function createForwarding(given: ForwardParts): Promise<Forwarding>
         ...(context.discoverySpots === undefined ? {} : { spots: context.discoverySpots }),
       })
     : undefined;
-  let rules = optional.createRules?.(config.rules, { ...context, plugins });
+  const rules = optional.createRules?.(config.rules, { ...context, plugins });
   const staging = createForwardStaging({ ...given, catalog, plugins, watch });
   return {
     catalog,
     watch,
     carried: staging.carried,
     stages: staging.direct({ routes: config.routes, rules }),
-    async prepare(next, changed) {
-      const wanted = changed.has("rules") ? await rulesOf(next, context) : rules;
-      const commit = (): ForwardStages => {
-        catalog.setRoutes(next.routes);
-        return staging.direct({ routes: next.routes, rules: (rules = wanted) });
-      };
-      return { commit, discard: () => (wanted === rules ? undefined : wanted?.close()) };
-    },
+    prepare: preparing({ context, config, rules, catalog, staging, createPool }),
     own: ownPools(catalog, { create: (pool) => createPool(pool.options, pool), onChange }),
     start() {
       for (const pool of catalog.pools()) void pool.start();
@@ -157,6 +153,49 @@ export async function createForwarding(given: ForwardParts): Promise<Forwarding>
       for (const flow of flows) flow.close();
       staging.close();
     },
+  };
+}
+
+/** As `Forwarding.prepare`; one configuration after the other. */
+function preparing(parts: {
+  readonly context: GatewayContext;
+  /** That of the start, and its rules. */
+  readonly config: GatewayConfig;
+  readonly rules: Rules | undefined;
+  readonly catalog: PoolSet;
+  readonly staging: ForwardStaging;
+  readonly createPool: (options: HttpPoolOptions) => ServerPool;
+}): Forwarding["prepare"] {
+  const { context, catalog, staging, createPool } = parts;
+  let { rules } = parts;
+  let current = parts.config.pools;
+  const making: PreparePoolsParts = {
+    ...context,
+    catalog,
+    createPool,
+    isIdle: (pool) => staging.isIdle(pool),
+  };
+  return async (next, changed) => {
+    const wanted = changed.has("rules") ? await rulesOf(next, context) : rules;
+    const discardRules = (): void => (wanted === rules ? undefined : wanted?.close());
+    const { preparePools } = await import("./prepare-pools.ts");
+    const pools = await preparePools(making, { current, next: next.pools }).catch((error: unknown) => {
+      discardRules();
+      throw error;
+    });
+    return {
+      pools: pools.changed,
+      commit() {
+        current = next.pools;
+        pools.commit();
+        catalog.setRoutes(next.routes);
+        return staging.direct({ routes: next.routes, rules: (rules = wanted) });
+      },
+      discard() {
+        discardRules();
+        pools.discard();
+      },
+    };
   };
 }
 

@@ -37,7 +37,6 @@ const fixed: Readonly<Record<string, Part>> = {
   edge: ({ edge }) => edge,
   predict: ({ predict }) => predict,
   monitoring: ({ monitoring }) => monitoring,
-  pools: ({ pools }) => pools,
   discovery: ({ discovery }) => discovery,
   "log.format": ({ log }) => log?.format,
 };
@@ -47,16 +46,18 @@ export function planReload(current: ReadConfig, next: ReadConfig): ReloadPlan {
   const waiting = differing(fixed, current, next);
   const opens = waiting.some((name) => ["listen", "grpc", "extProc"].includes(name));
   const { access, held } = settleAccess(current.access, next.access, opens);
-  const { routes, traits, rules, escalate, plugins, pluginFiles, notes, log } = next;
+  const { pools, routes, traits, rules, escalate, plugins, pluginFiles, namedFiles, notes, log } = next;
   const config: ReadConfig = {
     ...current,
     access,
+    pools,
     routes,
     traits,
     rules,
     escalate,
     plugins,
     pluginFiles: pluginFiles ?? [],
+    namedFiles: namedFiles ?? [],
     notes,
     ...(log !== undefined && { log: { level: log.level, format: current.log?.format ?? log.format } }),
   };

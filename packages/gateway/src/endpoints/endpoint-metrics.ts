@@ -105,11 +105,14 @@ export function createEndpointMetrics(metrics: Metrics): EndpointMetrics {
     },
     removed(server) {
       const { pool, address } = server;
-      if (
-        !servers.delete(server) ||
-        [...servers.keys()].some((each) => each.pool === pool && each.address === address)
-      )
+      if (!servers.delete(server)) return;
+      // A pool that takes the place of another has servers of the same names.
+      const other = [...servers.keys()].find((each) => each.pool === pool && each.address === address);
+      if (other !== undefined) {
+        for (const each of httpEndpointStates)
+          state.with(pool, address, each).value = each === other.state ? 1 : 0;
         return;
+      }
       for (const each of httpEndpointStates) state.remove(pool, address, each);
       for (const each of attemptResults) attempts.remove(pool, address, each);
       for (const each of ejectionCauses) ejections.remove(pool, address, each);

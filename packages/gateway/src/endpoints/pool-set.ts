@@ -1,16 +1,23 @@
 /** All pools of HTTP servers: those of the configuration in its order, the gateway's own, then those found on this machine. */
 import type { ForwardCatalog, PooledModel } from "../contracts/http-endpoint.ts";
 import type { RouteOptions, RouteTarget } from "../contracts/options.ts";
+import type { Clock } from "../core/clock.ts";
 import { isSameModel, otherName } from "../core/model-name.ts";
 import type { ServerPool } from "./server-pool.ts";
 
 /** What may still bring pools: the start itself, servers on this machine, the engine for GGUF files. */
 export type Search = "start" | "discovery" | "engine";
 
+/** How often a pool is looked at that is to be closed, ms. */
+const retireMs = 250;
+
 /** The pools there are now. */
 export class PoolSet implements ForwardCatalog {
   #routes: readonly RouteOptions[];
-  readonly #configured: readonly ServerPool[];
+  #configured: readonly ServerPool[];
+  /** Taken out, and not closed yet: requests are under way there. */
+  readonly #retired = new Set<ServerPool>();
+  #isClosed = false;
   #own: readonly ServerPool[] = [];
   #found: readonly ServerPool[] = [];
   #pools: readonly ServerPool[];
@@ -32,6 +39,29 @@ export class PoolSet implements ForwardCatalog {
   /** Takes the place of all routes so far. */
   setRoutes(routes: readonly RouteOptions[]): void {
     this.#routes = routes;
+  }
+
+  /** The pools of the configuration. One that is left out is to be retired. */
+  setConfigured(pools: readonly ServerPool[]): void {
+    this.#configured = pools;
+    this.#join();
+  }
+
+  /** All pools, and behind them those where requests are under way that are no longer in the set. */
+  all(): readonly ServerPool[] {
+    return [...this.#pools, ...this.#retired];
+  }
+
+  /** A pool that was left out: closed once `isIdle`, or with the set. */
+  retire(pool: ServerPool, isIdle: (pool: ServerPool) => boolean, clock: Clock): void {
+    this.#retired.add(pool);
+    const look = (): void => {
+      if (this.#isClosed || isIdle(pool)) {
+        pool.close();
+        this.#retired.delete(pool);
+      } else clock.after(retireMs, look);
+    };
+    clock.after(retireMs, look);
   }
 
   /** While something is still looked for, the set is not ready. */
@@ -83,7 +113,8 @@ export class PoolSet implements ForwardCatalog {
 
   /** Idempotent. */
   close(): void {
-    for (const pool of this.#pools) pool.close();
+    this.#isClosed = true;
+    for (const pool of this.all()) pool.close();
   }
 }
 

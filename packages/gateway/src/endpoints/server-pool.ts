@@ -68,6 +68,8 @@ export interface ServerPoolOptions {
 export interface ServerPool extends HttpPool {
   readonly endpoints: readonly ServerEndpoint[];
   readonly options: HttpPoolOptions;
+  /** What it shows to its servers, as it was read when the pool was made. */
+  readonly access: PoolAccess;
   /** True once every server was asked what it serves, whatever came of it. */
   readonly settled: boolean;
   /** Looks names up and begins to ask the servers. Resolves when the names were looked up; never rejects. */
@@ -95,7 +97,7 @@ class Pool implements ServerPool {
   readonly gate: FlowGate | undefined;
   readonly #parts: ServerPoolOptions;
   readonly #book: AddressBook;
-  readonly #access: PoolAccess;
+  readonly access: PoolAccess;
   readonly #metrics: PoolMetrics | undefined;
   readonly scarcity: PoolScarcity | undefined;
   readonly #servers = new Map<string, ServerEndpoint>();
@@ -119,7 +121,7 @@ class Pool implements ServerPool {
     this.scheduling = parts.scheduling;
     this.gate = parts.gate;
     this.#models = new PoolModels(pool, clock);
-    this.#access = readPoolAccess(pool);
+    this.access = readPoolAccess(pool);
     this.#metrics = poolMetrics(parts, () => this.gate?.changed());
     const isFollowed = parts.scarcityGauges !== undefined && (pool.data ?? pool.flow) !== undefined;
     this.scarcity = isFollowed ? new PoolScarcity(measuredPool(this, clock), clock) : undefined;
@@ -293,14 +295,14 @@ class Pool implements ServerPool {
       return back;
     }
     const { connect, clock, random, logger, pool, label = placed.label } = this.#parts;
-    const access = serverAccess(pool, this.#access, placed.address, placed.ip);
+    const access = serverAccess(pool, this.access, placed.address, placed.ip);
     const source = pool.data?.metrics;
     const server = new ServerEndpoint({
       pool,
       address: label,
       place: placed.place,
       connect: () => connect(access),
-      metricsAccess: source === undefined ? access : metricsAccess(access, this.#access, source),
+      metricsAccess: source === undefined ? access : metricsAccess(access, this.access, source),
       clock,
       random,
       logger,

@@ -25,8 +25,14 @@ export interface SchedulingOptions {
   readonly onFault?: (plugin: string, error: unknown) => void;
 }
 
+/** The stage, and what it knows of pools. */
+export interface PoolScheduling extends Scheduling {
+  /** True while no request waits for the pool, is under way there or is between two attempts. */
+  isIdle(pool: HttpPool): boolean;
+}
+
 /** Makes the stage; it drains the line of every pool that it is asked about. */
-export function createScheduling(options: SchedulingOptions): Scheduling {
+export function createScheduling(options: SchedulingOptions): PoolScheduling {
   const { clock, defaultProfiles, onFault = () => undefined } = options;
   const schedulers = new WeakMap<HttpPool, PoolScheduler>();
 
@@ -41,6 +47,7 @@ export function createScheduling(options: SchedulingOptions): Scheduling {
   }
 
   return {
+    isIdle: (pool) => schedulers.get(pool)?.isIdle !== false,
     decide: (route, request) => of(route.pool).decide(route, request),
     wait(route, request, done) {
       of(route.pool).wait(route, request, (result) => {

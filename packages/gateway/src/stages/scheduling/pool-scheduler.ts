@@ -45,6 +45,8 @@ export class PoolScheduler {
   readonly #open: HttpEndpoint[] = [];
   /** The request that was asked about last: `wait` comes right after `decide`. */
   #last: AskedRequest | undefined;
+  /** Requests whose prompts are looked at before they join the line. */
+  #preparing = 0;
   #isDraining = false;
   #drainAgain = false;
   readonly #suits = (waiter: Waiter<ForwardPayload, LineCost>): boolean => this.#suitsRoom(waiter);
@@ -59,11 +61,16 @@ export class PoolScheduler {
     gate?.onOpening(drain);
     // A gate that hears of it calls back: what it has found of the servers before is no longer so.
     const onRoom = gate === undefined ? drain : (): void => gate.changed();
-    this.#leases = { observers: engine.wired.observers, onRoom, onFault };
+    this.#leases = { observers: engine.wired.observers, open: 0, onRoom, onFault };
     pool.onRoom(onRoom);
     pool.line.onArrival(drain);
     const forget = (endpoint: HttpEndpoint): void => this.#forget(endpoint);
     pool.onGone?.(forget);
+  }
+
+  /** True while the pool has nothing to do with any request: none in line, none under way, none between two attempts. */
+  get isIdle(): boolean {
+    return this.#leases.open === 0 && this.#preparing === 0 && this.#pool.line.length === 0;
   }
 
   /** As `Scheduling.decide`. */
@@ -125,7 +132,8 @@ export class PoolScheduler {
     asked: AskedRequest,
     done: (result: ForwardDecision | Failure) => void,
   ): Promise<void> {
-    await preparing;
+    this.#preparing++;
+    await preparing.finally(() => this.#preparing--);
     asked.preparing = undefined;
     const { model } = asked;
     // Candidates may have gone meanwhile; what else has changed the line sees.

@@ -43,6 +43,7 @@ test("loads return to nothing after any interleaving, and observers hear of each
     };
     const context: LeaseContext = {
       observers: [{ name: "observer", plugin: observer }],
+      open: 0,
       onRoom: () => undefined,
       onFault: () => undefined,
     };
@@ -92,7 +93,7 @@ test("prompt tokens count until the first token, expected output until the end",
   assert.ok(endpoint !== undefined);
   const request = forwardRequest();
   const asked = new AskedRequest(request, "m", wired);
-  const context = { observers: [], onRoom: () => undefined, onFault: () => undefined };
+  const context = { observers: [], open: 0, onRoom: () => undefined, onFault: () => undefined };
   const lease = new RequestLease(context, asked, endpoint, { enqueuedAt: 0, grantedAt: 0 });
   const { promptTokens } = request.payload.estimate;
   const { load } = endpoint;

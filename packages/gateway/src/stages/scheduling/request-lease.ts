@@ -21,6 +21,8 @@ const neverSent: AttemptResult = {
 /** What all leases of a pool share. */
 export interface LeaseContext {
   readonly observers: readonly Named<RequestObserver>[];
+  /** Leases that are not settled. */
+  open: number;
   /** A place has come free. */
   readonly onRoom: () => void;
   /** A plugin has thrown. */
@@ -78,6 +80,7 @@ export class RequestLease implements ForwardLease {
   readonly #context: LeaseContext;
   #first: Place | undefined;
   #second: Place | undefined;
+  #isSettled = false;
 
   /** Takes the first place. */
   constructor(context: LeaseContext, asked: AskedRequest, endpoint: HttpEndpoint, times: LeaseTimes) {
@@ -85,6 +88,7 @@ export class RequestLease implements ForwardLease {
     this.grantedAt = times.grantedAt;
     this.scheduled = asked;
     this.#context = context;
+    context.open++;
     this.#first = this.#take(endpoint);
   }
 
@@ -140,6 +144,9 @@ export class RequestLease implements ForwardLease {
     const { flow } = this;
     this.flow = undefined;
     flow?.ended(this.scheduled.request.usage);
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#context.open--;
   }
 
   #placeAt(endpoint: HttpEndpoint): Place | undefined {
