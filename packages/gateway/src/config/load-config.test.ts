@@ -92,6 +92,12 @@ describe("files", () => {
     assert.match(errors[4] ?? "", /maxQueue: unknown key; maxQueue belongs to flow$/);
   });
 
+  test("a pool of HTTP servers without a dialect is told that it needs one", async () => {
+    writeFileSync(join(folder, "no-dialect.yaml"), 'pools: { a: { endpoints: ["http://a:1"] } }');
+    const result = await load("no-dialect.yaml");
+    assert.match("errors" in result ? (result.errors[0] ?? "") : "", /endpoints\[0\].*dialect: auto.*http:/);
+  });
+
   test("paths start from the file's folder", async () => {
     mkdirSync(join(folder, "etc"));
     writeFileSync(

@@ -99,11 +99,14 @@ export const pluginType = text(
 );
 
 /** The address of a gRPC server. */
-export const grpcAddress = text("an address such as grpc://host:50051 or grpcs://host:443", (value) => {
-  const url = URL.parse(value);
-  if (url === null || !/^grpcs?:$/.test(url.protocol)) return false;
-  return url.hostname !== "" && url.port !== "" && /^\/?$/.test(url.pathname) && url.search === "";
-});
+export const grpcAddress = text(
+  "an address such as grpc://host:50051 (http:// where the pool has dialect: auto)",
+  (value) => {
+    const url = URL.parse(value);
+    if (url === null || !/^grpcs?:$/.test(url.protocol)) return false;
+    return url.hostname !== "" && url.port !== "" && /^\/?$/.test(url.pathname) && url.search === "";
+  },
+);
 
 /** The address of a server that speaks HTTP. */
 export const httpAddress = text(
