@@ -117,8 +117,10 @@ describe("the welcome page", () => {
     assert.doesNotMatch(bound, /iris|qwen|cannot be read/);
     assert.match(bound, /bad 1 {2}unavailable$/m);
     const nothing = { catalog: catalog(true), pooled: () => [], version: "1", paths: new Set<string>() };
-    const none = ask([createWelcomeRoute(nothing)], "/").text;
-    assert.match(none, /none/);
-    assert.doesNotMatch(none, /Ollama|\/predict/);
+    const picker = ask([createWelcomeRoute(nothing)], "/").text;
+    assert.match(picker, /^Spillway 1: an endpoint picker/);
+    assert.doesNotMatch(picker, /Ollama|\/predict|Models/);
+    const chats = { ...nothing, paths: new Set(["/v1/chat/completions"]) };
+    assert.match(ask([createWelcomeRoute(chats)], "/").text, /an inference gateway.*Models\n {2}none\n/s);
   });
 });

@@ -65,12 +65,12 @@ function page({ catalog, pooled, version, paths }: WelcomeParts, caller: Caller)
     return `  ${name} ${number}  ${state.toLowerCase()}${why}`;
   });
   const models = [...told, ...listPooled(pooled().filter(({ name }) => mayUse(caller, name)))];
+  const takesRequests = paths.has("/v1/chat/completions");
+  const listed = models.length > 0 || takesRequests;
   return [
-    `Spillway ${version}: an inference gateway.`,
+    `Spillway ${version}: ${takesRequests ? "an inference gateway" : "an endpoint picker"}.`,
     "",
-    "Models",
-    ...(models.length === 0 ? ["  none"] : models),
-    "",
+    ...(listed ? ["Models", ...(models.length === 0 ? ["  none"] : models), ""] : []),
     "Addresses",
     ...addresses.filter(([path]) => paths.has(path)).map(([, text]) => `  ${text}`),
     "",

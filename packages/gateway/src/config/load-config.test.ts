@@ -250,6 +250,14 @@ test("a calibration that is to be used and would never come about is told, with 
   assert.deepEqual(findSurprises(parse(`edge: { ${automatic} }`)), []);
 });
 
+test("the configuration of a picker in the place of the gateway's is told as such", () => {
+  const [error, ...others] = errorsOf(
+    "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: []\n",
+  );
+  assert.match(error ?? "", /^spillway\.yaml: is an EndpointPickerConfig, .*--config-file" read it$/);
+  assert.deepEqual(others, []);
+});
+
 test("surprises are told", () => {
   const notesOf = (text: string) => findSurprises(parse(text));
   const cameras = "listen: [ { port: 1, edge: true } ]\n";
@@ -262,4 +270,5 @@ test("surprises are told", () => {
   );
   assert.deepEqual(notesOf("auth: none\nlisten: [ { host: 0.0.0.0 } ]"), []);
   assert.match(notesOf("models: false\ndiscovery: false")[0] ?? "", /nothing will be served/);
+  assert.deepEqual(notesOf("models: false\ndiscovery: false\nedge: {}"), []);
 });

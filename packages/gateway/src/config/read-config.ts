@@ -31,7 +31,11 @@ function readConfigText(
   text: string,
   { file = "spillway.yaml", environment }: ParseOptions,
 ): DocumentResult<DefaultedConfig> {
-  return readDocument(text, { schema: configSchema, file, environment, findContradictions });
+  const read = readDocument(text, { schema: configSchema, file, environment, findContradictions });
+  if (!("errors" in read) || !/^kind: *EndpointPickerConfig\b/m.test(text)) return read;
+  const where =
+    'a pool names it as pickerConfig, and "spillway picker --config-file" and "check --config-file" read it';
+  return { errors: [`${file}: is an EndpointPickerConfig, not a configuration of the gateway: ${where}`] };
 }
 
 type ReadText = Exclude<DocumentResult<DefaultedConfig>, { readonly errors: unknown }>;

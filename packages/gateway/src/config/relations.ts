@@ -211,7 +211,8 @@ export function findSurprises(config: CompiledConfig): string[] {
       "keys travel in plain text: give every listener that others reach a certificate (tls), or put TLS in front",
     );
   }
-  if (config.repository === undefined && config.pools.length === 0 && !config.discovery) {
+  const servesNothing = config.repository === undefined && config.pools.length === 0 && !config.discovery;
+  if (servesNothing && config.edge === undefined) {
     notes.push("nothing will be served: models is false and there are no pools");
   }
   const camera = config.http.find(({ edge }) => edge === true);

@@ -414,3 +414,13 @@ describe("messages for people", () => {
     assert.deepEqual(result, { errors: ["none.yaml: there is no such file"] });
   });
 });
+
+test("a spillway.yaml in its place is told as such", () => {
+  const options = { file: "picker.yaml", directory: "/", registry: new PluginRegistry(builtInPlugins) };
+  const result = parseEndpointPicker("extProc: {}\npools: { a: {} }\n", options);
+  assert.ok("errors" in result);
+  assert.match(
+    result.errors.join("\n"),
+    /^picker\.yaml: expected an EndpointPickerConfig.* a spillway\.yaml, .*$/,
+  );
+});

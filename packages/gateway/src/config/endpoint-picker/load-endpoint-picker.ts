@@ -66,11 +66,22 @@ export function parseEndpointPicker(text: string, options: EndpointPickerOptions
     environment: undefined,
     findContradictions: () => [],
   });
-  if ("errors" in read) return read;
+  if ("errors" in read) {
+    if (!looksLikeOther(text)) return read;
+    const which = `expected an EndpointPickerConfig, with apiVersion and kind, got what looks like a spillway.yaml`;
+    return {
+      errors: [`${options.file}: ${which}, which "spillway check --config" and "serve --config" read`],
+    };
+  }
   const list = new PluginList(options.registry);
   const picker = compile(read.value, list, options);
   if (list.problems.length > 0 || picker === undefined) return failed(read.describeAll(list.problems));
   return { picker, warnings: read.describeAll(list.warnings) };
+}
+
+/** True for what has keys of `spillway.yaml` and names no kind. */
+function looksLikeOther(text: string): boolean {
+  return !/^kind:/m.test(text) && /^(pools|listen|extProc|routes|models|auth|edge):/m.test(text);
 }
 
 function compile(
