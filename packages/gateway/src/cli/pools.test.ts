@@ -20,6 +20,7 @@ models: false
 pools:
   a: { dialect: ollama, endpoints: ["http://10.0.0.1:11434"], models: [m, n], credentials: "\${KEY}", headers: { x-team: hidden-team } }
   b: { dialect: openai, endpoints: ["http://10.0.0.2:8000"], endpointsFile: more.yaml, models: [m, n] }
+rules: [{ type: validate, parameters: { maxMessages: 9 } }, { type: system-prompt, name: tone, parameters: { text: x } }]
 routes:
   - { model: n, targets: [{ pool: b }, { pool: a, model: m, weight: 3 }] }
   - { model: o, targets: [{ pool: a, model: m }], escalate: { to: { pool: b, model: n }, when: { offline: true } } }
@@ -38,6 +39,7 @@ describe("check", () => {
     assert.match(stdout, /^a +ollama +http:\/\/10\.0\.0\.1:11434 +m n$/m);
     assert.match(stdout, /^b +openai +http:\/\/10\.0\.0\.2:8000 those of .*more\.yaml +m n$/m);
     assert.match(stdout, /^n +b\/n 1, a\/m 3$/m);
+    assert.match(stdout, /^rules +validate, then tone$/m);
     assert.match(stdout, /^o +a\/m 1; escalates to b\/n$/m);
     assert.match(
       stdout,

@@ -59,6 +59,8 @@ interface CheckReport {
   readonly pools: CompiledConfig["pools"];
   readonly routes: CompiledConfig["routes"];
   readonly discovery: boolean;
+  /** Names of the routing rules, in the order in which they run. */
+  readonly rules: readonly string[];
   /** Null: there is no edge endpoint. */
   readonly edge: EdgeReport | null;
   /** Null: GGUF files are not served. */
@@ -107,6 +109,7 @@ async function makeReport(options: CheckOptions, terminal: Terminal): Promise<Ch
     pools: config.pools,
     routes: config.routes,
     discovery: config.discovery,
+    rules: config.rules.map(({ plugin }) => plugin.name),
     edge: reportEdge(config),
     gguf: gguf ?? null,
   };
@@ -162,6 +165,7 @@ function unreadable({ config }: CheckOptions, errors: readonly string[]): CheckR
     pools: [],
     routes: [],
     discovery: false,
+    rules: [],
     edge: null,
     gguf: null,
   };
@@ -299,6 +303,7 @@ function describe(report: CheckReport, workingDirectory: string): string {
   text += `models         ${repository === null ? "none" : shortPath(repository, workingDirectory)}\n`;
   if (report.gguf !== null && report.gguf.files.length > 0)
     text += `GGUF files     ${listed(report.gguf.files, workingDirectory)}\n`;
+  if (report.rules.length > 0) text += `rules          ${report.rules.join(", then ")}\n`;
   if (report.discovery) text += "discovery      model servers at the usual ports of this machine\n";
   if (models.length > 0) {
     const rows = models.map(({ name, version, engine, group, instances }) => {
