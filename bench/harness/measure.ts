@@ -42,10 +42,14 @@ export async function measureLoad(plan: LoadPlan, options: MeasureOptions): Prom
   }
 }
 
+/** What the system counts CPU time in (`CLK_TCK` of Linux is 100 a second everywhere): less is told as one. */
+const tickMs = 10;
+
 /** CPU time of the servers for each good answer, in microseconds. */
 export function cpuUsPerRequest({ load, processes }: MeasuredLoad, server?: string): number {
   const answers = (load.ratePerSecond * load.windowMs) / 1000;
-  return (cpuMsOf(processes, server) * 1000) / Math.max(1, answers);
+  const isThere = processes.some((one) => server === undefined || one.server === server);
+  return (Math.max(isThere ? tickMs : 0, cpuMsOf(processes, server)) * 1000) / Math.max(1, answers);
 }
 
 async function watchWindow(

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { get } from "node:http";
 import { createServer } from "node:net";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDelay } from "../load/loop-delay.ts";
@@ -159,6 +159,12 @@ export async function withServer<Result>(
   }
 }
 
+/** Not that of this process: V8 throws code away that was compiled with other flags, as gateways have. */
+function ownCache(): Readonly<Record<string, string>> {
+  const { NODE_COMPILE_CACHE: shared } = process.env;
+  return shared === undefined ? {} : { NODE_COMPILE_CACHE: join(shared, "served") };
+}
+
 /** The child process and what it has said. */
 class Running {
   readonly child: ChildProcess;
@@ -174,7 +180,7 @@ class Running {
       ["--conditions=source", resolve(repositoryRoot, spec.script), ...(spec.args ?? [])],
       {
         cwd: spec.cwd ?? repositoryRoot,
-        env: { ...process.env, ...spec.env },
+        env: { ...process.env, ...ownCache(), ...spec.env },
         stdio: speaks ? ["ignore", "pipe", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
       },
     );

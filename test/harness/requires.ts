@@ -12,10 +12,14 @@ import type { TestContext } from "node:test";
 export function requireProgram(t: TestContext, name: string, howToInstall: string): string | undefined {
   const found = findProgram(name, process.env["PATH"] ?? "");
   if (found !== undefined) return found;
-  const message = `needs ${name}: ${howToInstall}`;
+  skipWithout(t, `needs ${name}: ${howToInstall}`);
+  return undefined;
+}
+
+/** Marks a test as skipped for what this machine lacks, told to somebody who does not know; fails it with `SPILLWAY_TEST_STRICT=1`. */
+export function skipWithout(t: TestContext, message: string): void {
   if (process.env["SPILLWAY_TEST_STRICT"] === "1") throw new Error(message);
   t.skip(message);
-  return undefined;
 }
 
 /** The first executable file called `name` in the folders of `searchPath`, which is written like PATH. */

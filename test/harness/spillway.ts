@@ -1,8 +1,15 @@
 // Runs the command `spillway` from the sources as a real process.
 import { spawn } from "node:child_process";
+import { tmpdir } from "node:os";
 import path from "node:path";
 
 const program = path.join(import.meta.dirname, "../../packages/gateway/src/cli/main.ts");
+
+/**
+ * Shared by all runs, so that every start but the first is a second start, and not with tests: V8 throws code away that was
+ * compiled with other flags.
+ */
+const compileCache = path.join(tmpdir(), "node-compile-cache", "spillway");
 
 /** How a run ended. */
 export interface Ended {
@@ -39,7 +46,13 @@ export function startSpillway(args: readonly string[], options: RunOptions): Run
   const [command = "", ...rest] = [...(options.wrapper ?? []), ...commandLine];
   const child = spawn(command, rest, {
     cwd: options.cwd,
-    env: { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...options.env },
+    env: {
+      PATH,
+      HOME,
+      NODE_COMPILE_CACHE: compileCache,
+      ...(TMPDIR === undefined ? {} : { TMPDIR }),
+      ...options.env,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };

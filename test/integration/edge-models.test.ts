@@ -80,68 +80,73 @@ function untilVersion(gateway: EdgeGateway, version: string): Promise<string> {
 }
 
 describe("fetched models", () => {
-  it("swap under load without a failed answer, between versions with different inputs; broken ones never answer", async (test) => {
-    const server = await startPackageServer(test);
-    const dataFolder = createDataFolder(test);
-    const models = createModelFolder(test).path;
-    offer(server, digits);
-    const gateway = await startEdgeGateway(test, { edge: edgeOver(server), dataFolder, models });
-    await untilVersion(gateway, "1");
-    const seven = await gateway.ask(id, digit(7));
-    assert.equal((seven.body["result"] as { label: string }).label, "7");
-    const { body: shown } = await gateway.call("GET", "/admin/edge/models");
-    const [detector] = shown["detectors"] as [Record<string, unknown>];
-    assert.equal(shown["notShown"], 0);
-    assert.deepEqual([detector["detectorId"], detector["state"], detector["bad"]], [id, "serving", []]);
-    assert.equal((detector["serving"] as Record<string, unknown>)["version"], "1");
-    const load = startLoad(2, async () => {
-      const { status, body } = await gateway.ask(id, digit(7));
-      await pause(20);
-      return { status, body };
-    });
-    for (const [packages, version] of [
-      [[digits, small], "2"],
-      [[digits, small, broken, unfit], "2"],
-      [[digits], "1"],
-    ] as const) {
-      offer(server, ...packages);
-      if (packages.length === 4)
-        await until(
-          "the broken ones were tried",
-          () =>
-            ["3", "4"].every(
-              (each) =>
-                gateway.events.filter(
-                  ({ event, fields }) =>
-                    event === "edge_model_update_failed" &&
-                    String(fields["reason"]).includes(`version ${each} `),
-                ).length >= 2,
-            ),
-          40_000,
-        );
-      await untilVersion(gateway, version);
-    }
-    const answers = await load.stop();
-    const refused = answers.filter(({ status }) => status !== 200);
-    assert.deepEqual(
-      refused.map(({ body }) => body),
-      [],
-    );
-    assert.ok(answers.length > 50);
-    const versions = new Set(
-      answers.map(({ body }) => /"version":"([^"]*)"/.exec(JSON.stringify(body["metadata"]))?.[1]),
-    );
-    assert.deepEqual(
-      [...versions].toSorted((a, b) => Number(a) - Number(b)),
-      ["1", "2"],
-    );
-    await gateway.close({ graceMs: 0 });
-    // What serves is there again without the server.
-    server.files.clear();
-    const again = await startEdgeGateway(test, { edge: edgeOver(server), dataFolder, models });
-    await untilVersion(again, "1");
-    assert.ok(readdirSync(join(dataFolder, "models", id.toLowerCase())).includes("1"));
-  });
+  // Each broken version is tried twice, after pauses of two, four and eight seconds.
+  it(
+    "swap under load without a failed answer, between versions with different inputs; broken ones never answer",
+    { timeout: 240_000 },
+    async (test) => {
+      const server = await startPackageServer(test);
+      const dataFolder = createDataFolder(test);
+      const models = createModelFolder(test).path;
+      offer(server, digits);
+      const gateway = await startEdgeGateway(test, { edge: edgeOver(server), dataFolder, models });
+      await untilVersion(gateway, "1");
+      const seven = await gateway.ask(id, digit(7));
+      assert.equal((seven.body["result"] as { label: string }).label, "7");
+      const { body: shown } = await gateway.call("GET", "/admin/edge/models");
+      const [detector] = shown["detectors"] as [Record<string, unknown>];
+      assert.equal(shown["notShown"], 0);
+      assert.deepEqual([detector["detectorId"], detector["state"], detector["bad"]], [id, "serving", []]);
+      assert.equal((detector["serving"] as Record<string, unknown>)["version"], "1");
+      const load = startLoad(2, async () => {
+        const { status, body } = await gateway.ask(id, digit(7));
+        await pause(20);
+        return { status, body };
+      });
+      for (const [packages, version] of [
+        [[digits, small], "2"],
+        [[digits, small, broken, unfit], "2"],
+        [[digits], "1"],
+      ] as const) {
+        offer(server, ...packages);
+        if (packages.length === 4)
+          await until(
+            "the broken ones were tried",
+            () =>
+              ["3", "4"].every(
+                (each) =>
+                  gateway.events.filter(
+                    ({ event, fields }) =>
+                      event === "edge_model_update_failed" &&
+                      String(fields["reason"]).includes(`version ${each} `),
+                  ).length >= 2,
+              ),
+            120_000,
+          );
+        await untilVersion(gateway, version);
+      }
+      const answers = await load.stop();
+      const refused = answers.filter(({ status }) => status !== 200);
+      assert.deepEqual(
+        refused.map(({ body }) => body),
+        [],
+      );
+      assert.ok(answers.length > 50);
+      const versions = new Set(
+        answers.map(({ body }) => /"version":"([^"]*)"/.exec(JSON.stringify(body["metadata"]))?.[1]),
+      );
+      assert.deepEqual(
+        [...versions].toSorted((a, b) => Number(a) - Number(b)),
+        ["1", "2"],
+      );
+      await gateway.close({ graceMs: 0 });
+      // What serves is there again without the server.
+      server.files.clear();
+      const again = await startEdgeGateway(test, { edge: edgeOver(server), dataFolder, models });
+      await untilVersion(again, "1");
+      assert.ok(readdirSync(join(dataFolder, "models", id.toLowerCase())).includes("1"));
+    },
+  );
 
   it("come from a cloud that serves packages, and are told of where they cannot run", async (test) => {
     const token = "api_0123456789012345678901234567890123456789";

@@ -43,7 +43,7 @@ function startWithRoom(
   const wrapper = ["unshare", "-rm", "sh", "-c", mountAndRun, "sh", String(files + 2), temporary];
   const running = startSpillway(["serve", "--models", twoModels(test).path, "--port", "0", "--no-grpc"], {
     cwd: temporary,
-    env: { TMPDIR: temporary, NODE_COMPILE_CACHE: path.join(tmpdir(), "node-compile-cache") },
+    env: { TMPDIR: temporary },
     wrapper,
   });
   test.after(async () => {

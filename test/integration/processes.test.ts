@@ -57,7 +57,7 @@ function start(
   const flags = ["--port", "0", "--grpc-port", "0", ...args];
   const running = startSpillway(
     ["serve", ...(models === undefined ? [] : ["--models", models.path]), ...flags],
-    { cwd: temporary, env: { TMPDIR: temporary, NODE_COMPILE_CACHE: compileCache } },
+    { cwd: temporary, env: { TMPDIR: temporary } },
   );
   test.after(async () => {
     running.kill("SIGKILL");
@@ -66,9 +66,6 @@ function start(
   });
   return { ...running, temporary };
 }
-
-/** Shared, so that every start but the first is a second start. */
-const compileCache = path.join(tmpdir(), "node-compile-cache");
 
 function socketFolders(temporary: string): string[] {
   return readdirSync(temporary).filter((name) => name.startsWith("spw-"));

@@ -17,7 +17,7 @@ test("numbers, texts and pictures are answered, and nothing is left behind", asy
   for (const name of ["iris", "digits", "sentiment"]) models.addBuiltin(name);
   const running = startSpillway(["serve", "--models", models.path, "--port", "0", "--no-grpc"], {
     cwd: models.path,
-    env: { HOME: home, TMPDIR: temporary, NODE_COMPILE_CACHE: path.join(tmpdir(), "node-compile-cache") },
+    env: { HOME: home, TMPDIR: temporary },
   });
   t.after(async () => {
     running.kill("SIGKILL");

@@ -3,19 +3,21 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync } from "node:fs";
+import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { buildPackages, packPackages } from "../../scripts/lib/build.ts";
 import { root } from "../../scripts/lib/paths.ts";
 import { buildGguf } from "../harness/gguf-build.ts";
 import { engineMissing } from "../harness/llama-engine.ts";
+import { skipWithout } from "../harness/requires.ts";
 
 const run = promisify(execFile);
 const INSTALL_TIMEOUT_MS = 300_000;
@@ -31,8 +33,21 @@ function freshEnvironment(): NodeJS.ProcessEnv {
     ...Object.fromEntries(inherited),
     PATH: folders.join(path.delimiter),
     ONNXRUNTIME_NODE_INSTALL: "skip",
+    ...cacheFolder(),
   };
 }
+
+/** Where npm keeps what it fetched, if the home folder that it would take is not to be written. */
+function cacheFolder(): NodeJS.ProcessEnv {
+  try {
+    accessSync(homedir(), constants.W_OK);
+    return {};
+  } catch {
+    return { npm_config_cache: path.join(tmpdir(), "spillway-npm-cache") };
+  }
+}
+
+const registryAway = /\b(ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)\b/;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -51,28 +66,41 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
   const app = path.join(folder, "app");
   const env = freshEnvironment();
   const spillway = path.join(app, "node_modules/.bin/spillway");
+  let lacks = "";
+  /** A test of what was installed. */
+  const packed = (
+    name: string,
+    run: (t: TestContext) => void | Promise<void>,
+    skipped: string | false = false,
+  ): void =>
+    void test(name, { skip: skipped }, async (t) => {
+      if (lacks !== "") return skipWithout(t, lacks);
+      await run(t);
+    });
 
   before(
     async () => {
+      Object.assign(process.env, cacheFolder());
       const out = path.join(folder, "built");
       const tarballs = await packPackages(out, await buildPackages(out));
       mkdirSync(app);
       writeFileSync(path.join(app, "package.json"), JSON.stringify({ private: true }));
-      await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs], {
-        cwd: app,
-        env,
+      const options = ["--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0"];
+      await run("npm", ["install", ...options, ...tarballs], { cwd: app, env }).catch((error: unknown) => {
+        if (!(error instanceof Error) || !registryAway.test(error.message)) throw error;
+        lacks = "needs the package registry, or npm's cache of an earlier installation";
       });
     },
     { timeout: INSTALL_TIMEOUT_MS },
   );
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  test("npx finds the command and it tells its version", async () => {
+  packed("npx finds the command and it tells its version", async () => {
     const { stdout } = await run("npx", ["--no-install", "spillway", "--version"], { cwd: app, env });
     assert.match(stdout, /^(spillway )?\d+\.\d+\.\d+/);
   });
 
-  test("hold no sources, tests, training data or links to the checkout", () => {
+  packed("hold no sources, tests, training data or links to the checkout", () => {
     const installed = path.join(app, "node_modules/@spillway");
     const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).map((file) =>
       file.split(path.sep).join("/"),
@@ -92,7 +120,7 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
     }
   });
 
-  test("have declarations that a strict user can compile against", async () => {
+  packed("have declarations that a strict user can compile against", async () => {
     const names = readdirSync(path.join(app, "node_modules/@spillway"));
     const imports = names.map((name, index) => `export * as p${index} from "@spillway/${name}";`);
     writeFileSync(path.join(app, "user.ts"), imports.join("\n"));
@@ -103,7 +131,7 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
     }).catch((error: { stdout?: string }) => assert.fail(`\n${error.stdout}`));
   });
 
-  test("serve the models they carry, and end with 0 on SIGTERM", async (t) => {
+  packed("serve the models they carry, and end with 0 on SIGTERM", async (t) => {
     const port = await freePort();
     writeFileSync(path.join(app, "spillway.yaml"), `listen: [{ port: ${port} }]\ngrpc: false\n`);
     const server = spawn(spillway, ["serve", "--config", "spillway.yaml"], {
@@ -127,7 +155,7 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
     assert.equal(code, 0, output.join("\n"));
   });
 
-  test("say how GGUF files are served that lie in ./models, beside the models they carry", async (t) => {
+  packed("say how GGUF files are served that lie in ./models, beside the models they carry", async (t) => {
     const place = path.join(folder, "place");
     mkdirSync(path.join(place, "models"), { recursive: true });
     writeFileSync(path.join(place, "models/talk.gguf"), buildGguf({ seed: 1 }));
@@ -139,40 +167,44 @@ describe("the packed packages", { timeout: INSTALL_TIMEOUT_MS, skip }, () => {
     assert.match(checked.stdout, /^iris /m);
   });
 
-  test("serve GGUF files once the engine is installed", { skip: engineMissing() }, async (t) => {
-    const place = path.join(folder, "place");
-    mkdirSync(path.join(place, "models"), { recursive: true });
-    writeFileSync(path.join(place, "models/talk.gguf"), buildGguf({ seed: 1 }));
-    // The library alone; the engine's own code has to be that of the tarball.
-    mkdirSync(path.join(place, "data/engines/llama"), { recursive: true });
-    symlinkSync(
-      path.join(root, "engines/llama/node_modules"),
-      path.join(place, "data/engines/llama/node_modules"),
-    );
-    t.after(() => rmSync(place, { recursive: true, force: true }));
-    const port = await freePort();
-    const server = spawn(spillway, ["serve", "--port", String(port), "--no-grpc"], {
-      cwd: place,
-      env: { ...env, SPILLWAY_DATA: path.join(place, "data") },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    t.after(() => server.kill("SIGKILL"));
-    const output = collect(server);
-    await answers(`http://127.0.0.1:${port}/health/ready`, output);
-    const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        model: "talk",
-        messages: [{ role: "user", content: "hello" }],
-        max_tokens: 5,
-      }),
-    });
-    assert.equal(response.status, 200, `${await response.text()}\n${output.join("\n")}`);
-    server.kill("SIGTERM");
-    const [code] = (await once(server, "exit")) as [number | null];
-    assert.equal(code, 0, output.join("\n"));
-  });
+  packed(
+    "serve GGUF files once the engine is installed",
+    async (t) => {
+      const place = path.join(folder, "place");
+      mkdirSync(path.join(place, "models"), { recursive: true });
+      writeFileSync(path.join(place, "models/talk.gguf"), buildGguf({ seed: 1 }));
+      // The library alone; the engine's own code has to be that of the tarball.
+      mkdirSync(path.join(place, "data/engines/llama"), { recursive: true });
+      symlinkSync(
+        path.join(root, "engines/llama/node_modules"),
+        path.join(place, "data/engines/llama/node_modules"),
+      );
+      t.after(() => rmSync(place, { recursive: true, force: true }));
+      const port = await freePort();
+      const server = spawn(spillway, ["serve", "--port", String(port), "--no-grpc"], {
+        cwd: place,
+        env: { ...env, SPILLWAY_DATA: path.join(place, "data") },
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      t.after(() => server.kill("SIGKILL"));
+      const output = collect(server);
+      await answers(`http://127.0.0.1:${port}/health/ready`, output);
+      const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "talk",
+          messages: [{ role: "user", content: "hello" }],
+          max_tokens: 5,
+        }),
+      });
+      assert.equal(response.status, 200, `${await response.text()}\n${output.join("\n")}`);
+      server.kill("SIGTERM");
+      const [code] = (await once(server, "exit")) as [number | null];
+      assert.equal(code, 0, output.join("\n"));
+    },
+    engineMissing(),
+  );
 });
 
 /** The lines a process prints, growing. */

@@ -41,8 +41,14 @@ export class SupervisedChild {
     const { program, args, environment } = options;
     const file = program.startsWith("file:") ? decodeURIComponent(new URL(program).pathname) : program;
     const inherited = process.execArgv.filter((option) => inheritedOption.test(option));
+    // A cache of its own: code that was compiled with other flags of V8 would be thrown away, at every start of either.
+    const cache = getCompileCacheDir();
     this.#child = spawn(process.execPath, [...inherited, file, ...args], {
-      env: { NODE_COMPILE_CACHE: getCompileCacheDir(), ...pick(process.env), ...environment },
+      env: {
+        ...pick(process.env),
+        ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }),
+        ...environment,
+      },
       stdio: ["pipe", "ignore", "pipe"],
     });
     this.pid = this.#child.pid ?? 0;
