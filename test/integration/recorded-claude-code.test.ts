@@ -1,8 +1,8 @@
 /** What Claude Code sends (test/fixtures/clients), through the gateway to servers of every kind. */
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { startSimulator, type Simulator, type SimulatorOptions } from "@spillway/simulator";
-import { gatewayOver } from "../harness/gateway-over.ts";
+import type { Simulator, SimulatorOptions } from "@spillway/simulator";
+import { gatewayOverSimulator } from "../harness/gateway-over.ts";
 import { eventsOf, recordedCalls, replay } from "../harness/recorded-clients.ts";
 
 const model = "test-model:8b";
@@ -30,15 +30,8 @@ const refused = new Map([
   ["how many tokens", /counts no tokens/],
 ]);
 
-async function setUp(
-  t: TestContext,
-  options: SimulatorOptions,
-): Promise<{ readonly url: string; readonly simulator: Simulator }> {
-  const engine = { maxContext: 200_000 };
-  const simulator = await startSimulator({ ...options, engine, models: [model] });
-  t.after(() => simulator.close());
-  return { url: (await gatewayOver(t, { pool: [simulator.url] })).url, simulator };
-}
+const setUp = (t: TestContext, options: SimulatorOptions) =>
+  gatewayOverSimulator(t, { ...options, engine: { maxContext: 200_000 }, models: [model] });
 
 function sentTo(simulator: Simulator): Sent {
   const record = simulator.requests.all().findLast(({ method }) => method === "POST");

@@ -1,8 +1,8 @@
 /** What the Codex CLI sends (test/fixtures/clients), through the gateway to servers of every kind. */
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { startSimulator, type Simulator, type SimulatorOptions } from "@spillway/simulator";
-import { gatewayOver } from "../harness/gateway-over.ts";
+import type { SimulatorOptions } from "@spillway/simulator";
+import { gatewayOverSimulator } from "../harness/gateway-over.ts";
 import { eventsOf, recordedCalls, replay } from "../harness/recorded-clients.ts";
 
 const model = "test-model:8b";
@@ -14,14 +14,8 @@ const servers: Readonly<Record<string, SimulatorOptions>> = {
   anthropic: { face: "anthropic" },
 };
 
-async function setUp(
-  t: TestContext,
-  options: SimulatorOptions,
-): Promise<{ readonly url: string; readonly simulator: Simulator }> {
-  const simulator = await startSimulator({ ...options, models: [model] });
-  t.after(() => simulator.close());
-  return { url: (await gatewayOver(t, { pool: [simulator.url] })).url, simulator };
-}
+const setUp = (t: TestContext, options: SimulatorOptions) =>
+  gatewayOverSimulator(t, { ...options, models: [model] });
 
 function callOf(what: string): NonNullable<ReturnType<typeof calls.get>> {
   const call = calls.get(what);

@@ -1,8 +1,8 @@
 /** What Ollama's own command sends (test/fixtures/clients), through the gateway to servers of every kind. */
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { startSimulator, type Simulator, type SimulatorOptions } from "@spillway/simulator";
-import { gatewayOver } from "../harness/gateway-over.ts";
+import { startSimulator, type SimulatorOptions } from "@spillway/simulator";
+import { gatewayOver, gatewayOverSimulator } from "../harness/gateway-over.ts";
 import { makeKey } from "../harness/keys.ts";
 import { recordedCalls } from "../harness/recorded-clients.ts";
 import { until } from "../harness/until.ts";
@@ -16,14 +16,8 @@ const servers: Readonly<Record<string, SimulatorOptions>> = {
   anthropic: { face: "anthropic" },
 };
 
-async function setUp(
-  t: TestContext,
-  options: SimulatorOptions,
-): Promise<{ readonly url: string; readonly simulator: Simulator }> {
-  const simulator = await startSimulator({ ...options, models: [model] });
-  t.after(() => simulator.close());
-  return { url: (await gatewayOver(t, { pool: [simulator.url] })).url, simulator };
-}
+const setUp = (t: TestContext, options: SimulatorOptions) =>
+  gatewayOverSimulator(t, { ...options, models: [model] });
 
 /** Makes the call for this model, which stands where the command put its name. */
 async function run(url: string, what: string, name = model): Promise<{ status: number; text: string }> {

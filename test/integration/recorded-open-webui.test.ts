@@ -1,8 +1,8 @@
 /** What Open WebUI sends (test/fixtures/clients) over both of its connections, through the gateway to servers of every kind. */
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { startSimulator, type Simulator, type SimulatorOptions } from "@spillway/simulator";
-import { gatewayOver } from "../harness/gateway-over.ts";
+import type { Simulator, SimulatorOptions } from "@spillway/simulator";
+import { gatewayOverSimulator } from "../harness/gateway-over.ts";
 import { recordedCalls, replay } from "../harness/recorded-clients.ts";
 
 const model = "test-model:8b";
@@ -25,14 +25,8 @@ const refused: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   },
 };
 
-async function setUp(
-  t: TestContext,
-  options: SimulatorOptions,
-): Promise<{ readonly url: string; readonly simulator: Simulator }> {
-  const simulator = await startSimulator({ ...options, models: [model] });
-  t.after(() => simulator.close());
-  return { url: (await gatewayOver(t, { pool: [simulator.url] })).url, simulator };
-}
+const setUp = (t: TestContext, options: SimulatorOptions) =>
+  gatewayOverSimulator(t, { ...options, models: [model] });
 
 function send(url: string, what: string): ReturnType<typeof replay> {
   return replay(url, calls.get(what) ?? assert.fail(what), model);
